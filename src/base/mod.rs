@@ -1,0 +1,1 @@
+//! What every other room may use: ids, time, numbers, patterns, randomness, hashing and all bounds.

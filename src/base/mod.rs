@@ -1,1 +1,5 @@
 //! What every other room may use: ids, time, numbers, patterns, randomness, hashing and all bounds.
+
+pub mod id;
+pub mod limit;
+pub mod time;

@@ -1,0 +1,74 @@
+//! Every bound of the server, with its unit, in one place.
+//!
+//! A bound that a peer can run into names the constant of Redis that it equals, so that both refuse the same
+//! input. Relations between bounds are checked when the crate is compiled.
+
+/// Longest inline request and longest length line. Redis: `PROTO_INLINE_MAX_SIZE`.
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// One read from a socket. A whole inline request fits, or a slow talker could never finish one.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// A bulk string longer than this is read straight into its own buffer. Redis: `PROTO_MBULK_BIG_ARG`.
+pub const LARGE_ARGUMENT_BYTES: usize = 32 * 1024;
+
+/// A value longer than this is sent from where it lies, without a copy.
+pub const SHARED_REPLY_BYTES: usize = 16 * 1024;
+
+/// Most arguments of one request. Redis: `INT_MAX`.
+pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
+
+/// Most arguments of a request of a client that has not authenticated yet.
+pub const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
+
+/// Longest argument of a client that has not authenticated yet.
+pub const UNAUTHENTICATED_ARGUMENT_BYTES_MAX: i64 = 16384;
+
+/// Largest output buffer of a client that has not authenticated yet.
+pub const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = 1024;
+
+/// Requests that are parsed and prefetched before the first of them runs.
+pub const PARSE_AHEAD_MAX: usize = 32;
+
+/// Commands that one client may run before it goes to the end of the ready list.
+pub const COMMANDS_PER_SERVING: usize = 1024;
+
+/// Bytes that one client may have read in one serving.
+pub const READ_BYTES_PER_SERVING: usize = 4 * READ_BYTES;
+
+/// How long a turn serves clients before timers and writes get their part.
+pub const SERVING_US_PER_TURN: u64 = 1000;
+
+/// Expired keys that one turn removes; each costs about 100 ns to 250 ns.
+pub const EXPIRED_KEYS_PER_TURN: usize = 2000;
+
+/// Bytes of one piece of a long reply: a full piece is never copied again.
+pub const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Output buffers kept for the next turn.
+pub const SPARE_BUFFERS_MAX: usize = 1024;
+
+/// Largest output buffer that is kept for the next turn.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that one client may be written in one turn. Redis: `NET_MAX_WRITES_PER_EVENT`.
+pub const WRITE_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// Descriptors kept for files, listeners and the poll itself. Redis: `CONFIG_MIN_RESERVED_FDS`.
+pub const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// Accepted connections a listener and turn.
+pub const ACCEPTS_PER_TURN: usize = 200;
+
+/// Longest string value that lives inside its entry; the whole entry fits a slab cell.
+pub const INLINE_VALUE_BYTES_MAX: usize = 512;
+
+/// Longest key that lives inside its entry.
+pub const INLINE_KEY_BYTES_MAX: usize = 400;
+
+/// Longest string that `OBJECT ENCODING` calls `embstr`. Redis: `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
+pub const EMBSTR_BYTES_MAX: usize = 44;
+
+const _: () = assert!(READ_BYTES >= INLINE_BYTES_MAX);
+const _: () = assert!(LARGE_ARGUMENT_BYTES < READ_BYTES);
+const _: () = assert!(INLINE_VALUE_BYTES_MAX + INLINE_KEY_BYTES_MAX + 32 <= 1024);

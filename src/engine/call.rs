@@ -1,0 +1,323 @@
+//! One request, from its row to its reply: may it run, does it run, and what follows from it.
+
+use super::client::state;
+use super::config::Config;
+use super::error::{Block, CmdError, CmdResult, Outcome};
+use super::input::needs_password;
+use super::spec::{Run, flag};
+use super::table::{NoRow, Row};
+use super::{Engine, Hint, Host};
+use crate::base::id::ClientId;
+use crate::resp::output::Mark;
+use crate::resp::{Args, Reply};
+
+/// What a global command is given besides the engine.
+pub struct Call<'a> {
+    /// The shell.
+    pub host: &'a mut dyn Host,
+    /// The client that asked.
+    pub id: ClientId,
+    /// Its slot.
+    pub slot: usize,
+    /// The request.
+    pub args: Args<'a>,
+    /// The row of the command.
+    pub row: &'static Row,
+}
+
+/// Whether the next request of the same client may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// It may.
+    Go,
+    /// The client waits, or is going.
+    Stop,
+}
+
+/// Why a request is refused before its handler runs.
+enum Refusal {
+    /// This error.
+    Error(CmdError),
+    /// Nobody is told: the connection ends.
+    Close,
+    /// It has to wait.
+    Wait(Block),
+}
+
+impl Engine {
+    /// Runs one request of a client.
+    pub(super) fn run_one(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        row: Result<u16, NoRow>,
+        hint: Hint,
+    ) -> Ran {
+        if args.is_empty() {
+            return Ran::Go;
+        }
+        self.lend_buffer(slot);
+        let client = &mut self.clients[slot];
+        let id = client.handle;
+        client.commands += 1;
+        // Only the command behind CLIENT REPLY SKIP is not answered.
+        if client.is(state::REPLY_SKIP_NEXT) {
+            client.state = (client.state & !state::REPLY_SKIP_NEXT) | state::REPLY_SKIP;
+        }
+        let refused = match row {
+            Err(none) => Err(self.no_such(slot, args, none)),
+            Ok(number) => {
+                let row = self.table.at(number);
+                self.admit(host, slot, args, row).map(|()| row)
+            }
+        };
+        match refused {
+            Ok(row) => self.run_admitted(host, slot, args, row, hint),
+            Err(Refusal::Error(error)) => {
+                if let Ok(number) = row {
+                    self.stats.rows[number as usize].rejected += 1;
+                }
+                self.error_reply(slot, &error.to_string());
+            }
+            Err(Refusal::Close) => self.close_soon(slot),
+            Err(Refusal::Wait(block)) => {
+                if let Ok(number) = row {
+                    self.block_client(slot, block, args.to_owned_args(), number);
+                }
+            }
+        }
+        let Some(client) = self.client_mut(id) else { return Ran::Stop };
+        client.set(state::REPLY_SKIP, false);
+        if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
+    }
+
+    /// Runs a request that nothing forbids, and all that follows from it.
+    #[inline]
+    fn run_admitted(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+        hint: Hint,
+    ) {
+        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.feed_monitors(slot, args);
+        }
+        let id = self.clients[slot].handle;
+        self.clients[slot].note_row(row);
+        let db = self.clients[slot].db;
+        let dirty = self.stats.dirty;
+        self.rise.rewritten = false;
+        let result = match row.spec.run {
+            Run::Local(run) => run(&mut self.ctx(host, slot, args, row, hint)),
+            Run::Global(run, _) => run(self, &mut Call { host: &mut *host, id, slot, args, row }),
+            Run::Container => Err(CmdError::Arity(row.full_name)),
+        };
+        let failed = match result {
+            Ok(Outcome::Done) => false,
+            Ok(Outcome::Block(block)) => {
+                self.block_client(slot, block, args.to_owned_args(), row.id);
+                false
+            }
+            Err(error) => {
+                self.error_reply(slot, &error.to_string());
+                true
+            }
+        };
+        if self.pending.is_active() {
+            if self.stats.dirty != dirty && !self.rise.rewritten {
+                assert!(row.has(flag::WRITE | flag::MAY_REPLICATE), "{} changes but is no write", row.full_name);
+                self.pending.push_args(db, args);
+            }
+            if !self.pending.is_empty() {
+                self.feed.commit(&mut self.pending);
+            }
+        }
+        self.account(host, slot, id, args, row, failed);
+        if !self.rise.events.is_empty() {
+            self.settle();
+        }
+    }
+
+    /// Counts a call and its time.
+    #[inline]
+    fn account(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        id: ClientId,
+        args: Args<'_>,
+        row: &'static Row,
+        failed: bool,
+    ) {
+        let ticks = host.ticks();
+        let spent = ticks.saturating_sub(self.last_ticks);
+        self.last_ticks = ticks;
+        self.stats.total_commands_processed += 1;
+        self.stats.turn_commands += 1;
+        let stats = &mut self.stats.rows[row.id as usize];
+        stats.calls += 1;
+        stats.ticks += spent;
+        stats.failed += u64::from(failed);
+        if self.conf.latency_tracking {
+            let ns = spent * 1_000_000 / self.ticks_per_ms;
+            stats.latency_ns.get_or_insert_default().record(ns);
+        }
+        let slow_us = self.conf.slowlog_log_slower_than_us;
+        let slow = slow_us >= 0 && spent * 1000 >= slow_us as u64 * self.ticks_per_ms;
+        let threshold_ms = self.conf.latency_monitor_threshold_ms;
+        if slow || (threshold_ms > 0 && spent >= threshold_ms * self.ticks_per_ms) {
+            let us = spent * 1000 / self.ticks_per_ms;
+            self.note_slow(slot, id, args, row, us, slow);
+        }
+        // A quarter of a millisecond is near enough for every deadline.
+        if ticks.saturating_sub(self.now_ticks) * 4 > self.ticks_per_ms {
+            self.pass_time(ticks);
+        }
+    }
+
+    /// Moves the time on by what the tick counter says.
+    #[cold]
+    fn pass_time(&mut self, ticks: u64) {
+        let us = ticks.saturating_sub(self.now_ticks) * 1000 / self.ticks_per_ms;
+        self.now = self.now.after_us(us);
+        self.now_ticks = ticks;
+    }
+
+    /// Whether a request may run now.
+    #[inline]
+    fn admit(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+    ) -> Result<(), Refusal> {
+        if !row.admits(args.len()) {
+            return Err(Refusal::Error(CmdError::Arity(row.full_name)));
+        }
+        let client = &self.clients[slot];
+        if needs_password(&self.conf) && !client.is(state::AUTHENTICATED) && !row.has(flag::NO_AUTH) {
+            return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
+        }
+        if row.has(flag::PROTECTED) && !self.allows_protected(slot, row) {
+            let text = format!(
+                "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a \
+                 local connection, otherwise you need to set this option in the configuration file, and then restart \
+                 the server.",
+                row.full_name.to_ascii_uppercase(),
+                row.full_name
+            );
+            return Err(Refusal::Error(CmdError::Text(text.into())));
+        }
+        if self.conf.maxmemory_bytes > 0 && !self.make_room(host) && row.has(flag::DENYOOM) {
+            return Err(Refusal::Error(CmdError::coded(
+                "OOM command not allowed when used memory > 'maxmemory'.",
+            )));
+        }
+        let client = &self.clients[slot];
+        if client.is(state::PUBSUB) && client.resp == 2 && !may_run_subscribed(row) {
+            let text = format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                row.full_name
+            );
+            return Err(Refusal::Error(CmdError::Text(text.into())));
+        }
+        if let Some(block) = self.paused_for(row) {
+            return Err(Refusal::Wait(block));
+        }
+        Ok(())
+    }
+
+    /// Whether a client may run a command that the configuration may forbid.
+    fn allows_protected(&self, slot: usize, row: &Row) -> bool {
+        let debug = row.spec.name == "debug";
+        let rule = if debug { self.conf.enable_debug_command } else { self.conf.enable_module_command };
+        rule.allows(self.is_local(slot))
+    }
+
+    /// The answer to a request that names no command.
+    #[cold]
+    fn no_such(&mut self, slot: usize, args: Args<'_>, none: NoRow) -> Refusal {
+        let name = String::from_utf8_lossy(args.at(0)).into_owned();
+        if name.eq_ignore_ascii_case("post") || name.eq_ignore_ascii_case("host:") {
+            log::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+                 instance. Connection from {} aborted.",
+                self.peer_text(slot)
+            );
+            return Refusal::Close;
+        }
+        if needs_password(&self.conf) && !self.clients[slot].is(state::AUTHENTICATED) {
+            return Refusal::Error(CmdError::coded("NOAUTH Authentication required."));
+        }
+        let cut = |text: &[u8]| -> Vec<u8> {
+            let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+            text[..end.min(128)].to_vec()
+        };
+        if let NoRow::Subcommand(container) = none {
+            let container = self.table.at(container).spec.name.to_ascii_uppercase();
+            let sub = cut(args.at(1));
+            let sub = String::from_utf8_lossy(&sub);
+            return Refusal::Error(CmdError::err(format!("unknown subcommand '{sub}'. Try {container} HELP.")));
+        }
+        let mut shown = String::new();
+        for arg in args.iter_from(1) {
+            if shown.len() >= 128 {
+                break;
+            }
+            let piece = cut(&arg[..arg.len().min(128 - shown.len())]);
+            shown += &format!("'{}' ", String::from_utf8_lossy(&piece));
+        }
+        let name = cut(args.at(0));
+        let name = String::from_utf8_lossy(&name);
+        Refusal::Error(CmdError::err(format!("unknown command '{name}', with args beginning with: {shown}")))
+    }
+
+    /// Appends an error reply and counts it.
+    #[cold]
+    pub(super) fn error_reply(&mut self, slot: usize, text: &str) {
+        if self.stats.count_error(text) {
+            log::warn!("Errorstats stopped adding new errors because the number of errors reached the limit");
+        }
+        let client = &mut self.clients[slot];
+        Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);
+    }
+
+    /// Where the replies of a client go.
+    #[inline]
+    pub fn reply(&mut self, slot: usize) -> Reply<'_> {
+        let client = &mut self.clients[slot];
+        Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
+    }
+
+    /// The configuration, to read.
+    pub fn conf(&self) -> &Config {
+        &self.conf
+    }
+
+    /// A mark in a client's output.
+    pub fn output_mark(&self, slot: usize) -> Mark {
+        self.clients[slot].out.mark()
+    }
+}
+
+/// What a RESP2 client with subscriptions may run.
+fn may_run_subscribed(row: &Row) -> bool {
+    matches!(
+        row.spec.name,
+        "ping"
+            | "subscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "quit"
+            | "reset"
+    )
+}

@@ -1,0 +1,352 @@
+//! What a local command is lent: its arguments, its client, its database, and the roads by which its effects leave.
+//!
+//! The one function that takes the engine apart into these disjoint borrows is [`Engine::ctx`]. A handler parses all
+//! its options first, then acts, then replies. Keys are looked up through the context only, so that no handler ever
+//! sees a key whose deadline has passed: it is removed on the way, and a `DEL` for it enters the feed at that moment.
+
+use super::client::{Client, state};
+use super::config::Config;
+use super::error::CmdError;
+use super::host::Host;
+use super::rise::Rise;
+use super::stats::Stats;
+use super::table::{Row, Table};
+use super::{Engine, Hint};
+use crate::base::number::{format_i64, parse_i64};
+use crate::base::rng::Rng;
+use crate::base::time::Now;
+use crate::keyspace::access::AccessClock;
+use crate::keyspace::db::KeyHash;
+use crate::keyspace::{Databases, Db, Deadline, EventClass, NewValue, ValueRef};
+use crate::replication::feed::Pending;
+use crate::resp::{Args, Reply};
+use crate::structures::slab::Handle;
+use bytes::Bytes;
+
+/// A key of the request with its hash.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    /// The key itself.
+    pub bytes: &'a [u8],
+    /// Its hash, the same in all databases.
+    pub hash: KeyHash,
+}
+
+/// What a handler is lent.
+pub struct Ctx<'a> {
+    /// The request.
+    pub args: Args<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// The row of the command.
+    pub row: &'static Row,
+    /// The time of this command; the same for all of it.
+    pub now: Now,
+    /// All rows.
+    pub table: &'static Table,
+    /// The configuration.
+    pub conf: &'a Config,
+    /// Counters.
+    pub stats: &'a mut Stats,
+    /// The shell.
+    pub host: &'a mut dyn Host,
+    /// Chance, seeded once.
+    pub rng: &'a mut Rng,
+    /// How accesses are noted.
+    pub clock: &'a AccessClock,
+    /// The client's bits of [`state`].
+    pub client_state: &'a mut u32,
+    /// The selected database; SELECT changes it.
+    pub db_index: &'a mut u32,
+    dbs: &'a mut Databases,
+    pending: &'a mut Pending,
+    rise: &'a mut Rise,
+    hint: Hint,
+}
+
+/// The bytes of a string value, wherever they lie.
+pub enum Text<'a> {
+    /// In the entry.
+    Inline(&'a [u8]),
+    /// Digits of an integer.
+    Digits([u8; 20], usize),
+    /// In a buffer that replies share.
+    Shared(&'a Bytes),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Text::Inline(bytes) => bytes,
+            Text::Digits(digits, len) => &digits[..*len],
+            Text::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// The bytes of a value that must be a string.
+///
+/// # Errors
+///
+/// [`CmdError::WrongType`] for a value of another type.
+pub fn text(value: ValueRef<'_>) -> Result<Text<'_>, CmdError> {
+    Ok(match value {
+        ValueRef::Inline(bytes, _) => Text::Inline(bytes),
+        ValueRef::Int(value) => {
+            let mut digits = [0; 20];
+            let mut from = [0; 20];
+            let used = format_i64(value, &mut from);
+            let len = used.len();
+            digits[..len].copy_from_slice(used);
+            Text::Digits(digits, len)
+        }
+        ValueRef::Shared(bytes) => Text::Shared(bytes),
+    })
+}
+
+impl Engine {
+    /// Takes the engine apart for one local command of the client in `slot`.
+    #[inline]
+    pub(super) fn ctx<'a>(
+        &'a mut self,
+        host: &'a mut dyn Host,
+        slot: usize,
+        args: Args<'a>,
+        row: &'static Row,
+        hint: Hint,
+    ) -> Ctx<'a> {
+        let client: &'a mut Client = &mut self.clients[slot];
+        Ctx {
+            args,
+            reply: Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0),
+            row,
+            now: self.now,
+            table: self.table,
+            conf: &self.conf,
+            stats: &mut self.stats,
+            host,
+            rng: &mut self.rng,
+            clock: &self.clock,
+            client_state: &mut client.state,
+            db_index: &mut client.db,
+            dbs: &mut self.dbs,
+            pending: &mut self.pending,
+            rise: &mut self.rise,
+            hint,
+        }
+    }
+}
+
+impl<'a> Ctx<'a> {
+    /// The key at argument `index`.
+    #[inline]
+    pub fn key(&self, index: usize) -> Key<'a> {
+        let bytes = self.args.at(index);
+        let hash = match self.hint {
+            Some(hash) if index == self.row.first_key => hash,
+            _ => self.db_ref().hash(bytes),
+        };
+        Key { bytes, hash }
+    }
+
+    /// A key that is not an argument of the request.
+    pub fn key_of<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.db_ref().hash(bytes) }
+    }
+
+    /// The argument at `index` as an integer.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::NotInteger`].
+    #[inline]
+    pub fn int(&self, index: usize) -> Result<i64, CmdError> {
+        parse_i64(self.args.at(index)).ok_or(CmdError::NotInteger)
+    }
+
+    /// The selected database.
+    #[inline]
+    pub fn db(&mut self) -> &mut Db {
+        self.dbs.at_mut(*self.db_index as usize)
+    }
+
+    /// The selected database, to look at.
+    #[inline]
+    pub fn db_ref(&self) -> &Db {
+        self.dbs.at(*self.db_index as usize)
+    }
+
+    /// All databases.
+    pub fn dbs(&mut self) -> &mut Databases {
+        self.dbs
+    }
+
+    /// The entry of a key that the command reads: counted as a hit or a miss, noted as an access.
+    #[inline]
+    pub fn read(&mut self, key: Key<'_>) -> Option<Handle> {
+        match self.peek(key) {
+            Some(handle) => {
+                self.stats.keyspace_hits += 1;
+                self.touch(handle);
+                Some(handle)
+            }
+            None => {
+                self.stats.keyspace_misses += 1;
+                self.notify(EventClass::Miss, "keymiss", key.bytes);
+                None
+            }
+        }
+    }
+
+    /// The entry of a key that the command reads, counted, but not noted as an access.
+    pub fn read_untouched(&mut self, key: Key<'_>) -> Option<Handle> {
+        let found = self.peek(key);
+        match found {
+            Some(_) => self.stats.keyspace_hits += 1,
+            None => {
+                self.stats.keyspace_misses += 1;
+                self.notify(EventClass::Miss, "keymiss", key.bytes);
+            }
+        }
+        found
+    }
+
+    /// The entry of a key that the command will change: noted as an access.
+    #[inline]
+    pub fn write(&mut self, key: Key<'_>) -> Option<Handle> {
+        let handle = self.peek(key)?;
+        self.touch(handle);
+        Some(handle)
+    }
+
+    /// The entry of a key, with no trace of the look-up. A dead one is removed first.
+    #[inline]
+    pub fn peek(&mut self, key: Key<'_>) -> Option<Handle> {
+        self.peek_in(*self.db_index, key)
+    }
+
+    /// As [`Ctx::peek`], in another database.
+    #[inline]
+    pub fn peek_in(&mut self, db: u32, key: Key<'_>) -> Option<Handle> {
+        let found = self.dbs.at(db as usize).find(key.bytes, key.hash)?;
+        match self.dbs.at(db as usize).deadline(found) {
+            Some(deadline) if deadline <= self.now.unix_ms() => {
+                if !self.rise.expiry_held {
+                    self.expire(db, key, deadline);
+                }
+                None
+            }
+            _ => Some(found),
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, db: u32, key: Key<'_>, deadline: u64) {
+        self.dbs.at_mut(db as usize).remove(key.bytes, key.hash);
+        let lag = self.now.unix_ms() - deadline;
+        self.rise.expired(db, key.bytes, lag, self.stats, self.pending, self.conf);
+    }
+
+    /// Notes an access.
+    #[inline]
+    pub fn touch(&mut self, handle: Handle) {
+        if *self.client_state & state::NO_TOUCH != 0 && self.row.full_name != "touch" {
+            return;
+        }
+        let db = self.dbs.at_mut(*self.db_index as usize);
+        let rng = &mut *self.rng;
+        let access = self.clock.touched(db.access(handle), || rng.next_u64());
+        db.set_access(handle, access);
+    }
+
+    /// The string in an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::WrongType`] for a value of another type.
+    pub fn text(&self, handle: Handle) -> Result<Text<'_>, CmdError> {
+        text(self.db_ref().value(handle))
+    }
+
+    /// Replies with the string in an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::WrongType`] for a value of another type.
+    #[inline]
+    pub fn reply_value(&mut self, handle: Handle) -> Result<(), CmdError> {
+        match self.dbs.at(*self.db_index as usize).value(handle) {
+            ValueRef::Inline(bytes, _) => self.reply.bulk(bytes),
+            ValueRef::Int(value) => self.reply.bulk_int(value),
+            ValueRef::Shared(bytes) => self.reply.bulk_shared(bytes),
+        }
+        Ok(())
+    }
+
+    /// Writes a string to a key; `found` is its entry. Counts and tells nobody.
+    #[inline]
+    pub fn set(
+        &mut self,
+        key: Key<'_>,
+        found: Option<Handle>,
+        value: NewValue<'_>,
+        deadline: Deadline,
+    ) -> Handle {
+        let access = self.access_for(found);
+        let is_new = found.is_none();
+        let handle = self.db().set(key.bytes, key.hash, found, value, deadline, access);
+        if is_new {
+            self.notify(EventClass::New, "new", key.bytes);
+        }
+        handle
+    }
+
+    /// The access bits of a value that is written: a frequency outlives a new value, as in Redis.
+    #[inline]
+    fn access_for(&self, found: Option<Handle>) -> u32 {
+        match found {
+            Some(handle) if self.clock.lfu => self.db_ref().access(handle),
+            _ => self.clock.fresh(),
+        }
+    }
+
+    /// Removes a key; true when it was there.
+    pub fn remove(&mut self, key: Key<'_>) -> bool {
+        self.db().remove(key.bytes, key.hash)
+    }
+
+    /// Counts changes of the keyspace; the command is propagated when there was one.
+    #[inline]
+    pub fn changed(&mut self, changes: u64) {
+        self.stats.dirty += changes;
+    }
+
+    /// Propagates this instead of the command as it came; may be called several times.
+    pub fn propagate_as<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+        self.rise.rewritten = true;
+        self.pending.push(*self.db_index, args);
+    }
+
+    /// Propagates nothing for this command.
+    pub fn propagate_nothing(&mut self) {
+        self.rise.rewritten = true;
+    }
+
+    /// Whether somebody follows the feed: what only they need may be left undone.
+    pub fn is_followed(&self) -> bool {
+        self.pending.is_active()
+    }
+
+    /// Tells those who asked that something happened to a key.
+    #[inline]
+    pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8]) {
+        self.rise.notify(class, name, key, *self.db_index);
+    }
+
+    /// As [`Ctx::notify`], for a key of another database.
+    pub fn notify_in(&mut self, db: u32, class: EventClass, name: &'static str, key: &[u8]) {
+        self.rise.notify(class, name, key, db);
+    }
+}

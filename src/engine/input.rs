@@ -1,0 +1,552 @@
+//! From the bytes of a connection to running commands.
+//!
+//! A miss in the memory of the keyspace costs more than all else that a GET does. So up to [`PARSE_AHEAD_MAX`]
+//! requests are parsed before the first of them runs, without side effects: row, spans and the hash of the first key.
+//! Then their buckets are fetched, then their entries, all at the same time; then they run in order. A request is
+//! consumed only when it ran, and a row marked as a barrier ends the batch, because what follows it may have to be
+//! parsed under other rules.
+//!
+//! Bytes are parsed where they are: in the buffer that the shell lends, or in the client's inbox if something waits
+//! there. Only what is left over is copied.
+
+use super::call::Ran;
+use super::client::{LargeRequest, state};
+use super::config::Config;
+use super::spec::flag;
+use super::table::{NoRow, Row, Table};
+use super::{Engine, Hint, Host, Job};
+use crate::base::id::ClientId;
+use crate::base::limit::*;
+use crate::resp::parse::{self, Limits, Progress, ProtoError, Step, parse};
+use crate::resp::{Args, Span};
+use bytes::Bytes;
+
+/// A request that was parsed and did not run yet.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    /// Its spans in [`Ahead::spans`].
+    first: u32,
+    count: u32,
+    /// Arguments of a request that owns them.
+    owned: Option<Vec<Bytes>>,
+    /// Where the next request begins.
+    end: usize,
+    /// Number of its row.
+    row: Result<u16, NoRow>,
+    /// Hash of its first key.
+    hint: Hint,
+}
+
+/// Requests that were parsed ahead; the memory is used again for every batch.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    spans: Vec<Span>,
+    requests: Vec<Parsed>,
+}
+
+/// What stands behind the last request of a batch.
+enum Behind {
+    /// More requests, perhaps.
+    More,
+    /// The beginning of one.
+    Incomplete,
+    /// One whose next argument gets its own buffer.
+    Large { remaining: usize, at: usize, bytes: usize },
+    /// Something that is no request.
+    Error(ProtoError),
+}
+
+impl Engine {
+    /// Bytes came from a client.
+    pub fn input(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8]) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.stats.total_net_input_bytes += bytes.len() as u64;
+        self.stats.total_reads_processed += 1;
+        let client = &mut self.clients[slot];
+        client.bytes_in += bytes.len() as u64;
+        client.active_us = self.now.mono_us;
+        let mut rest = bytes;
+        if client.inbox.large.is_some() {
+            let taken = self.fill_large(slot, rest);
+            rest = &rest[taken..];
+        }
+        if self.clients[slot].inbox.is_empty() && !self.clients[slot].is(state::STOPPED | state::RUNNABLE) {
+            let used = self.serve(host, slot, rest, COMMANDS_PER_SERVING);
+            let Some(slot) = self.slot_of(id) else { return };
+            self.clients[slot].inbox.bytes.extend_from_slice(&rest[used..]);
+        } else {
+            self.clients[slot].inbox.bytes.extend_from_slice(rest);
+            self.serve_inbox(host, slot);
+        }
+        self.after_serving(id);
+    }
+
+    /// The buffer into which the shell may read a large argument directly, and how many bytes are missing.
+    pub fn read_target(&mut self, id: ClientId) -> Option<(&mut Vec<u8>, usize)> {
+        let large = self.client_mut(id)?.inbox.large.as_mut()?;
+        let missing = (large.bytes + 2).checked_sub(large.target.len()).filter(|&n| n > 0)?;
+        Some((&mut large.target, missing))
+    }
+
+    /// `n` bytes were read into the buffer of [`Engine::read_target`].
+    pub fn filled(&mut self, host: &mut dyn Host, id: ClientId, n: usize) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.stats.total_net_input_bytes += n as u64;
+        self.stats.total_reads_processed += 1;
+        let client = &mut self.clients[slot];
+        client.bytes_in += n as u64;
+        client.active_us = self.now.mono_us;
+        self.serve_inbox(host, slot);
+        self.after_serving(id);
+    }
+
+    /// Whether some client has requests that wait for a turn: the shell must not sleep.
+    pub fn has_runnable(&self) -> bool {
+        !self.runnable.is_empty()
+    }
+
+    /// Serves the client that has waited longest with requests that were read already. False when there is none.
+    pub fn serve_waiting(&mut self, host: &mut dyn Host) -> bool {
+        let Some(id) = self.runnable.pop_front() else { return false };
+        if let Some(slot) = self.slot_of(id) {
+            self.clients[slot].set(state::RUNNABLE, false);
+            self.serve_inbox(host, slot);
+            self.after_serving(id);
+        }
+        true
+    }
+
+    /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.
+    pub fn is_full(&self, id: ClientId) -> bool {
+        self.client(id).is_none_or(|c| {
+            c.is(state::CLOSE_ASAP | state::CLOSE_AFTER_REPLY)
+                || (c.is(state::RUNNABLE) && c.inbox.len() > READ_BYTES_PER_SERVING)
+        })
+    }
+
+    /// Runs what waits in the inbox of a client.
+    fn serve_inbox(&mut self, host: &mut dyn Host, slot: usize) {
+        let id = self.clients[slot].handle;
+        if self.clients[slot].block.is_some() && !self.clients[slot].is(state::BLOCKED) {
+            self.begin_serving(host);
+            self.run_kept(host, slot);
+            self.end_serving(id);
+            if self.client(id).is_none_or(|c| c.is(state::STOPPED)) {
+                return;
+            }
+        }
+        self.finish_large(host, slot);
+        let Some(slot) = self.slot_of(id) else { return };
+        let client = &mut self.clients[slot];
+        if client.inbox.large.is_some() || client.is(state::STOPPED | state::RUNNABLE) {
+            return;
+        }
+        let bytes = std::mem::take(&mut client.inbox.bytes);
+        let start = std::mem::take(&mut client.inbox.start);
+        let used = self.serve(host, slot, &bytes[start..], COMMANDS_PER_SERVING);
+        let Some(slot) = self.slot_of(id) else { return };
+        let inbox = &mut self.clients[slot].inbox;
+        // Nothing can have arrived meanwhile but from a shell that breathes; that comes behind.
+        let newer = std::mem::replace(&mut inbox.bytes, bytes);
+        inbox.start = start + used;
+        if inbox.start == inbox.bytes.len() {
+            inbox.bytes = Vec::new();
+            inbox.start = 0;
+        } else if inbox.start > inbox.bytes.len() / 2 {
+            inbox.bytes.drain(..inbox.start);
+            inbox.start = 0;
+        }
+        inbox.bytes.extend_from_slice(&newer);
+    }
+
+    /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
+    fn after_serving(&mut self, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let limit = self.conf.client_query_buffer_limit_bytes as usize;
+        let client = &self.clients[slot];
+        if client.inbox.len() > limit {
+            log::warn!(
+                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
+                self.describe_client(slot),
+                crate::base::quote::repr(&client.inbox.bytes[..client.inbox.bytes.len().min(64)]).trim_matches('"')
+            );
+            self.stats.client_query_buffer_limit_disconnections += 1;
+            self.close_soon(slot);
+        }
+    }
+
+    /// Appends to a large argument; returns how many bytes belong to it.
+    fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
+        let Some(large) = self.clients[slot].inbox.large.as_mut() else { return 0 };
+        let n = bytes.len().min(large.bytes + 2 - large.target.len());
+        large.target.extend_from_slice(&bytes[..n]);
+        n
+    }
+
+    /// Goes on with a request whose large argument is complete: runs it, or reads its next arguments.
+    fn finish_large(&mut self, host: &mut dyn Host, slot: usize) {
+        let id = self.clients[slot].handle;
+        let Some(large) = self.clients[slot].inbox.large.as_mut() else { return };
+        if large.target.len() < large.bytes + 2 {
+            return;
+        }
+        let mut argument = std::mem::take(&mut large.target);
+        argument.truncate(large.bytes);
+        large.args.push(Bytes::from(argument));
+        large.remaining -= 1;
+        while let Some(large) = self.clients[slot].inbox.large.as_mut() {
+            if large.remaining == 0 {
+                break;
+            }
+            if !self.next_of_large(slot) {
+                return;
+            }
+        }
+        if self.clients[slot].is(state::STOPPED) {
+            return;
+        }
+        let Some(large) = self.clients[slot].inbox.large.take() else { return };
+        let args = Args::Owned(&large.args);
+        let row = self.table.resolve(&args).map(|r| r.id);
+        self.begin_serving(host);
+        self.run_one(host, slot, args, row, None);
+        self.end_serving(id);
+    }
+
+    /// Parses one more argument of a request that owns its arguments, from the inbox. False when it is not there.
+    fn next_of_large(&mut self, slot: usize) -> bool {
+        let limits = self.limits(slot);
+        let inbox = &mut self.clients[slot].inbox;
+        let Some(large) = inbox.large.as_mut() else { return false };
+        let input = &inbox.bytes[inbox.start..];
+        let mut spans = Vec::new();
+        let mut progress = parse::resume(1);
+        match parse(input, 0, limits, &mut progress, &mut spans) {
+            Ok(Step::Request(end)) => {
+                let span = spans[0];
+                large.args.push(Bytes::copy_from_slice(&input[span.start as usize..span.end as usize]));
+                large.remaining -= 1;
+                inbox.start += end;
+                true
+            }
+            Ok(Step::Large { at, bytes, .. }) => {
+                large.bytes = bytes;
+                large.target = Vec::with_capacity(bytes + 2);
+                large.target.extend_from_slice(&input[at..]);
+                inbox.start = 0;
+                inbox.bytes = Vec::new();
+                false
+            }
+            Ok(_) => {
+                if inbox.start > 0 {
+                    inbox.bytes.drain(..inbox.start);
+                    inbox.start = 0;
+                }
+                false
+            }
+            Err(error) => {
+                inbox.large = None;
+                self.protocol_error(slot, error);
+                false
+            }
+        }
+    }
+
+    fn limits(&self, slot: usize) -> Limits {
+        Limits {
+            bulk_bytes_max: self.conf.proto_max_bulk_len_bytes as i64,
+            unauthenticated: needs_password(&self.conf) && !self.clients[slot].is(state::AUTHENTICATED),
+        }
+    }
+
+    fn begin_serving(&mut self, host: &mut dyn Host) {
+        self.last_ticks = host.ticks();
+    }
+
+    fn end_serving(&mut self, id: ClientId) {
+        if let Some(slot) = self.slot_of(id)
+            && !self.clients[slot].out.is_empty()
+        {
+            self.queue_output(slot);
+        }
+    }
+
+    /// Runs requests of `source`, at most `quota` of them; returns how many bytes were consumed.
+    fn serve(&mut self, host: &mut dyn Host, slot: usize, source: &[u8], quota: usize) -> usize {
+        let id = self.clients[slot].handle;
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let mut progress = std::mem::take(&mut self.clients[slot].inbox.progress);
+        let (mut at, mut left) = (0, quota);
+        self.begin_serving(host);
+        loop {
+            let behind = self.parse_ahead(slot, source, at, &mut progress, &mut ahead, left);
+            self.prefetch(slot, &ahead);
+            let mut stopped = false;
+            for request in &ahead.requests {
+                at = request.end;
+                left -= 1;
+                let args = match &request.owned {
+                    Some(owned) => Args::Owned(owned),
+                    None => {
+                        let first = request.first as usize;
+                        Args::Spans(source, &ahead.spans[first..first + request.count as usize])
+                    }
+                };
+                if self.run_one(host, slot, args, request.row, request.hint) == Ran::Stop {
+                    stopped = true;
+                    break;
+                }
+            }
+            if stopped {
+                // What was known of a later request belongs to bytes that will be parsed again.
+                progress = Progress::default();
+                break;
+            }
+            match behind {
+                Behind::More if left == 0 => {
+                    if at < source.len() {
+                        self.make_runnable(slot);
+                    }
+                    break;
+                }
+                Behind::More => {}
+                Behind::Incomplete => break,
+                Behind::Large { remaining, at: begin, bytes } => {
+                    self.begin_large(slot, source, begin, bytes, remaining, &ahead);
+                    at = source.len();
+                    break;
+                }
+                Behind::Error(error) => {
+                    self.protocol_error(slot, error);
+                    at = source.len();
+                    break;
+                }
+            }
+        }
+        ahead.requests.clear();
+        ahead.spans.clear();
+        self.ahead = ahead;
+        self.end_serving(id);
+        if let Some(client) = self.client_mut(id) {
+            client.inbox.progress = progress;
+        }
+        at
+    }
+
+    /// Parses requests from `at` on, until a batch is full or something ends it.
+    fn parse_ahead(
+        &mut self,
+        slot: usize,
+        source: &[u8],
+        at: usize,
+        progress: &mut Progress,
+        ahead: &mut Ahead,
+        left: usize,
+    ) -> Behind {
+        ahead.requests.clear();
+        ahead.spans.clear();
+        let limits = self.limits(slot);
+        let table = self.table;
+        let mut next = at;
+        while ahead.requests.len() < PARSE_AHEAD_MAX.min(left) {
+            let first = ahead.spans.len();
+            let input = &source[next..];
+            match parse(input, next, limits, progress, &mut ahead.spans) {
+                Ok(Step::Request(end)) => {
+                    let count = ahead.spans.len() - first;
+                    let args = Args::Spans(source, &ahead.spans[first..]);
+                    let (row, hint) = self.look_ahead(table, &args);
+                    next += end;
+                    let barrier = ends_batch(table, row);
+                    let (first, count) = (first as u32, count as u32);
+                    ahead.requests.push(Parsed { first, count, owned: None, end: next, row, hint });
+                    if barrier {
+                        return Behind::More;
+                    }
+                }
+                Ok(Step::Inline(end, words)) => {
+                    let owned: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
+                    let row = table.resolve(&Args::Owned(&owned)).map(|r| r.id);
+                    next += end;
+                    let barrier = ends_batch(table, row);
+                    let owned = Some(owned);
+                    ahead.requests.push(Parsed { first: 0, count: 0, owned, end: next, row, hint: None });
+                    if barrier {
+                        return Behind::More;
+                    }
+                }
+                Ok(Step::Nothing(end)) => {
+                    next += end;
+                    match ahead.requests.last_mut() {
+                        Some(last) => last.end = next,
+                        // A request without a word does nothing, but marks how far the empty ones reach.
+                        None => ahead.requests.push(Parsed {
+                            first: 0,
+                            count: 0,
+                            owned: Some(Vec::new()),
+                            end: next,
+                            row: Err(NoRow::Command),
+                            hint: None,
+                        }),
+                    }
+                }
+                Ok(Step::Incomplete) => return Behind::Incomplete,
+                Ok(Step::Large { remaining, at, bytes }) => {
+                    return Behind::Large { remaining, at: next + at, bytes };
+                }
+                Err(error) => return Behind::Error(error),
+            }
+        }
+        Behind::More
+    }
+
+    /// The row of a request and the hash of its first key.
+    #[inline]
+    fn look_ahead(&self, table: &Table, args: &Args<'_>) -> (Result<u16, NoRow>, Hint) {
+        match table.resolve(args) {
+            Ok(row) => {
+                let hint = match args.get(row.first_key) {
+                    Some(key) if row.first_key > 0 => Some(self.dbs.at(0).hash(key)),
+                    _ => None,
+                };
+                (Ok(row.id), hint)
+            }
+            Err(none) => (Err(none), None),
+        }
+    }
+
+    /// Fetches the buckets of all keys, then the entries.
+    #[inline]
+    fn prefetch(&self, slot: usize, ahead: &Ahead) {
+        if ahead.requests.len() < 2 {
+            return;
+        }
+        let db = self.dbs.at(self.clients[slot].db as usize);
+        for hash in ahead.requests.iter().filter_map(|r| r.hint) {
+            db.prefetch_bucket(hash);
+        }
+        for hash in ahead.requests.iter().filter_map(|r| r.hint) {
+            db.prefetch_entry(hash);
+        }
+    }
+
+    /// Moves the beginning of a request into arguments of its own, with a buffer for the large one.
+    fn begin_large(
+        &mut self,
+        slot: usize,
+        source: &[u8],
+        at: usize,
+        bytes: usize,
+        remaining: usize,
+        ahead: &Ahead,
+    ) {
+        let known = ahead.requests.iter().rev().find(|r| r.owned.is_none());
+        let first = known.map_or(0, |r| (r.first + r.count) as usize);
+        let args = ahead.spans[first..]
+            .iter()
+            .map(|s| Bytes::copy_from_slice(&source[s.start as usize..s.end as usize]))
+            .collect();
+        let mut target = Vec::with_capacity(bytes + 2);
+        target.extend_from_slice(&source[at..]);
+        self.clients[slot].inbox.large = Some(Box::new(LargeRequest { args, target, bytes, remaining }));
+    }
+
+    /// Answers something that is no request, and ends the connection behind the reply.
+    fn protocol_error(&mut self, slot: usize, error: ProtoError) {
+        self.lend_buffer(slot);
+        let text = format!("ERR {error}");
+        self.error_reply(slot, &text);
+        log::info!("{error} from client: {}", self.describe_client(slot));
+        self.clients[slot].set(state::CLOSE_AFTER_REPLY, true);
+        self.queue_output(slot);
+    }
+
+    /// Puts a client into the list of those that have something to run.
+    pub(super) fn make_runnable(&mut self, slot: usize) {
+        let client = &mut self.clients[slot];
+        if !client.is(state::RUNNABLE | state::CLOSE_ASAP) {
+            client.set(state::RUNNABLE, true);
+            self.runnable.push_back(client.handle);
+        }
+    }
+
+    /// Marks a client as one with output.
+    #[inline]
+    pub(super) fn queue_output(&mut self, slot: usize) {
+        self.check_output_limit(slot);
+        let client = &mut self.clients[slot];
+        if !client.is(state::QUEUED) {
+            client.set(state::QUEUED, true);
+            self.outputs.push(client.handle);
+        }
+    }
+
+    /// Gives a client an output buffer if it has none.
+    #[inline]
+    pub(super) fn lend_buffer(&mut self, slot: usize) {
+        let out = &mut self.clients[slot].out;
+        if out.wants_buffer() {
+            out.give_buffer(self.buffers.pop().unwrap_or_default());
+        }
+    }
+
+    /// A client that has output to be sent; the shell writes it and tells by [`Engine::sent`].
+    pub fn poll_output(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.outputs.pop() {
+            if let Some(client) = self.client_mut(id) {
+                client.set(state::QUEUED, false);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// `n` bytes of a client's output went out.
+    pub fn sent(&mut self, id: ClientId, n: usize) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.stats.total_net_output_bytes += n as u64;
+        self.stats.total_writes_processed += 1;
+        let now_ms = self.now.mono_ms();
+        let client = &mut self.clients[slot];
+        client.bytes_out += n as u64;
+        client.reply_peak.peak = client.reply_peak.peak.max(client.out.len().min(u32::MAX as usize) as u32);
+        client.out.advance(n);
+        if !client.out.is_empty() {
+            return;
+        }
+        client.over_soft_limit_us = 0;
+        if client.is(state::CLOSE_AFTER_REPLY) {
+            self.close_soon(slot);
+            return;
+        }
+        self.resize_reply_model(slot, now_ms);
+        if let Some(buffer) = self.clients[slot].out.take_buffer()
+            && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
+            && self.buffers.len() < SPARE_BUFFERS_MAX
+        {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Closes a client as soon as no borrow stands in the way: the shell is told, and no command of it runs any more.
+    pub(super) fn close_soon(&mut self, slot: usize) {
+        let client = &mut self.clients[slot];
+        if !client.is(state::CLOSE_ASAP) {
+            client.set(state::CLOSE_ASAP, true);
+            self.jobs.push_back(Job::Close(client.handle));
+        }
+    }
+}
+
+/// Whether clients have to authenticate.
+pub fn needs_password(conf: &Config) -> bool {
+    !conf.requirepass.is_empty()
+}
+
+fn ends_batch(table: &Table, row: Result<u16, NoRow>) -> bool {
+    row.is_ok_and(|id| is_barrier(table.at(id)))
+}
+
+fn is_barrier(row: &Row) -> bool {
+    row.has(flag::BARRIER)
+}

@@ -1,0 +1,118 @@
+//! Bounds on what a client may let pile up: `client-output-buffer-limit`, and the buffer of a client that has not
+//! authenticated.
+
+use super::Engine;
+use super::client::{Client, ReplyPeak, state};
+use super::config::OutputLimit;
+use super::input::needs_password;
+use super::timers::Timer;
+use crate::base::limit::UNAUTHENTICATED_OUTPUT_BYTES_MAX;
+
+/// Smallest reply buffer in Redis. Redis: `PROTO_REPLY_MIN_BYTES`.
+const REPLY_BYTES_MIN: u32 = 1024;
+/// Largest reply buffer in Redis. Redis: `PROTO_REPLY_CHUNK_BYTES`.
+const REPLY_BYTES_MAX: u32 = 16 * 1024;
+
+impl ReplyPeak {
+    /// The buffer of a new client.
+    pub fn new(now_ms: u64) -> ReplyPeak {
+        ReplyPeak { size: REPLY_BYTES_MAX, peak: REPLY_BYTES_MAX, reset_ms: now_ms }
+    }
+}
+
+impl Engine {
+    /// The limit that holds for a client.
+    fn output_limit(&self, client: &Client) -> OutputLimit {
+        let class = match client.is(state::PUBSUB) {
+            true => OutputLimit::PUBSUB,
+            // A monitor counts as a replica.
+            false if client.is(state::MONITOR) => OutputLimit::REPLICA,
+            false => OutputLimit::NORMAL,
+        };
+        self.conf.client_output_buffer_limits[class]
+    }
+
+    /// Closes a client whose output is over its limit.
+    #[inline]
+    pub(super) fn check_output_limit(&mut self, slot: usize) {
+        let client = &self.clients[slot];
+        let limit = self.output_limit(client);
+        let waiting = client.out.len() as u64;
+        let may_not = needs_password(&self.conf) && !client.is(state::AUTHENTICATED);
+        if limit.hard_bytes == 0 && limit.soft_bytes == 0 && !may_not {
+            return;
+        }
+        let too_much = may_not && waiting > UNAUTHENTICATED_OUTPUT_BYTES_MAX as u64;
+        if too_much || self.is_over_limit(slot, limit, waiting) {
+            self.close_over_limit(slot);
+        }
+    }
+
+    fn is_over_limit(&mut self, slot: usize, limit: OutputLimit, waiting: u64) -> bool {
+        if limit.hard_bytes > 0 && waiting >= limit.hard_bytes {
+            return true;
+        }
+        let now_us = self.now.mono_us;
+        let client = &mut self.clients[slot];
+        if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
+            client.over_soft_limit_us = 0;
+            return false;
+        }
+        if client.over_soft_limit_us == 0 {
+            client.over_soft_limit_us = now_us.max(1);
+            let id = client.handle;
+            let due_us = now_us + limit.soft_seconds * 1_000_000;
+            self.timers.insert(due_us.div_ceil(1000) + 1, Timer::SoftLimit(id));
+            return false;
+        }
+        now_us.saturating_sub(client.over_soft_limit_us) >= limit.soft_seconds * 1_000_000
+    }
+
+    #[cold]
+    fn close_over_limit(&mut self, slot: usize) {
+        if self.clients[slot].is(state::CLOSE_ASAP) {
+            return;
+        }
+        log::warn!(
+            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            self.describe_client(slot)
+        );
+        self.stats.client_output_buffer_limit_disconnections += 1;
+        self.close_soon(slot);
+        self.clients[slot].out.clear();
+    }
+
+    /// Follows what Redis would do to the reply buffer of this client.
+    pub(super) fn resize_reply_model(&mut self, slot: usize, now_ms: u64) {
+        let model = &mut self.clients[slot].reply_peak;
+        if model.size < REPLY_BYTES_MAX && model.peak >= model.size {
+            model.size = (model.size * 2).min(REPLY_BYTES_MAX);
+            self.stats.reply_buffer_expands += 1;
+        }
+        let _ = now_ms;
+    }
+
+    /// What CLIENT LIST shows as size and peak of the reply buffer, after the time that has passed is accounted for.
+    ///
+    /// Redis looks at every client once a second: a peak below half of the buffer halves it, down to 1 KiB, and
+    /// every `reply_peak_reset_ms` the peak is forgotten.
+    pub fn reply_model(&mut self, slot: usize) -> (u32, u32) {
+        let now_ms = self.now.mono_ms();
+        let reset_ms = self.facts.reply_peak_reset_ms;
+        let resizing = self.facts.reply_resizing;
+        let model = &mut self.clients[slot].reply_peak;
+        let Some(reset_ms) = reset_ms.filter(|_| resizing) else { return (model.size, model.peak) };
+        while now_ms.saturating_sub(model.reset_ms) >= reset_ms.max(1) {
+            if model.peak < model.size / 2 && model.size > REPLY_BYTES_MIN {
+                model.size = (model.peak + 1).max(REPLY_BYTES_MIN).max(model.size / 2);
+                self.stats.reply_buffer_shrinks += 1;
+            } else if model.peak == 0 {
+                model.reset_ms = now_ms;
+                break;
+            }
+            model.peak = 0;
+            model.reset_ms += reset_ms.max(1);
+        }
+        (model.size, model.peak)
+    }
+}

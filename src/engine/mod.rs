@@ -1,0 +1,329 @@
+//! The server as a state machine without I/O: events go in, effects come out.
+//!
+//! The shell tells it of connections, bytes and closings, turns its clock by [`Engine::tick`], and takes away what it
+//! wants done: bytes to send ([`Engine::poll_output`]) and jobs ([`Engine::poll_job`]). Nothing here opens a socket or a
+//! file, reads a clock or draws an unseeded number; what a command needs of that kind it asks its [`Host`] for. The
+//! engine never learns which shell drives it.
+
+pub mod call;
+pub mod client;
+pub mod config;
+pub mod connections;
+pub mod ctx;
+pub mod error;
+pub mod eviction;
+pub mod host;
+pub mod input;
+pub mod latency;
+pub mod limits;
+pub mod monitor;
+pub mod pause;
+pub mod pubsub;
+pub mod recorder;
+pub mod rise;
+pub mod settle;
+pub mod slowlog;
+pub mod spec;
+pub mod stats;
+pub mod syntax;
+pub mod table;
+pub mod timers;
+
+pub use call::Call;
+pub use host::Host;
+
+use crate::base::hash::HashKey;
+use crate::base::id::ClientId;
+use crate::base::rng::Rng;
+use crate::base::time::Now;
+use crate::keyspace::access::AccessClock;
+use crate::keyspace::garbage::Garbage;
+use crate::keyspace::{Databases, db::KeyHash};
+use crate::replication::feed::{Feed, Pending};
+use crate::structures::wheel::TimerWheel;
+use client::Client;
+use config::{Config, MaxmemoryPolicy};
+use input::Ahead;
+use slab::Slab;
+use std::collections::{BTreeMap, VecDeque};
+use table::Table;
+use timers::Timer;
+
+/// Within a turn time is told by the tick counter, which may be ahead of the wall clock by so many microseconds without
+/// anybody having set the date.
+const CLOCK_JITTER_US: u64 = 5000;
+
+/// A hash that was computed when the request was parsed ahead.
+pub type Hint = Option<KeyHash>;
+
+/// Work for the shell.
+#[derive(Debug)]
+pub enum Job {
+    /// Close this connection.
+    Close(ClientId),
+    /// Free this on the helper thread; tell `completed` with the number, if there is one.
+    Free(Garbage, Option<u64>),
+    /// End the process in order, with this exit code.
+    Exit(i32),
+}
+
+/// The server.
+pub struct Engine {
+    /// All commands.
+    pub table: &'static Table,
+    /// The keyspace.
+    pub dbs: Databases,
+    /// The connections, by slot.
+    pub clients: Slab<Client>,
+    /// The configuration.
+    pub conf: Config,
+    /// Counters.
+    pub stats: stats::Stats,
+    /// The time of the command that runs.
+    pub now: Now,
+    /// Who listens to what.
+    pub pubsub: pubsub::Pubsub,
+    /// Slow commands.
+    pub slowlog: slowlog::SlowLog,
+    /// Latency spikes by event.
+    pub latency: latency::LatencyMonitor,
+    /// Phases of the loop's turns.
+    pub recorder: recorder::Recorder,
+    /// CLIENT PAUSE.
+    pub pause: pause::Pause,
+    /// What nobody else keeps: replication id, start time, mode switches of DEBUG.
+    pub facts: Facts,
+    /// Committed frames.
+    pub feed: Feed,
+    pending: Pending,
+    rise: rise::Rise,
+    timers: TimerWheel<Timer>,
+    rng: Rng,
+    clock: AccessClock,
+    /// Generation of the client that last used each slot.
+    generations: Vec<u32>,
+    next_client_id: u64,
+    /// CLIENT ID to connection.
+    by_id: BTreeMap<u64, ClientId>,
+    /// Clients with output that was not offered to the shell.
+    outputs: Vec<ClientId>,
+    /// Clients with requests that wait for a turn.
+    runnable: VecDeque<ClientId>,
+    monitors: Vec<ClientId>,
+    jobs: VecDeque<Job>,
+    next_job: u64,
+    /// Clients that wait for a job, by its number.
+    job_waiters: BTreeMap<u64, ClientId>,
+    /// Bytes queued for freeing.
+    garbage_bytes: usize,
+    /// Objects queued for freeing.
+    garbage_objects: u64,
+    /// Empty output buffers.
+    buffers: Vec<Vec<u8>>,
+    /// Requests that were parsed ahead; taken out while they run.
+    ahead: Ahead,
+    eviction: eviction::Eviction,
+    /// Ticks of the host at the end of the last command.
+    last_ticks: u64,
+    /// Ticks of the host that belong to `now`.
+    now_ticks: u64,
+    ticks_per_ms: u64,
+    next_db_to_expire: usize,
+    /// The sampler of the `instantaneous_` figures is armed.
+    sample_armed: bool,
+}
+
+/// What describes the process and does not change, and the switches of DEBUG.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Names of the process.
+    pub names: host::ProcessNames,
+    /// 40 hex digits, new at every start.
+    pub run_id: String,
+    /// 40 hex digits: the history that replicas would follow.
+    pub replication_id: String,
+    /// Unix seconds at which the server started.
+    pub started_unix_s: u64,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// DEBUG REPLYBUFFER PEAK-RESET-TIME, in milliseconds; none: never.
+    pub reply_peak_reset_ms: Option<u64>,
+    /// DEBUG REPLYBUFFER RESIZING.
+    pub reply_resizing: bool,
+    /// DEBUG PAUSE-CRON.
+    pub cron_paused: bool,
+    /// Unix seconds of the last save; that of the start without one.
+    pub last_save_unix_s: u64,
+}
+
+impl Engine {
+    /// A server with an empty keyspace.
+    pub fn new(
+        table: &'static Table,
+        conf: Config,
+        names: host::ProcessNames,
+        host: &mut dyn Host,
+    ) -> Engine {
+        let now = host.now();
+        let ticks = host.ticks();
+        let hash_key = HashKey { k0: host.random(), k1: host.random() };
+        let mut rng = Rng::from_seed(host.random());
+        let mut hex = || -> String { (0..40).map(|_| char::from(b"0123456789abcdef"[rng.below(16) as usize])).collect() };
+        let facts = Facts {
+            names,
+            run_id: hex(),
+            replication_id: hex(),
+            started_unix_s: now.unix_s(),
+            active_expire: true,
+            reply_peak_reset_ms: Some(5000),
+            reply_resizing: true,
+            cron_paused: false,
+            last_save_unix_s: now.unix_s(),
+        };
+        let mut engine = Engine {
+            table,
+            dbs: Databases::new(conf.databases as usize, hash_key, now.unix_ms()),
+            clients: Slab::new(),
+            stats: stats::Stats::new(table.rows().len()),
+            now,
+            pubsub: pubsub::Pubsub::default(),
+            slowlog: slowlog::SlowLog::default(),
+            latency: latency::LatencyMonitor::default(),
+            recorder: recorder::Recorder::new(host.ticks_per_ms()),
+            pause: pause::Pause::default(),
+            facts,
+            feed: Feed::default(),
+            pending: Pending::default(),
+            rise: rise::Rise::default(),
+            timers: TimerWheel::new(now.mono_ms()),
+            rng,
+            clock: AccessClock::default(),
+            generations: Vec::new(),
+            next_client_id: 1,
+            by_id: BTreeMap::new(),
+            outputs: Vec::new(),
+            runnable: VecDeque::new(),
+            monitors: Vec::new(),
+            jobs: VecDeque::new(),
+            next_job: 1,
+            job_waiters: BTreeMap::new(),
+            garbage_bytes: 0,
+            garbage_objects: 0,
+            buffers: Vec::new(),
+            ahead: Ahead::default(),
+            eviction: eviction::Eviction::default(),
+            last_ticks: ticks,
+            now_ticks: ticks,
+            ticks_per_ms: host.ticks_per_ms(),
+            next_db_to_expire: 0,
+            sample_armed: false,
+            conf,
+        };
+        engine.configured();
+        engine
+    }
+
+    /// Draws the consequences of a configuration that changed.
+    pub fn configured(&mut self) {
+        self.clock.lfu = matches!(
+            self.conf.maxmemory_policy,
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
+        );
+        self.clock.log_factor = self.conf.lfu_log_factor;
+        self.clock.decay_minutes = self.conf.lfu_decay_time_min;
+        self.clock.set_time(self.now.unix_s());
+        let classes = u32::from(self.conf.notify_keyspace_events.0);
+        let channels = crate::keyspace::event::KEYSPACE | crate::keyspace::event::KEYEVENT;
+        self.rise.wanted = if classes & channels == 0 { 0 } else { classes };
+        self.slowlog.trim(self.conf.slowlog_max_len as usize);
+        self.arm_idle_timers();
+    }
+
+    /// Starts or stops to gather what is propagated.
+    pub fn follow_feed(&mut self, active: bool) {
+        self.feed.follow(&mut self.pending, active);
+    }
+
+    /// The slot of a client that is still there.
+    #[inline]
+    pub fn slot_of(&self, id: ClientId) -> Option<usize> {
+        let slot = id.slot as usize;
+        self.clients.get(slot).filter(|c| c.handle == id).map(|_| slot)
+    }
+
+    /// A client that is still there.
+    #[inline]
+    pub fn client(&self, id: ClientId) -> Option<&Client> {
+        self.clients.get(id.slot as usize).filter(|c| c.handle == id)
+    }
+
+    /// A client that is still there, to change.
+    #[inline]
+    pub fn client_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(id.slot as usize).filter(|c| c.handle == id)
+    }
+
+    /// The next piece of work for the shell.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// Memory in use, in bytes: what is allocated less free slab cells and less what waits to be freed.
+    pub fn used_memory(&self, host: &dyn Host) -> usize {
+        let free: usize = self.dbs.iter().map(crate::keyspace::Db::free_bytes).sum();
+        host.allocated_bytes().saturating_sub(free).saturating_sub(self.garbage_bytes)
+    }
+
+    /// The garbage of all databases becomes jobs.
+    pub fn collect_garbage(&mut self) {
+        for index in 0..self.dbs.count() {
+            while let Some(garbage) = self.dbs.at_mut(index).take_garbage() {
+                self.free(garbage, None);
+            }
+        }
+    }
+
+    /// Hands something to the helper thread; `waiter` is told when it is freed.
+    pub fn free(&mut self, garbage: Garbage, waiter: Option<ClientId>) -> u64 {
+        let job = self.next_job;
+        self.next_job += 1;
+        self.garbage_bytes += garbage.heap_bytes();
+        self.garbage_objects += garbage.objects();
+        if let Some(waiter) = waiter {
+            self.job_waiters.insert(job, waiter);
+        }
+        self.jobs.push_back(Job::Free(garbage, Some(job)));
+        job
+    }
+
+    /// Something was freed: what it held, as it was counted when it was queued.
+    pub fn freed(&mut self, host: &mut dyn Host, job: u64, bytes: usize, objects: u64) {
+        self.garbage_bytes -= bytes.min(self.garbage_bytes);
+        self.garbage_objects -= objects.min(self.garbage_objects);
+        self.stats.lazyfreed_objects += objects;
+        if let Some(waiter) = self.job_waiters.remove(&job) {
+            self.unblock_with_ok(host, waiter);
+        }
+    }
+
+    /// Objects that wait to be freed.
+    pub fn pending_free_objects(&self) -> u64 {
+        self.garbage_objects
+    }
+
+    /// Takes over what the clocks say.
+    pub fn set_now(&mut self, now: Now, ticks: u64) {
+        let mut now = now;
+        if now.unix_us + CLOCK_JITTER_US < self.now.unix_us {
+            for db in self.dbs.iter_mut() {
+                db.clock_stepped_back(now.unix_ms());
+            }
+        } else {
+            now.unix_us = now.unix_us.max(self.now.unix_us);
+        }
+        now.mono_us = now.mono_us.max(self.now.mono_us);
+        self.now = now;
+        self.now_ticks = ticks;
+        self.clock.set_time(now.unix_s());
+    }
+}

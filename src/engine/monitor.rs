@@ -1,0 +1,53 @@
+//! MONITOR: every command, as it runs, to whoever asked for it.
+
+use super::Engine;
+use super::client::{Address, state};
+use crate::base::id::ClientId;
+use crate::base::quote::repr;
+use crate::resp::Args;
+use bytes::Bytes;
+
+impl Engine {
+    /// Makes a client a monitor.
+    pub fn add_monitor(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else { return };
+        if !client.is(state::MONITOR) {
+            client.set(state::MONITOR, true);
+            self.monitors.push(id);
+        }
+    }
+
+    /// A monitor that was reset, or is going, is one no longer.
+    pub fn remove_monitor(&mut self, id: ClientId) {
+        self.monitors.retain(|&m| m != id);
+        if let Some(client) = self.client_mut(id) {
+            client.set(state::MONITOR, false);
+        }
+    }
+
+    /// Clients that watch all commands.
+    pub fn monitors(&self) -> usize {
+        self.monitors.len()
+    }
+
+    /// Tells the monitors of a command that is about to run.
+    #[cold]
+    pub(super) fn feed_monitors(&mut self, slot: usize, args: Args<'_>) {
+        let us = self.now.unix_us;
+        let client = &self.clients[slot];
+        let from = match &client.peer {
+            Address::Unix => format!("unix:{}", self.conf.unixsocket),
+            _ => self.peer_text(slot),
+        };
+        let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, client.db, from);
+        for arg in args.iter_from(0) {
+            line.push(' ');
+            line.push_str(&repr(arg));
+        }
+        line.push_str("\r\n");
+        let line = Bytes::from(line);
+        for id in self.monitors.clone() {
+            self.send(id, &line);
+        }
+    }
+}

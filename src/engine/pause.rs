@@ -1,0 +1,151 @@
+//! CLIENT PAUSE, and clients that wait.
+//!
+//! While writes or everything is paused, the keyspace must not change: no key expires and none is evicted, although a
+//! dead key is still not seen. A paused request is kept and runs when the pause ends, in the order of arrival.
+
+use super::client::{Blocked, state};
+use super::error::{Block, BlockOn};
+use super::spec::flag;
+use super::table::Row;
+use super::timers::Timer;
+use super::{Engine, Host};
+use crate::base::id::ClientId;
+use crate::resp::Args;
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// What is paused, and until when.
+#[derive(Debug, Default)]
+pub struct Pause {
+    /// Monotonic microseconds; 0: nothing is paused.
+    pub until_us: u64,
+    /// Not only writes.
+    pub all: bool,
+    /// Clients with a request that waits, oldest first.
+    waiting: VecDeque<ClientId>,
+}
+
+impl Engine {
+    /// Whether a command has to wait for the end of a pause.
+    #[inline]
+    pub(super) fn paused_for(&self, row: &Row) -> Option<Block> {
+        if self.pause.until_us == 0 {
+            return None;
+        }
+        let waits = self.pause.all || row.has(flag::WRITE | flag::MAY_REPLICATE);
+        waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
+    }
+
+    /// Whether the keyspace must not change by itself.
+    pub fn is_keyspace_held(&self) -> bool {
+        self.pause.until_us != 0
+    }
+
+    /// Pauses writes, or everything, until a monotonic time. A pause that is under way is never weakened.
+    pub fn pause_clients(&mut self, until_us: u64, all: bool) {
+        self.pause.until_us = self.pause.until_us.max(until_us);
+        self.pause.all |= all;
+        self.rise.expiry_held = true;
+        self.timers.insert(self.pause.until_us.div_ceil(1000), Timer::PauseEnd);
+    }
+
+    /// Ends the pause; what waited runs.
+    pub fn unpause_clients(&mut self) {
+        self.pause.until_us = 0;
+        self.pause.all = false;
+        self.rise.expiry_held = false;
+        for id in std::mem::take(&mut self.pause.waiting) {
+            let Some(slot) = self.slot_of(id) else { continue };
+            let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;
+            if self.clients[slot].block.as_deref().is_some_and(is_paused) {
+                self.make_runnable_again(slot);
+            }
+        }
+    }
+
+    /// Clients that wait for something.
+    pub fn blocked_clients(&self) -> usize {
+        self.clients.iter().filter(|(_, c)| c.block.is_some()).count()
+    }
+
+    /// Lets a client wait.
+    pub(super) fn block_client(&mut self, slot: usize, block: Block, args: Vec<Bytes>, row: u16) {
+        let id = self.clients[slot].handle;
+        let timer =
+            block.deadline_us.map(|us| self.timers.insert(us.div_ceil(1000), Timer::BlockTimeout(id)));
+        if block.on == BlockOn::Unpause {
+            self.pause.waiting.push_back(id);
+        }
+        let since_us = self.now.mono_us;
+        let client = &mut self.clients[slot];
+        client.set(state::BLOCKED, true);
+        client.block = Some(Box::new(Blocked { block, args, row, timer, since_us }));
+    }
+
+    /// Ends a client's waiting without running anything; the kept request is returned.
+    pub(super) fn unblock(&mut self, slot: usize) -> Option<Blocked> {
+        let client = &mut self.clients[slot];
+        let blocked = client.block.take()?;
+        client.set(state::BLOCKED, false);
+        if let Some(timer) = blocked.timer {
+            self.timers.cancel(timer);
+        }
+        Some(*blocked)
+    }
+
+    /// A client that waited for the end of a pause runs its request at its next turn.
+    fn make_runnable_again(&mut self, slot: usize) {
+        self.clients[slot].set(state::BLOCKED, false);
+        self.make_runnable(slot);
+    }
+
+    /// Runs the request that a client had to keep, if it has one; its later requests follow.
+    pub(super) fn run_kept(&mut self, host: &mut dyn Host, slot: usize) {
+        let Some(blocked) = self.unblock(slot) else { return };
+        let args = Args::Owned(&blocked.args);
+        self.run_one(host, slot, args, Ok(blocked.row), None);
+    }
+
+    /// Answers a client that waited for a job, and lets it go on.
+    pub(super) fn unblock_with_ok(&mut self, host: &mut dyn Host, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        if self.unblock(slot).is_some() {
+            self.lend_buffer(slot);
+            self.reply(slot).ok();
+            self.queue_output(slot);
+            self.resume(host, slot);
+        }
+    }
+
+    /// Lets a client that waited run what it sent meanwhile.
+    pub(super) fn resume(&mut self, _host: &mut dyn Host, slot: usize) {
+        if !self.clients[slot].inbox.is_empty() {
+            self.make_runnable(slot);
+        }
+    }
+
+    /// A client's time is over: it gets the reply that its command gives without success.
+    pub(super) fn time_out(&mut self, host: &mut dyn Host, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(blocked) = self.unblock(slot) else { return };
+        self.lend_buffer(slot);
+        self.reply_to_timeout(slot, &blocked);
+        self.queue_output(slot);
+        self.resume(host, slot);
+    }
+
+    /// The reply to a wait that ended without its event.
+    pub(super) fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
+        let is_waitaof = self.table.at(blocked.row).spec.name == "waitaof";
+        let mut reply = self.reply(slot);
+        match blocked.block.on {
+            BlockOn::Offset if is_waitaof => {
+                reply.array(2);
+                reply.int(0);
+                reply.int(0);
+            }
+            BlockOn::Offset => reply.int(0),
+            BlockOn::Unpause | BlockOn::Job(_) => reply.null(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Facts that rise from the keyspace while a command runs, for those who asked.
+//!
+//! The mask of what is asked for is one word, so a plain SET pays one test. Events wait here until the outermost
+//! command is done; then `settle` informs subscribers.
+
+use super::config::Config;
+use super::stats::Stats;
+use crate::keyspace::event::{EventClass, KeyEvent};
+use crate::replication::feed::Pending;
+use bytes::Bytes;
+
+/// Events of the command that is running.
+#[derive(Debug, Default)]
+pub struct Rise {
+    /// Bits of [`EventClass`] that somebody asked for; 0 when neither channel of them is on.
+    pub wanted: u32,
+    /// Events in the order in which they happened.
+    pub events: Vec<KeyEvent>,
+    /// The handler said itself what is propagated.
+    pub rewritten: bool,
+    /// Dead keys are not seen, but stay: clients are paused.
+    pub expiry_held: bool,
+}
+
+impl Rise {
+    /// Notes an event if somebody asked for its class.
+    #[inline]
+    pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8], db: u32) {
+        if self.wanted & class as u32 != 0 {
+            self.events.push(KeyEvent { name, key: Bytes::copy_from_slice(key), db });
+        }
+    }
+
+    /// A key was removed at its deadline, `lag_ms` late: counts, propagates and tells it.
+    pub fn expired(
+        &mut self,
+        db: u32,
+        key: &[u8],
+        lag_ms: u64,
+        stats: &mut Stats,
+        pending: &mut Pending,
+        conf: &Config,
+    ) {
+        stats.expired_keys += 1;
+        stats.expire_lag_ms.record(lag_ms);
+        let verb: &[u8] = if conf.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+        pending.push(db, &[verb, key]);
+        self.notify(EventClass::Expired, "expired", key, db);
+    }
+}

@@ -1,0 +1,144 @@
+//! The slow log: the last commands that took longer than `slowlog-log-slower-than`.
+
+use super::spec::flag;
+use super::table::Row;
+use super::Engine;
+use crate::base::id::ClientId;
+use crate::resp::Args;
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Most arguments of an entry. Redis: `SLOWLOG_ENTRY_MAX_ARGC`.
+const ARGUMENTS_MAX: usize = 32;
+
+/// Longest argument of an entry. Redis: `SLOWLOG_ENTRY_MAX_STRING`.
+const ARGUMENT_BYTES_MAX: usize = 128;
+
+/// One slow command.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Number of the entry; never used twice.
+    pub id: u64,
+    /// When it ended, Unix seconds.
+    pub unix_s: u64,
+    /// How long it took, in microseconds.
+    pub us: u64,
+    /// Its arguments, shortened.
+    pub args: Vec<Bytes>,
+    /// Address of the client.
+    pub peer: String,
+    /// Name of the client.
+    pub name: Bytes,
+}
+
+/// The entries, newest first.
+#[derive(Debug, Default)]
+pub struct SlowLog {
+    /// The entries.
+    pub entries: VecDeque<Entry>,
+    next_id: u64,
+}
+
+impl SlowLog {
+    /// Keeps at most `max` entries.
+    pub fn trim(&mut self, max: usize) {
+        self.entries.truncate(max);
+    }
+}
+
+/// The arguments of an entry: the first 31, each cut at 128 bytes.
+fn shortened(args: Args<'_>) -> Vec<Bytes> {
+    let shown = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
+    let mut kept: Vec<Bytes> = (0..shown)
+        .map(|i| {
+            let arg = args.at(i);
+            if arg.len() <= ARGUMENT_BYTES_MAX {
+                return Bytes::copy_from_slice(arg);
+            }
+            let more = arg.len() - ARGUMENT_BYTES_MAX;
+            Bytes::from([&arg[..ARGUMENT_BYTES_MAX], format!("... ({more} more bytes)").as_bytes()].concat())
+        })
+        .collect();
+    if args.len() > shown {
+        kept.push(Bytes::from(format!("... ({} more arguments)", args.len() - shown)));
+    }
+    kept
+}
+
+impl Engine {
+    /// A command took long: notes it in the slow log, and as a latency event.
+    #[cold]
+    pub(super) fn note_slow(
+        &mut self,
+        slot: usize,
+        id: ClientId,
+        args: Args<'_>,
+        row: &Row,
+        us: u64,
+        slow: bool,
+    ) {
+        let event = if row.has(flag::FAST) { "fast-command" } else { "command" };
+        self.note_latency_us(event, us);
+        if !slow || row.has(flag::SKIP_SLOWLOG) {
+            return;
+        }
+        let max = self.conf.slowlog_max_len as usize;
+        let args = match row.spec.name {
+            // Secrets are not kept.
+            "auth" => redacted(args, 1),
+            "hello" => redacted_after(args, "AUTH"),
+            _ => shortened(args),
+        };
+        let known = self.client(id).is_some();
+        let peer = if known { self.peer_text(slot) } else { String::new() };
+        let name = if known { Bytes::copy_from_slice(self.clients[slot].name()) } else { Bytes::new() };
+        let entry = Entry { id: self.slowlog.next_id, unix_s: self.now.unix_s(), us, args, peer, name };
+        self.slowlog.next_id += 1;
+        self.slowlog.entries.push_front(entry);
+        self.slowlog.trim(max);
+    }
+}
+
+const REDACTED: Bytes = Bytes::from_static(b"(redacted)");
+
+fn redacted(args: Args<'_>, from: usize) -> Vec<Bytes> {
+    (0..args.len()).map(|i| if i < from { args.bytes(i) } else { REDACTED }).collect()
+}
+
+/// Hides the two words behind `word`.
+fn redacted_after(args: Args<'_>, word: &str) -> Vec<Bytes> {
+    let hidden = |i: usize| (i > 1 && args.is(i - 1, word)) || (i > 2 && args.is(i - 2, word));
+    (0..args.len()).map(|i| if hidden(i) { REDACTED } else { args.bytes(i) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_arguments_and_long_lists_are_cut() {
+        let args: Vec<Bytes> = (0..40).map(|i| Bytes::from(vec![b'x'; 100 + i])).collect();
+        let kept = shortened(Args::Owned(&args));
+        assert_eq!(kept.len(), 32);
+        assert_eq!(kept[28], args[28]);
+        assert!(kept[30].ends_with(b"... (2 more bytes)"));
+        assert_eq!(&kept[31][..], b"... (9 more arguments)");
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        let args: Vec<Bytes> =
+            ["HELLO", "3", "auth", "user", "secret", "SETNAME", "n"].map(Bytes::from_static_str).into();
+        let kept = redacted_after(Args::Owned(&args), "AUTH");
+        assert_eq!((&kept[3][..], &kept[4][..], &kept[6][..]), (&b"(redacted)"[..], &b"(redacted)"[..], &b"n"[..]));
+    }
+
+    trait FromStr {
+        fn from_static_str(text: &'static str) -> Bytes;
+    }
+    impl FromStr for Bytes {
+        fn from_static_str(text: &'static str) -> Bytes {
+            Bytes::from_static(text.as_bytes())
+        }
+    }
+}

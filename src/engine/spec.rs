@@ -1,0 +1,409 @@
+//! A command as a row: its name, its handler, and everything that can be said about it.
+//!
+//! From the rows follow dispatch, arity and subcommand errors, the flags that admit or refuse a command, the keys of a
+//! request, ACL categories, COMMAND in all its forms, HELP, and docs/COMMANDS.md. A row is a constant; its argument
+//! syntax is one string that is parsed only when COMMAND DOCS asks (see [`super::syntax`]).
+
+use super::ctx::Ctx;
+use super::error::CmdResult;
+use super::{Call, Engine};
+
+/// How a command runs.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// It needs its client, its database and what the [`Ctx`] lends.
+    Local(fn(&mut Ctx<'_>) -> CmdResult),
+    /// It needs the whole engine; the text says why.
+    Global(fn(&mut Engine, &mut Call<'_>) -> CmdResult, &'static str),
+    /// It only has subcommands.
+    Container,
+}
+
+/// What a command does and where it may run, one bit each; the names are those of COMMAND INFO.
+pub mod flag {
+    #![allow(missing_docs, reason = "the names are those that COMMAND INFO documents")]
+    pub const WRITE: u32 = 1;
+    pub const READONLY: u32 = 1 << 1;
+    pub const DENYOOM: u32 = 1 << 2;
+    pub const ADMIN: u32 = 1 << 3;
+    pub const PUBSUB: u32 = 1 << 4;
+    pub const NOSCRIPT: u32 = 1 << 5;
+    pub const BLOCKING: u32 = 1 << 6;
+    pub const LOADING: u32 = 1 << 7;
+    pub const STALE: u32 = 1 << 8;
+    pub const SKIP_MONITOR: u32 = 1 << 9;
+    pub const SKIP_SLOWLOG: u32 = 1 << 10;
+    pub const ASKING: u32 = 1 << 11;
+    pub const FAST: u32 = 1 << 12;
+    pub const NO_AUTH: u32 = 1 << 13;
+    pub const MAY_REPLICATE: u32 = 1 << 14;
+    pub const NO_MANDATORY_KEYS: u32 = 1 << 15;
+    pub const PROTECTED: u32 = 1 << 16;
+    pub const NO_ASYNC_LOADING: u32 = 1 << 17;
+    pub const NO_MULTI: u32 = 1 << 18;
+    pub const ALLOW_BUSY: u32 = 1 << 19;
+    pub const MOVABLEKEYS: u32 = 1 << 20;
+    pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 21;
+    /// Ends a batch of requests that were parsed ahead: what follows may be parsed under other rules.
+    pub const BARRIER: u32 = 1 << 22;
+
+    /// Names in the order in which COMMAND INFO lists them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MULTI, "no_multi"),
+        (MOVABLEKEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+    ];
+}
+
+/// ACL categories, one bit each.
+pub mod acl {
+    #![allow(missing_docs, reason = "the names are those that ACL CAT documents")]
+    pub const KEYSPACE: u32 = 1;
+    pub const READ: u32 = 1 << 1;
+    pub const WRITE: u32 = 1 << 2;
+    pub const SET: u32 = 1 << 3;
+    pub const SORTEDSET: u32 = 1 << 4;
+    pub const LIST: u32 = 1 << 5;
+    pub const HASH: u32 = 1 << 6;
+    pub const STRING: u32 = 1 << 7;
+    pub const BITMAP: u32 = 1 << 8;
+    pub const HYPERLOGLOG: u32 = 1 << 9;
+    pub const GEO: u32 = 1 << 10;
+    pub const STREAM: u32 = 1 << 11;
+    pub const PUBSUB: u32 = 1 << 12;
+    pub const ADMIN: u32 = 1 << 13;
+    pub const FAST: u32 = 1 << 14;
+    pub const SLOW: u32 = 1 << 15;
+    pub const BLOCKING: u32 = 1 << 16;
+    pub const DANGEROUS: u32 = 1 << 17;
+    pub const CONNECTION: u32 = 1 << 18;
+    pub const TRANSACTION: u32 = 1 << 19;
+    pub const SCRIPTING: u32 = 1 << 20;
+
+    /// Names in the order in which COMMAND INFO lists them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (KEYSPACE, "keyspace"),
+        (READ, "read"),
+        (WRITE, "write"),
+        (SET, "set"),
+        (SORTEDSET, "sortedset"),
+        (LIST, "list"),
+        (HASH, "hash"),
+        (STRING, "string"),
+        (BITMAP, "bitmap"),
+        (HYPERLOGLOG, "hyperloglog"),
+        (GEO, "geo"),
+        (STREAM, "stream"),
+        (PUBSUB, "pubsub"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (SLOW, "slow"),
+        (BLOCKING, "blocking"),
+        (DANGEROUS, "dangerous"),
+        (CONNECTION, "connection"),
+        (TRANSACTION, "transaction"),
+        (SCRIPTING, "scripting"),
+    ];
+}
+
+/// What a command does to the keys of one key spec, one bit each; the names are those of COMMAND INFO.
+pub mod key {
+    #![allow(missing_docs, reason = "the names are those that COMMAND INFO documents")]
+    pub const RO: u32 = 1;
+    pub const RW: u32 = 1 << 1;
+    pub const OW: u32 = 1 << 2;
+    pub const RM: u32 = 1 << 3;
+    pub const ACCESS: u32 = 1 << 4;
+    pub const UPDATE: u32 = 1 << 5;
+    pub const INSERT: u32 = 1 << 6;
+    pub const DELETE: u32 = 1 << 7;
+    pub const NOT_KEY: u32 = 1 << 8;
+    pub const INCOMPLETE: u32 = 1 << 9;
+    pub const VARIABLE_FLAGS: u32 = 1 << 10;
+
+    /// Names in the order in which COMMAND INFO lists them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (RO, "RO"),
+        (RW, "RW"),
+        (OW, "OW"),
+        (RM, "RM"),
+        (ACCESS, "access"),
+        (UPDATE, "update"),
+        (INSERT, "insert"),
+        (DELETE, "delete"),
+        (NOT_KEY, "not_key"),
+        (INCOMPLETE, "incomplete"),
+        (VARIABLE_FLAGS, "variable_flags"),
+    ];
+}
+
+/// Where the keys of a request are.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// Bits of [`key`].
+    pub flags: u32,
+    /// Where the search begins.
+    pub begin: Begin,
+    /// Which arguments from there on are keys.
+    pub find: Find,
+    /// A remark that COMMAND INFO shows; mostly empty.
+    pub notes: &'static str,
+}
+
+/// Where the search for keys begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument.
+    Index(i32),
+    /// Behind this word, looked for from this argument on (negative: from the end, backwards).
+    Keyword(&'static str, i32),
+    /// Only the handler knows.
+    Unknown,
+}
+
+/// Which arguments are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// Up to the argument `last` (relative to the first; negative: from the end) in steps; `limit` above 1 stops at
+    /// that fraction of the rest.
+    Range {
+        /// Last key, relative to the first, or from the end when negative.
+        last: i32,
+        /// Distance between keys.
+        step: i32,
+        /// Fraction of the rest to look at: 0 and 1 all, 2 the first half.
+        limit: i32,
+    },
+    /// An argument counts the keys.
+    Keynum {
+        /// Where the count is, relative to the begin.
+        keynum: i32,
+        /// Where the first key is, relative to the begin.
+        first: i32,
+        /// Distance between keys.
+        step: i32,
+    },
+    /// Only the handler knows.
+    Unknown,
+}
+
+/// The groups of COMMAND DOCS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Any key.
+    Generic,
+    /// Strings.
+    String,
+    /// Connections.
+    Connection,
+    /// The server.
+    Server,
+    /// Publish and subscribe.
+    Pubsub,
+    /// Cluster mode.
+    Cluster,
+}
+
+impl Group {
+    /// What COMMAND DOCS calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Pubsub => "pubsub",
+            Group::Cluster => "cluster",
+        }
+    }
+}
+
+/// One command or subcommand.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// In small letters; a subcommand without its container's name.
+    pub name: &'static str,
+    /// Number of arguments, names included; negative: at least so many.
+    pub arity: i16,
+    /// How it runs.
+    pub run: Run,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Bits of [`acl`], without those that follow from the flags.
+    pub acl: u32,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Command tips.
+    pub tips: &'static [&'static str],
+    /// Subcommands.
+    pub subs: &'static [Spec],
+    /// Group in COMMAND DOCS.
+    pub group: Group,
+    /// First version of Redis that had it.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Cost in big-O notation.
+    pub complexity: &'static str,
+    /// Arguments, in the notation of [`super::syntax`].
+    pub syntax: &'static str,
+    /// Versions in which it changed, and how.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Version since which it should not be used, and what replaces it.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Lines of HELP between the title and the line about HELP itself; only of containers.
+    pub help: &'static [&'static str],
+}
+
+impl Spec {
+    /// A row with nothing but the obligatory.
+    pub const fn new(name: &'static str, arity: i16, run: Run) -> Spec {
+        Spec {
+            name,
+            arity,
+            run,
+            flags: 0,
+            acl: 0,
+            keys: &[],
+            tips: &[],
+            subs: &[],
+            group: Group::Generic,
+            since: "1.0.0",
+            summary: "",
+            complexity: "",
+            syntax: "",
+            history: &[],
+            deprecated: None,
+            help: &[],
+        }
+    }
+
+    /// A command that needs only what [`Ctx`] lends.
+    pub const fn local(name: &'static str, arity: i16, run: fn(&mut Ctx<'_>) -> CmdResult) -> Spec {
+        Spec::new(name, arity, Run::Local(run))
+    }
+
+    /// A command that needs the whole engine, and why.
+    pub const fn global(
+        name: &'static str,
+        arity: i16,
+        run: fn(&mut Engine, &mut Call<'_>) -> CmdResult,
+        why: &'static str,
+    ) -> Spec {
+        Spec::new(name, arity, Run::Global(run, why))
+    }
+
+    /// A command that only has subcommands.
+    pub const fn container(name: &'static str, subs: &'static [Spec]) -> Spec {
+        Spec { subs, ..Spec::new(name, -2, Run::Container) }
+    }
+
+    /// Sets bits of [`flag`].
+    pub const fn flags(self, flags: u32) -> Spec {
+        Spec { flags: self.flags | flags, ..self }
+    }
+
+    /// Sets bits of [`acl`].
+    pub const fn acl(self, acl: u32) -> Spec {
+        Spec { acl, ..self }
+    }
+
+    /// Sets the key specs.
+    pub const fn keys(self, keys: &'static [KeySpec]) -> Spec {
+        Spec { keys, ..self }
+    }
+
+    /// Sets the command tips.
+    pub const fn tips(self, tips: &'static [&'static str]) -> Spec {
+        Spec { tips, ..self }
+    }
+
+    /// Sets group, first version, sentence and cost.
+    pub const fn doc(
+        self,
+        group: Group,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+    ) -> Spec {
+        Spec { group, since, complexity, summary, ..self }
+    }
+
+    /// Sets the argument syntax.
+    pub const fn syntax(self, syntax: &'static str) -> Spec {
+        Spec { syntax, ..self }
+    }
+
+    /// Sets the versions in which it changed.
+    pub const fn history(self, history: &'static [(&'static str, &'static str)]) -> Spec {
+        Spec { history, ..self }
+    }
+
+    /// Sets since when something else should be used.
+    pub const fn deprecated(self, since: &'static str, replaced_by: &'static str) -> Spec {
+        Spec { deprecated: Some((since, replaced_by)), ..self }
+    }
+
+    /// Sets the lines of HELP.
+    pub const fn help(self, help: &'static [&'static str]) -> Spec {
+        Spec { help, ..self }
+    }
+
+    /// All ACL categories: the explicit ones and those that follow from the flags.
+    pub fn categories(&self) -> u32 {
+        let implied = [
+            (flag::WRITE, acl::WRITE),
+            (flag::READONLY, if self.acl & acl::SCRIPTING == 0 { acl::READ } else { 0 }),
+            (flag::ADMIN, acl::ADMIN | acl::DANGEROUS),
+            (flag::PUBSUB, acl::PUBSUB),
+            (flag::FAST, acl::FAST),
+            (flag::BLOCKING, acl::BLOCKING),
+        ];
+        let all = implied.iter().filter(|(f, _)| self.flags & f != 0).fold(self.acl, |all, (_, a)| all | a);
+        if all & acl::FAST == 0 { all | acl::SLOW } else { all }
+    }
+
+    /// First key, last key and step, as COMMAND INFO shows them: of the one range that covers all key specs.
+    pub fn legacy_range(&self) -> (i32, i32, i32) {
+        let mut range: Option<(i32, i32, i32)> = None;
+        for spec in self.keys {
+            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find) else { continue };
+            let end = if last < 0 { last } else { begin + last };
+            range = Some(match range {
+                None => (begin, end, step),
+                Some((first, old_end, old_step)) => {
+                    let end = if old_end < 0 || end < 0 { old_end.min(end) } else { old_end.max(end) };
+                    (first.min(begin), end, old_step.min(step).max(1))
+                }
+            });
+        }
+        range.unwrap_or((0, 0, 0))
+    }
+}
+
+/// One key at argument `index`.
+pub const fn key_at(index: i32, flags: u32) -> KeySpec {
+    keys_from(index, 0, 1, flags)
+}
+
+/// Keys from argument `index` to `last` (relative, or from the end when negative) in steps.
+pub const fn keys_from(index: i32, last: i32, step: i32, flags: u32) -> KeySpec {
+    KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, notes: "" }
+}

@@ -1,0 +1,213 @@
+//! All rows, found by name.
+//!
+//! Rows of subcommands stand beside their container; each row has a number, under which the statistics keep it. The
+//! look-up hashes the name without regard to case and allocates nothing. `rename-command` changes the names before the
+//! server starts; afterwards the table lives as long as the process.
+
+use super::spec::{Begin, Run, Spec, flag};
+use crate::resp::Args;
+
+/// A row in the table.
+pub struct Row {
+    /// What the command is.
+    pub spec: &'static Spec,
+    /// Number of the row.
+    pub id: u16,
+    /// Name as statistics and errors show it: `get`, `config|set`.
+    pub full_name: &'static str,
+    /// Bits of [`flag`], those that follow from the key specs included.
+    pub flags: u32,
+    /// Bits of [`super::spec::acl`].
+    pub categories: u32,
+    /// Argument that is the first key; 0 without a fixed one.
+    pub first_key: usize,
+    /// Rows of the subcommands.
+    pub subs: Vec<u16>,
+    /// Row of the container.
+    pub parent: Option<u16>,
+    /// Name under which clients call it; empty: nobody can.
+    name: String,
+}
+
+impl Row {
+    /// Whether a request of `count` arguments is complete.
+    #[inline]
+    pub fn admits(&self, count: usize) -> bool {
+        let arity = self.spec.arity;
+        if arity >= 0 { count == arity as usize } else { count >= -arity as usize }
+    }
+
+    /// Whether any of the bits of [`flag`] is set.
+    #[inline]
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether it only has subcommands, or has some.
+    pub fn is_container(&self) -> bool {
+        !self.subs.is_empty()
+    }
+
+    /// Whether this is a subcommand.
+    pub fn is_sub(&self) -> bool {
+        self.parent.is_some()
+    }
+}
+
+/// All rows.
+pub struct Table {
+    rows: Vec<Row>,
+    /// Open addressing: row number + 1, 0 for empty.
+    slots: Vec<u16>,
+}
+
+/// A request that names no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRow {
+    /// The first word is unknown.
+    Command,
+    /// The second word is no subcommand of the first; the row of the container.
+    Subcommand(u16),
+}
+
+impl Table {
+    /// A table of all rows of `families`.
+    pub fn new(families: &[&'static [Spec]]) -> Table {
+        let mut table = Table { rows: Vec::new(), slots: Vec::new() };
+        for spec in families.iter().flat_map(|f| f.iter()) {
+            let id = table.add(spec, None, Box::leak(spec.name.to_owned().into_boxed_str()));
+            for sub in spec.subs {
+                let full = format!("{}|{}", spec.name, sub.name);
+                let sub_id = table.add(sub, Some(id), Box::leak(full.into_boxed_str()));
+                table.rows[id as usize].subs.push(sub_id);
+            }
+        }
+        table.index();
+        table
+    }
+
+    fn add(&mut self, spec: &'static Spec, parent: Option<u16>, full_name: &'static str) -> u16 {
+        let id = u16::try_from(self.rows.len()).expect("fewer than 65536 commands");
+        let first_key = match spec.keys.first().map(|k| k.begin) {
+            Some(Begin::Index(i)) if i > 0 => i as usize,
+            _ => 0,
+        };
+        let found_by_position = spec.keys.iter().all(|k| {
+            matches!(k.begin, Begin::Index(_)) && matches!(k.find, super::spec::Find::Range { .. })
+        });
+        let movable = if found_by_position { 0 } else { flag::MOVABLEKEYS };
+        self.rows.push(Row {
+            spec,
+            id,
+            full_name,
+            flags: spec.flags | movable,
+            categories: spec.categories(),
+            first_key,
+            subs: Vec::new(),
+            parent,
+            name: spec.name.to_owned(),
+        });
+        id
+    }
+
+    fn index(&mut self) {
+        let size = (self.rows.len() * 4).next_power_of_two();
+        self.slots = vec![0; size];
+        for row in self.rows.iter().filter(|r| r.parent.is_none() && !r.name.is_empty()) {
+            let mut at = hash(row.name.as_bytes()) as usize & (size - 1);
+            while self.slots[at] != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.slots[at] = row.id + 1;
+        }
+    }
+
+    /// Lets clients call a command by another name, or by none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such command, or the new name is taken.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
+        let id = self.find(from).ok_or("No such command in rename-command")?.id;
+        if !to.is_empty() && self.find(to).is_some() {
+            return Err("Target command name already exists");
+        }
+        self.rows[id as usize].name = String::from_utf8_lossy(to).into_owned();
+        self.index();
+        Ok(())
+    }
+
+    /// The row of a command.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&Row> {
+        let mask = self.slots.len() - 1;
+        let mut at = hash(name) as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            let row = &self.rows[slot as usize - 1];
+            if row.name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(row);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The row that a request names: of the subcommand, where the command has some.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRow`] when there is none. A container without a second word is its own row.
+    #[inline]
+    pub fn resolve(&self, args: &Args<'_>) -> Result<&Row, NoRow> {
+        let row = self.find(args.at(0)).ok_or(NoRow::Command)?;
+        if row.subs.is_empty() {
+            return Ok(row);
+        }
+        match args.get(1) {
+            None => Ok(row),
+            Some(word) => match self.find_sub(row, word) {
+                Some(sub) => Ok(sub),
+                None if matches!(row.spec.run, Run::Container) => Err(NoRow::Subcommand(row.id)),
+                None => Err(NoRow::Subcommand(row.id)),
+            },
+        }
+    }
+
+    /// The subcommand of a container by its name.
+    pub fn find_sub(&self, row: &Row, name: &[u8]) -> Option<&Row> {
+        row.subs.iter().map(|&id| self.at(id)).find(|r| r.spec.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The row of a full name, with its container where it has one: `get`, `config|set`.
+    pub fn find_full(&self, name: &[u8]) -> Option<&Row> {
+        match name.iter().position(|&b| b == b'|') {
+            None => self.find(name),
+            Some(bar) => self.find(&name[..bar]).and_then(|row| self.find_sub(row, &name[bar + 1..])),
+        }
+    }
+
+    /// The row of a number.
+    #[inline]
+    pub fn at(&self, id: u16) -> &Row {
+        &self.rows[id as usize]
+    }
+
+    /// All rows, subcommands behind their containers.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// All commands, without subcommands and without those that nobody can call.
+    pub fn commands(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|r| r.parent.is_none() && !r.name.is_empty())
+    }
+}
+
+/// FNV-1a over the letters in small.
+#[inline]
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b | 0x20)).wrapping_mul(0x0100_0193))
+}

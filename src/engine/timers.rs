@@ -1,0 +1,193 @@
+//! Time: what is due is done here, a bounded piece at a turn.
+//!
+//! Keys die by the wheel of their database, everything else by the engine's own wheel of named timers. Nothing runs
+//! periodically while nothing happens: the sampler that feeds the `instantaneous_` figures is armed by traffic.
+
+use super::client::state;
+use super::error::BlockOn;
+use super::{Engine, Host};
+use crate::base::id::ClientId;
+use crate::base::limit::EXPIRED_KEYS_PER_TURN;
+
+/// How often the `instantaneous_` figures are sampled while there is traffic.
+const SAMPLE_MS: u64 = 100;
+
+/// Buckets of a growing or shrinking table that an idle turn moves.
+const TABLE_STEPS_PER_TURN: usize = 64;
+
+/// What a timer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Answer a blocked client as one whose time is over.
+    BlockTimeout(ClientId),
+    /// Look whether a client has been idle for `timeout` seconds.
+    Idle(ClientId),
+    /// Look whether a client's output has been over its soft limit for too long.
+    SoftLimit(ClientId),
+    /// End CLIENT PAUSE.
+    PauseEnd,
+    /// Sample the `instantaneous_` figures.
+    Sample,
+}
+
+impl Engine {
+    /// Does what is due, within bounds; true when more is due at once.
+    pub fn tick(&mut self, host: &mut dyn Host) -> bool {
+        let now_ms = self.now.mono_ms();
+        while let Some(timer) = self.timers.pop_due(now_ms) {
+            self.ring(host, timer);
+        }
+        let more = self.expire_keys(host);
+        for db in self.dbs.iter_mut() {
+            db.step_table(TABLE_STEPS_PER_TURN);
+        }
+        self.collect_garbage();
+        let used = self.used_memory(host);
+        if used > self.stats.peak_memory_bytes {
+            self.stats.peak_memory_bytes = used;
+            self.stats.peak_memory_unix_s = self.now.unix_s();
+        }
+        more || self.has_runnable()
+    }
+
+    /// Milliseconds until `tick` has something to do; none: until the outside world says something.
+    pub fn next_deadline_in_ms(&self) -> Option<u64> {
+        let timers = self.timers.next_deadline().map(|ms| ms.saturating_sub(self.now.mono_ms()));
+        let keys = if self.expires_actively() {
+            let next = self.dbs.iter().filter_map(crate::keyspace::Db::next_deadline_ms).min();
+            next.map(|ms| ms.saturating_sub(self.now.unix_ms()))
+        } else {
+            None
+        };
+        match (timers, keys) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn expires_actively(&self) -> bool {
+        self.facts.active_expire && !self.is_keyspace_held()
+    }
+
+    /// Removes keys whose deadline has passed, database by database in turn.
+    fn expire_keys(&mut self, host: &mut dyn Host) -> bool {
+        if !self.expires_actively() {
+            return false;
+        }
+        let begin = host.ticks();
+        let now_ms = self.now.unix_ms();
+        let mut more = false;
+        let mut worked = false;
+        for _ in 0..self.dbs.count() {
+            let index = self.next_db_to_expire;
+            self.next_db_to_expire = (index + 1) % self.dbs.count();
+            if self.dbs.at(index).next_deadline_ms().is_none_or(|ms| ms > now_ms) {
+                continue;
+            }
+            worked = true;
+            let (rise, stats) = (&mut self.rise, &mut self.stats);
+            let (pending, conf) = (&mut self.pending, &self.conf);
+            more |= self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_PER_TURN, |key, deadline| {
+                rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+            });
+            // Each key that died by itself is a change of its own.
+            if !self.pending.is_empty() {
+                self.feed.commit_each(&mut self.pending);
+            }
+            if !self.rise.events.is_empty() {
+                self.settle();
+            }
+            if more {
+                break;
+            }
+        }
+        if worked {
+            let spent = host.ticks().saturating_sub(begin);
+            self.stats.active_expire_ticks += spent;
+            self.note_latency("expire-cycle", spent);
+        }
+        more
+    }
+
+    fn ring(&mut self, host: &mut dyn Host, timer: Timer) {
+        match timer {
+            Timer::BlockTimeout(id) => self.time_out(host, id),
+            Timer::Idle(id) => self.check_idle(id),
+            Timer::SoftLimit(id) => {
+                if let Some(slot) = self.slot_of(id) {
+                    self.check_output_limit(slot);
+                }
+            }
+            Timer::PauseEnd => {
+                if self.pause.until_us != 0 && self.pause.until_us <= self.now.mono_us {
+                    self.unpause_clients();
+                }
+            }
+            Timer::Sample => {
+                self.sample_armed = false;
+                self.sample();
+            }
+        }
+    }
+
+    /// Arms the sampler if traffic made its figures move.
+    pub fn note_traffic(&mut self) {
+        if !self.sample_armed {
+            self.sample_armed = true;
+            self.timers.insert(self.now.mono_ms() + SAMPLE_MS, Timer::Sample);
+        }
+    }
+
+    /// Samples the counters; goes on while any figure is above zero.
+    pub fn sample(&mut self) {
+        let now_us = self.now.mono_us;
+        let stats = &mut self.stats;
+        stats.ops.sample(stats.total_commands_processed, now_us);
+        stats.input.sample(stats.total_net_input_bytes, now_us);
+        stats.output.sample(stats.total_net_output_bytes, now_us);
+        stats.cycles.sample(stats.eventloop_cycles, now_us);
+        stats.cycle_us.sample(stats.eventloop_us, now_us);
+        if stats.ops.per_second() + stats.input.per_second() + stats.output.per_second() > 0 {
+            self.note_traffic();
+        }
+    }
+
+    /// Arms the idle timer of every client, when `timeout` was set.
+    pub(super) fn arm_idle_timers(&mut self) {
+        if self.conf.timeout_s == 0 {
+            return;
+        }
+        let ids: Vec<ClientId> = self.clients.iter().map(|(_, c)| c.handle).collect();
+        for id in ids {
+            self.arm_idle_timer(id);
+        }
+    }
+
+    /// Arms the idle timer of one client.
+    pub(super) fn arm_idle_timer(&mut self, id: ClientId) {
+        if self.conf.timeout_s > 0 {
+            let at = self.now.mono_ms() + u64::from(self.conf.timeout_s) * 1000;
+            self.timers.insert(at, Timer::Idle(id));
+        }
+    }
+
+    /// Closes a client that has been idle for too long, or looks again when it could be.
+    fn check_idle(&mut self, id: ClientId) {
+        let timeout_us = u64::from(self.conf.timeout_s) * 1_000_000;
+        let Some(slot) = self.slot_of(id) else { return };
+        let client = &self.clients[slot];
+        if timeout_us == 0 {
+            return;
+        }
+        let waits = client.is(state::PUBSUB | state::MONITOR)
+            || client.block.as_ref().is_some_and(|b| matches!(b.block.on, BlockOn::Offset | BlockOn::Job(_)));
+        let due_us = client.active_us + timeout_us;
+        if !waits && due_us <= self.now.mono_us {
+            log::debug!("Closing idle client");
+            self.close_soon(slot);
+            return;
+        }
+        let next_us = if waits { self.now.mono_us + timeout_us } else { due_us };
+        self.timers.insert(next_us.div_ceil(1000), Timer::Idle(id));
+    }
+}

@@ -1,0 +1,65 @@
+//! The databases of a server, by number.
+
+use super::db::Db;
+use super::garbage::Garbage;
+use crate::base::hash::HashKey;
+
+/// All databases. Their number is fixed when the server starts.
+#[derive(Debug)]
+pub struct Databases {
+    dbs: Vec<Db>,
+    hash_key: HashKey,
+}
+
+impl Databases {
+    /// `count` empty databases; wheels stand at `now_ms`.
+    pub fn new(count: usize, hash_key: HashKey, now_ms: u64) -> Databases {
+        Databases { dbs: (0..count).map(|_| Db::new(hash_key, now_ms)).collect(), hash_key }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// The database at `index`.
+    #[inline]
+    pub fn at(&self, index: usize) -> &Db {
+        &self.dbs[index]
+    }
+
+    /// The database at `index`, to change.
+    #[inline]
+    pub fn at_mut(&mut self, index: usize) -> &mut Db {
+        &mut self.dbs[index]
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Db> {
+        self.dbs.iter()
+    }
+
+    /// All of them, in order, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Db> {
+        self.dbs.iter_mut()
+    }
+
+    /// Exchanges two.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.dbs.swap(a, b);
+    }
+
+    /// Empties one in constant time; what it held is to be freed. None when there was nothing.
+    pub fn flush(&mut self, index: usize, now_ms: u64) -> Option<Garbage> {
+        if self.dbs[index].is_empty() && self.dbs[index].buckets() <= 1 {
+            return None;
+        }
+        let empty = Db::new(self.hash_key, now_ms);
+        Some(Garbage::Database(Box::new(std::mem::replace(&mut self.dbs[index], empty))))
+    }
+
+    /// Keys in all of them.
+    pub fn keys(&self) -> usize {
+        self.dbs.iter().map(Db::len).sum()
+    }
+}

@@ -1,0 +1,648 @@
+//! One database: a table of entries, their values, and the wheel of their deadlines.
+//!
+//! Keys are found in the [`Dict`] by hash; an entry with its key, its small value and its deadline is one cell of the
+//! [`PagedSlab`]; larger values lie beside it. A [`Handle`] names an entry until the entry is changed in a way that
+//! may move it, and such a method returns the new handle.
+//!
+//! * The hash of a key does not depend on the database, so it can be computed, and the entry prefetched, before it is
+//!   known which database a command will run on.
+//! * A `Db` never looks at a clock: an entry whose deadline has passed is there until somebody removes it, and the
+//!   engine does so before any command sees it.
+//! * All changes go through a few methods of this file; each calls `before_change`, where a snapshot that is under way
+//!   takes the old value.
+//! * The whole of it can be moved: a flush swaps in an empty one.
+
+use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
+use super::garbage::{FREE_AT_ONCE_BYTES, Garbage};
+use super::sizes::Sizes;
+use super::value::{NewValue, Value, ValueRef};
+use crate::base::hash::{HashKey, siphash13};
+use crate::base::limit::{EMBSTR_BYTES_MAX, INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
+use crate::base::number::digits;
+use crate::base::rng::Rng;
+use crate::structures::dict::{Dict, Entries, Resizing};
+use crate::structures::slab::{Handle, PagedSlab};
+use crate::structures::wheel::KeyWheel;
+use bytes::Bytes;
+use slab::Slab;
+
+/// Hash of a key, the same in all databases.
+pub type KeyHash = u64;
+
+/// What happens to the deadline of a key that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// It stays as it is; a new key has none.
+    Keep,
+    /// The key has none.
+    Clear,
+    /// Unix time in milliseconds.
+    At(u64),
+}
+
+/// Registrations that the wheel may hold beyond twice the keys with a deadline before it is compacted.
+const WHEEL_SLACK: usize = 4096;
+
+/// Hashes that are looked up together, so that their memory is fetched at the same time.
+const LOOKUPS_AT_ONCE: usize = 64;
+
+/// One database.
+pub struct Db {
+    dict: Dict,
+    store: Store,
+    wheel: KeyWheel,
+    /// Keys with a deadline.
+    dated: usize,
+    /// Sum of all deadlines, for the average TTL.
+    deadline_sum: u128,
+    sizes: Sizes,
+    garbage: Vec<Garbage>,
+    /// Scratch of `expire_due`.
+    due: Vec<u64>,
+}
+
+/// Where entries and values lie; apart from the dict, which asks it for keys.
+struct Store {
+    slab: PagedSlab,
+    values: Slab<Value>,
+    value_bytes: usize,
+    far_keys: Slab<Box<[u8]>>,
+    hash_key: HashKey,
+    /// Number of the snapshot that new entries belong to.
+    epoch: u8,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("keys", &self.len()).finish()
+    }
+}
+
+impl Db {
+    /// An empty database whose wheel stands at `now_ms`.
+    pub fn new(hash_key: HashKey, now_ms: u64) -> Db {
+        Db {
+            dict: Dict::new(),
+            store: Store {
+                slab: PagedSlab::new(),
+                values: Slab::new(),
+                value_bytes: 0,
+                far_keys: Slab::new(),
+                hash_key,
+                epoch: 0,
+            },
+            wheel: KeyWheel::new(now_ms),
+            dated: 0,
+            deadline_sum: 0,
+            sizes: Sizes::default(),
+            garbage: Vec::new(),
+            due: Vec::new(),
+        }
+    }
+
+    /// Keys, dead ones that nobody has removed yet included.
+    pub fn len(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys with a deadline.
+    pub fn dated(&self) -> usize {
+        self.dated
+    }
+
+    /// Mean of the deadlines, as Unix time in milliseconds; 0 without any.
+    pub fn mean_deadline_ms(&self) -> u64 {
+        self.deadline_sum.checked_div(self.dated as u128).unwrap_or(0) as u64
+    }
+
+    /// Sizes of the strings.
+    pub fn string_sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// Buckets of the table.
+    pub fn buckets(&self) -> usize {
+        self.dict.buckets()
+    }
+
+    /// Whether the table may grow and shrink by itself.
+    pub fn set_resizing(&mut self, resizing: Resizing) {
+        self.dict.set_resizing(resizing);
+    }
+
+    /// Registrations in the wheel.
+    pub fn registrations(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// Memory of the table and the wheel, in bytes.
+    pub fn overhead_bytes(&self) -> usize {
+        self.dict.heap_bytes() + self.wheel.heap_bytes()
+    }
+
+    /// Bytes of the table alone.
+    pub fn table_bytes(&self) -> usize {
+        self.dict.heap_bytes()
+    }
+
+    /// Bytes of the wheel alone.
+    pub fn wheel_bytes(&self) -> usize {
+        self.wheel.heap_bytes()
+    }
+
+    /// Memory of everything in here, in bytes, free cells not counted.
+    pub fn used_bytes(&self) -> usize {
+        self.overhead_bytes() + self.store.slab.live_bytes() + self.store.value_bytes
+    }
+
+    /// Bytes of slab cells that are free.
+    pub fn free_bytes(&self) -> usize {
+        self.store.slab.held_bytes() - self.store.slab.live_bytes()
+    }
+
+    /// What was removed and waits to be freed.
+    pub fn take_garbage(&mut self) -> Option<Garbage> {
+        self.garbage.pop()
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        siphash13(&self.store.hash_key, key)
+    }
+
+    /// Fetches the bucket of a key that will be looked up soon.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: KeyHash) {
+        self.dict.prefetch_bucket(hash);
+    }
+
+    /// Fetches the entry of a key that will be looked up soon; its bucket should be there already.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: KeyHash) {
+        if let Some(handle) = self.dict.candidate(hash) {
+            self.store.slab.prefetch(handle);
+        }
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub fn find(&self, key: &[u8], hash: KeyHash) -> Option<Handle> {
+        self.dict.find(hash, |handle| self.store.key(handle) == key)
+    }
+
+    /// The key of an entry.
+    pub fn key(&self, handle: Handle) -> &[u8] {
+        self.store.key(handle)
+    }
+
+    /// The value of an entry.
+    #[inline]
+    pub fn value(&self, handle: Handle) -> ValueRef<'_> {
+        let entry = self.entry(handle);
+        match entry.kind() {
+            Kind::Inline => ValueRef::Inline(entry.inline(), entry.is_raw()),
+            Kind::Int => ValueRef::Int(entry.int()),
+            Kind::Far => match &self.store.values[entry.far() as usize] {
+                Value::String(bytes) => ValueRef::Shared(bytes),
+            },
+        }
+    }
+
+    /// When the key of an entry dies, as Unix time in milliseconds.
+    #[inline]
+    pub fn deadline(&self, handle: Handle) -> Option<u64> {
+        self.entry(handle).deadline()
+    }
+
+    /// The LRU or LFU bits of an entry.
+    #[inline]
+    pub fn access(&self, handle: Handle) -> u32 {
+        self.entry(handle).access()
+    }
+
+    /// Writes the LRU or LFU bits of an entry.
+    #[inline]
+    pub fn set_access(&mut self, handle: Handle, access: u32) {
+        entry::set_access(self.store.slab.get_mut(handle), access);
+    }
+
+    /// Memory of an entry and its value, in bytes, its share of the table included.
+    pub fn entry_bytes(&self, handle: Handle) -> usize {
+        let entry = self.entry(handle);
+        let key = entry.key().map_or_else(|at| self.store.far_keys[at as usize].len(), |_| 0);
+        let value = match entry.kind() {
+            Kind::Far => size_of::<Value>() + self.store.values[entry.far() as usize].heap_bytes(),
+            _ => 0,
+        };
+        let share = if self.is_empty() { 0 } else { self.dict.heap_bytes() / self.len() };
+        let dated = if entry.deadline().is_some() { 8 } else { 0 };
+        self.store.slab.cell_bytes(handle) + key + value + share + dated
+    }
+
+    /// Writes a string to a key: `found` is its entry, if it has one. A new entry, and an old one that gets a new
+    /// value, has the bits `access`. Returns where the entry is now.
+    pub fn set(
+        &mut self,
+        key: &[u8],
+        hash: KeyHash,
+        found: Option<Handle>,
+        value: NewValue<'_>,
+        deadline: Deadline,
+        access: u32,
+    ) -> Handle {
+        let Some(old) = found else {
+            let deadline = if let Deadline::At(ms) = deadline { Some(ms) } else { None };
+            return self.insert(key, hash, value, Meta { access, epoch: self.store.epoch, deadline });
+        };
+        self.before_change(old);
+        let before = self.entry(old).meta();
+        self.sizes.remove(self.store.string_len(old));
+        self.drop_value(old);
+        let deadline = match deadline {
+            Deadline::Keep => before.deadline,
+            Deadline::Clear => None,
+            Deadline::At(ms) => Some(ms),
+        };
+        let meta = Meta { access, epoch: self.store.epoch, deadline };
+        let far = self.entry(old).key().err();
+        let key_part = far.map_or(KeyPart::Near(key), KeyPart::Far);
+        let handle = self.rewrite(hash, old, key_part, value, &meta);
+        self.account_deadline(hash, before.deadline, deadline);
+        handle
+    }
+
+    /// Replaces the integer of an entry that holds one, in place.
+    pub fn set_int(&mut self, handle: Handle, value: i64) {
+        self.before_change(handle);
+        let old = self.store.string_len(handle);
+        entry::set_int(self.store.slab.get_mut(handle), value);
+        let new = self.store.string_len(handle);
+        if old != new {
+            self.sizes.remove(old);
+            self.sizes.add(new);
+        }
+    }
+
+    /// Gives a key a deadline or takes it away. Returns where the entry is now.
+    pub fn set_deadline(&mut self, hash: KeyHash, handle: Handle, deadline: Option<u64>) -> Handle {
+        let before = self.entry(handle).deadline();
+        if before == deadline {
+            return handle;
+        }
+        self.before_change(handle);
+        let handle = match (before, deadline) {
+            (Some(_), Some(ms)) => {
+                entry::set_deadline(self.store.slab.get_mut(handle), ms);
+                handle
+            }
+            _ => {
+                let copy = self.store.slab.get(handle).to_vec();
+                let entry = Entry(&copy);
+                let meta = Meta { deadline, ..entry.meta() };
+                let key = entry.key().map_or_else(KeyPart::Far, KeyPart::Near);
+                let value = match entry.kind() {
+                    Kind::Inline => ValuePart::Inline(entry.inline(), entry.is_raw()),
+                    Kind::Int => ValuePart::Int(entry.int()),
+                    Kind::Far => ValuePart::Far(entry.far()),
+                };
+                self.place(hash, handle, key, value, &meta)
+            }
+        };
+        self.account_deadline(hash, before, deadline);
+        handle
+    }
+
+    /// Removes a key. True when it was there.
+    pub fn remove(&mut self, key: &[u8], hash: KeyHash) -> bool {
+        let store = &self.store;
+        let Some(handle) = self.dict.remove(hash, |handle| store.key(handle) == key) else { return false };
+        self.release(hash, handle);
+        true
+    }
+
+    /// Removes a key and returns its value and deadline, so that they can become those of another key.
+    pub fn take(&mut self, key: &[u8], hash: KeyHash) -> Option<(NewValue<'static>, Option<u64>, u32)> {
+        let handle = self.find(key, hash)?;
+        let taken = (self.detached(handle), self.deadline(handle), self.access(handle));
+        self.remove(key, hash);
+        Some(taken)
+    }
+
+    /// A value that outlives its entry; the bytes of a long string are shared.
+    pub fn detached(&self, handle: Handle) -> NewValue<'static> {
+        match self.value(handle) {
+            ValueRef::Inline(bytes, _) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
+            ValueRef::Int(value) => NewValue::Int(value),
+            ValueRef::Shared(bytes) => NewValue::Shared(bytes.clone()),
+        }
+    }
+
+    /// Takes the bytes of a string out of its entry to change them; [`Db::set`] puts the result back.
+    pub fn string_to_change(&mut self, handle: Handle) -> bytes::BytesMut {
+        let entry = self.entry(handle);
+        match entry.kind() {
+            Kind::Inline => entry.inline().into(),
+            Kind::Int => {
+                let mut digits = [0; 20];
+                crate::base::number::format_i64(entry.int(), &mut digits)[..].into()
+            }
+            Kind::Far => {
+                // While the entry holds the bytes they are shared; with an empty stand-in they usually are not.
+                let old_len = self.store.string_len(handle);
+                self.before_change(handle);
+                let at = self.entry(handle).far() as usize;
+                let Value::String(slot) = &mut self.store.values[at];
+                let bytes = std::mem::take(slot);
+                self.store.value_bytes -= bytes.len();
+                self.sizes.remove(old_len);
+                self.sizes.add(0);
+                bytes.try_into_mut().unwrap_or_else(|shared| shared[..].into())
+            }
+        }
+    }
+
+    /// Does a little of the pending growth or shrinking of the table.
+    pub fn step_table(&mut self, buckets: usize) {
+        self.dict.step(buckets, &self.store);
+    }
+
+    /// Removes keys whose deadline has passed, at most `max` of the registrations that are due; `expired` is told of
+    /// each, with its deadline. True when more is due.
+    pub fn expire_due(&mut self, now_ms: u64, max: usize, mut expired: impl FnMut(&[u8], u64)) -> bool {
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        let more = self.wheel.take_due(now_ms, max, &mut due);
+        for hashes in due.chunks(LOOKUPS_AT_ONCE) {
+            for &hash in hashes {
+                self.prefetch_bucket(hash);
+            }
+            for &hash in hashes {
+                self.prefetch_entry(hash);
+            }
+            for &hash in hashes {
+                self.settle_registration(hash, now_ms, &mut expired);
+            }
+        }
+        if due.capacity() > LOOKUPS_AT_ONCE * 64 {
+            due = Vec::new();
+        }
+        self.due = due;
+        if self.wheel.len() > 2 * self.dated + WHEEL_SLACK {
+            let (dict, store) = (&self.dict, &self.store);
+            self.wheel.compact(max, |hash| {
+                dict.find(hash, |h| store.dated_with_hash(h, hash)).and_then(|h| store.entry(h).deadline())
+            });
+        }
+        more
+    }
+
+    /// When `expire_due` has work to do next, as Unix time in milliseconds.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.wheel.next_deadline()
+    }
+
+    /// The wall clock was set back to `now_ms`: the wheel starts again from there.
+    pub fn clock_stepped_back(&mut self, now_ms: u64) {
+        self.wheel.reseat(now_ms);
+    }
+
+    /// Calls `each` with entries from `cursor` on and returns the next cursor, 0 at the end.
+    pub fn scan(&self, cursor: u64, each: impl FnMut(Handle)) -> u64 {
+        self.dict.scan(cursor, each)
+    }
+
+    /// Any entry, all equally likely.
+    pub fn random(&self, rng: &mut Rng) -> Option<Handle> {
+        self.dict.random(rng)
+    }
+
+    /// Some entries, cheaply; not quite fair.
+    pub fn sample(&self, rng: &mut Rng, n: usize, into: &mut Vec<Handle>) {
+        self.dict.sample(rng, n, into);
+    }
+
+    /// Some entries with a deadline, cheaply; not quite fair.
+    pub fn sample_dated(&self, rng: &mut Rng, n: usize, into: &mut Vec<Handle>) {
+        // Where every few keys have a deadline the table finds them soonest; the wheel knows only those.
+        if self.dated * 8 >= self.len() {
+            for _ in 0..8 {
+                let start = into.len();
+                self.dict.sample(rng, n, into);
+                let mut at = start;
+                while at < into.len() {
+                    if self.deadline(into[at]).is_none() { drop(into.swap_remove(at)) } else { at += 1 }
+                }
+                if into.len() >= n {
+                    return;
+                }
+            }
+        }
+        let mut hashes = Vec::new();
+        self.wheel.sample(rng, 2 * n, &mut hashes);
+        for hash in hashes {
+            if into.len() >= n {
+                return;
+            }
+            into.extend(self.dict.find(hash, |h| self.store.dated_with_hash(h, hash)));
+        }
+    }
+
+    fn insert(&mut self, key: &[u8], hash: KeyHash, value: NewValue<'_>, meta: Meta) -> Handle {
+        let key_part = if key.len() <= INLINE_KEY_BYTES_MAX {
+            KeyPart::Near(key)
+        } else {
+            self.store.value_bytes += key.len();
+            KeyPart::Far(self.store.far_keys.insert(key.into()) as u32)
+        };
+        let value = self.value_part(&value);
+        let handle = self.store.slab.alloc(entry::needed_bytes(key_part, value, &meta));
+        entry::write(self.store.slab.get_mut(handle), key_part, value, &meta);
+        self.sizes.add(self.store.string_len(handle));
+        self.dict.insert(hash, handle);
+        self.dict.step(2, &self.store);
+        self.account_deadline(hash, None, meta.deadline);
+        handle
+    }
+
+    /// Writes a new value over an entry whose old value was dropped.
+    fn rewrite(
+        &mut self,
+        hash: KeyHash,
+        old: Handle,
+        key: KeyPart<'_>,
+        value: NewValue<'_>,
+        meta: &Meta,
+    ) -> Handle {
+        let value = self.value_part(&value);
+        let handle = self.place(hash, old, key, value, meta);
+        self.sizes.add(self.store.string_len(handle));
+        handle
+    }
+
+    /// Writes an entry where the old one lies, or where there is room for it.
+    fn place(
+        &mut self,
+        hash: KeyHash,
+        old: Handle,
+        key: KeyPart<'_>,
+        value: ValuePart<'_>,
+        meta: &Meta,
+    ) -> Handle {
+        let needed = entry::needed_bytes(key, value, meta);
+        let slab = &mut self.store.slab;
+        if needed.next_multiple_of(8) == slab.cell_bytes(old) {
+            entry::write(slab.get_mut(old), key, value, meta);
+            return old;
+        }
+        let new = slab.alloc(needed);
+        entry::write(slab.get_mut(new), key, value, meta);
+        self.dict.replace(hash, old, new);
+        slab.free(old);
+        new
+    }
+
+    /// The form in which a value is stored; a long one moves to the table of values.
+    fn value_part<'v>(&mut self, value: &'v NewValue<'_>) -> ValuePart<'v> {
+        let (bytes, raw): (&'v [u8], bool) = match value {
+            NewValue::Int(value) => return ValuePart::Int(*value),
+            NewValue::Copied(bytes) => (bytes, false),
+            NewValue::Raw(bytes) => (bytes, true),
+            NewValue::Shared(bytes) => (bytes, false),
+        };
+        if bytes.len() <= INLINE_VALUE_BYTES_MAX {
+            return ValuePart::Inline(bytes, raw || bytes.len() > EMBSTR_BYTES_MAX);
+        }
+        let owned = match value {
+            NewValue::Shared(bytes) => bytes.clone(),
+            _ => Bytes::copy_from_slice(bytes),
+        };
+        self.store.value_bytes += owned.len();
+        ValuePart::Far(self.store.values.insert(Value::String(owned)) as u32)
+    }
+
+    /// Frees what an entry holds beside its cell.
+    fn drop_value(&mut self, handle: Handle) {
+        let entry = self.entry(handle);
+        if entry.kind() != Kind::Far {
+            return;
+        }
+        let value = self.store.values.remove(entry.far() as usize);
+        self.store.value_bytes -= value.heap_bytes();
+        if value.heap_bytes() >= FREE_AT_ONCE_BYTES {
+            self.garbage.push(Garbage::Value(value));
+        }
+    }
+
+    /// Frees an entry that left the dict.
+    fn release(&mut self, hash: KeyHash, handle: Handle) {
+        self.before_change(handle);
+        self.sizes.remove(self.store.string_len(handle));
+        let deadline = self.entry(handle).deadline();
+        self.account_deadline(hash, deadline, None);
+        self.drop_value(handle);
+        if let Err(at) = self.entry(handle).key() {
+            let key = self.store.far_keys.remove(at as usize);
+            self.store.value_bytes -= key.len();
+        }
+        self.store.slab.free(handle);
+        self.dict.step(1, &self.store);
+    }
+
+    /// Expires what a registration stood for, or registers it again for a later deadline.
+    fn settle_registration(&mut self, hash: u64, now_ms: u64, expired: &mut impl FnMut(&[u8], u64)) {
+        loop {
+            let store = &self.store;
+            let is_due = |h: Handle| {
+                store.entry(h).deadline().is_some_and(|ms| ms <= now_ms) && store.dated_with_hash(h, hash)
+            };
+            let Some(handle) = self.dict.remove(hash, is_due) else { break };
+            let deadline = self.entry(handle).deadline().unwrap_or(now_ms);
+            expired(self.store.key(handle), deadline);
+            self.release(hash, handle);
+        }
+        let later = self.dict.find(hash, |h| self.store.dated_with_hash(h, hash));
+        if let Some(deadline) = later.and_then(|h| self.deadline(h)) {
+            self.wheel.register(deadline, hash);
+        }
+    }
+
+    /// Keeps the counts and the wheel true to a deadline that changed.
+    #[inline]
+    fn account_deadline(&mut self, hash: KeyHash, before: Option<u64>, after: Option<u64>) {
+        if before == after {
+            return;
+        }
+        if let Some(ms) = before {
+            self.dated -= 1;
+            self.deadline_sum -= u128::from(ms);
+        }
+        if let Some(ms) = after {
+            self.dated += 1;
+            self.deadline_sum += u128::from(ms);
+            // A later deadline is found when the earlier registration fires.
+            if before.is_none_or(|old| ms < old) {
+                self.wheel.register(ms, hash);
+            }
+        }
+    }
+
+    /// The door through which every change of an existing entry goes: a snapshot takes the old value here.
+    #[inline]
+    fn before_change(&mut self, _handle: Handle) {}
+
+    #[inline]
+    fn entry(&self, handle: Handle) -> Entry<'_> {
+        self.store.entry(handle)
+    }
+}
+
+impl Store {
+    #[inline]
+    fn entry(&self, handle: Handle) -> Entry<'_> {
+        Entry(self.slab.get(handle))
+    }
+
+    #[inline]
+    fn key(&self, handle: Handle) -> &[u8] {
+        match self.entry(handle).key() {
+            Ok(key) => key,
+            Err(at) => &self.far_keys[at as usize],
+        }
+    }
+
+    fn dated_with_hash(&self, handle: Handle, hash: u64) -> bool {
+        self.entry(handle).deadline().is_some() && siphash13(&self.hash_key, self.key(handle)) == hash
+    }
+
+    /// Length of the string in an entry, in bytes.
+    #[inline]
+    fn string_len(&self, handle: Handle) -> usize {
+        let entry = self.entry(handle);
+        match entry.kind() {
+            Kind::Inline => entry.inline().len(),
+            Kind::Int => {
+                let value = entry.int();
+                digits(value.unsigned_abs()) + usize::from(value < 0)
+            }
+            Kind::Far => match &self.values[entry.far() as usize] {
+                Value::String(bytes) => bytes.len(),
+            },
+        }
+    }
+}
+
+impl Entries for Store {
+    fn hash(&self, handle: Handle) -> u64 {
+        siphash13(&self.hash_key, self.key(handle))
+    }
+
+    fn prefetch(&self, handle: Handle) {
+        self.slab.prefetch(handle);
+    }
+}

@@ -1,0 +1,310 @@
+//! One key with its value, as bytes in a slab cell.
+//!
+//! ```text
+//!  0      1        4       5              [13]
+//! +------+--------+-------+---------------+---------+-----+---------------------------+
+//! | head | access | epoch | deadline (8)? | key len | key | value                     |
+//! +------+--------+-------+---------------+---------+-----+---------------------------+
+//!  head    bits 0-3 kind of the value, 4 deadline there, 5 the string is 'raw', 6 the key lies elsewhere
+//!  access  24 bits: seconds of the last access (LRU), or minutes and a logarithmic counter (LFU)
+//!  epoch   number of the snapshot that the entry belongs to
+//!  value   string: length and bytes; integer: 8 bytes; anything larger: 4 bytes, index into the values of the `Db`
+//! ```
+//!
+//! Lengths are LEB128 varints. A key longer than [`INLINE_KEY_BYTES_MAX`] lies in a table of the `Db` and the
+//! entry holds its index. A string of 16 + 8 bytes takes 32, one of 16 + 64 bytes 88.
+
+use crate::base::limit::{INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
+
+/// How the value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A string inside the entry.
+    Inline = 0,
+    /// A string that is a 64-bit integer in decimal.
+    Int = 1,
+    /// A value in the table of the `Db`.
+    Far = 2,
+}
+
+const DEADLINE: u8 = 1 << 4;
+const RAW: u8 = 1 << 5;
+const FAR_KEY: u8 = 1 << 6;
+const HEAD_BYTES: usize = 5;
+
+/// The key of an entry that is to be written: its bytes, or where they lie.
+#[derive(Clone, Copy)]
+pub enum KeyPart<'a> {
+    /// The key itself.
+    Near(&'a [u8]),
+    /// Index of the key in the table of the `Db`.
+    Far(u32),
+}
+
+/// The value of an entry that is to be written.
+#[derive(Clone, Copy)]
+pub enum ValuePart<'a> {
+    /// A string that fits, and whether it counts as `raw`.
+    Inline(&'a [u8], bool),
+    /// An integer.
+    Int(i64),
+    /// Index of the value in the table of the `Db`.
+    Far(u32),
+}
+
+/// What an entry holds besides key and value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meta {
+    /// 24 bits, see [`super::access`].
+    pub access: u32,
+    /// Number of the snapshot that the entry belongs to.
+    pub epoch: u8,
+    /// Unix time in milliseconds at which the key dies.
+    pub deadline: Option<u64>,
+}
+
+/// Bytes that an entry needs.
+pub fn needed_bytes(key: KeyPart<'_>, value: ValuePart<'_>, meta: &Meta) -> usize {
+    let key = match key {
+        KeyPart::Near(key) => varint_bytes(key.len()) + key.len(),
+        KeyPart::Far(_) => 4,
+    };
+    let value = match value {
+        ValuePart::Inline(value, _) => varint_bytes(value.len()) + value.len(),
+        ValuePart::Int(_) => 8,
+        ValuePart::Far(_) => 4,
+    };
+    HEAD_BYTES + if meta.deadline.is_some() { 8 } else { 0 } + key + value
+}
+
+/// Writes an entry into a cell of at least [`needed_bytes`].
+pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Meta) {
+    let kind = match value {
+        ValuePart::Inline(_, raw) => Kind::Inline as u8 | if raw { RAW } else { 0 },
+        ValuePart::Int(_) => Kind::Int as u8,
+        ValuePart::Far(_) => Kind::Far as u8,
+    };
+    let far = if matches!(key, KeyPart::Far(_)) { FAR_KEY } else { 0 };
+    let dated = if meta.deadline.is_some() { DEADLINE } else { 0 };
+    let access = meta.access.to_le_bytes();
+    cell[..HEAD_BYTES].copy_from_slice(&[kind | far | dated, access[0], access[1], access[2], meta.epoch]);
+    let mut at = HEAD_BYTES;
+    let mut put = |bytes: &[u8]| {
+        cell[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    if let Some(deadline) = meta.deadline {
+        put(&deadline.to_le_bytes());
+    }
+    match key {
+        KeyPart::Near(key) => {
+            debug_assert!(key.len() <= INLINE_KEY_BYTES_MAX);
+            let (len, bytes) = varint(key.len());
+            put(&len[..bytes]);
+            put(key);
+        }
+        KeyPart::Far(index) => put(&index.to_le_bytes()),
+    }
+    match value {
+        ValuePart::Inline(value, _) => {
+            debug_assert!(value.len() <= INLINE_VALUE_BYTES_MAX);
+            let (len, bytes) = varint(value.len());
+            put(&len[..bytes]);
+            put(value);
+        }
+        ValuePart::Int(value) => put(&value.to_le_bytes()),
+        ValuePart::Far(index) => put(&index.to_le_bytes()),
+    }
+}
+
+/// An entry as it lies in its cell.
+#[derive(Clone, Copy)]
+pub struct Entry<'a>(pub &'a [u8]);
+
+impl<'a> Entry<'a> {
+    /// How the value is stored.
+    #[inline]
+    pub fn kind(self) -> Kind {
+        match self.0[0] & 15 {
+            0 => Kind::Inline,
+            1 => Kind::Int,
+            _ => Kind::Far,
+        }
+    }
+
+    /// Whether a short string was made by a change, and is called `raw`.
+    pub fn is_raw(self) -> bool {
+        self.0[0] & RAW != 0
+    }
+
+    /// The 24 bits of LRU or LFU.
+    #[inline]
+    pub fn access(self) -> u32 {
+        u32::from_le_bytes([self.0[1], self.0[2], self.0[3], 0])
+    }
+
+    /// The snapshot that the entry belongs to.
+    pub fn epoch(self) -> u8 {
+        self.0[4]
+    }
+
+    /// Unix time in milliseconds at which the key dies.
+    #[inline]
+    pub fn deadline(self) -> Option<u64> {
+        if self.0[0] & DEADLINE == 0 {
+            return None;
+        }
+        Some(u64::from_le_bytes(self.0[HEAD_BYTES..HEAD_BYTES + 8].try_into().expect("eight bytes long")))
+    }
+
+    #[inline]
+    fn key_at(self) -> usize {
+        HEAD_BYTES + ((self.0[0] & DEADLINE) >> 1) as usize
+    }
+
+    /// The key, or the index at which the `Db` keeps it.
+    #[inline]
+    pub fn key(self) -> Result<&'a [u8], u32> {
+        let at = self.key_at();
+        if self.0[0] & FAR_KEY != 0 {
+            return Err(self.index(at));
+        }
+        let (len, at) = read_varint(self.0, at);
+        Ok(&self.0[at..at + len])
+    }
+
+    #[inline]
+    fn value_at(self) -> usize {
+        let at = self.key_at();
+        if self.0[0] & FAR_KEY != 0 {
+            return at + 4;
+        }
+        let (len, at) = read_varint(self.0, at);
+        at + len
+    }
+
+    /// The string inside the entry; only of [`Kind::Inline`].
+    #[inline]
+    pub fn inline(self) -> &'a [u8] {
+        debug_assert_eq!(self.kind(), Kind::Inline);
+        let (len, at) = read_varint(self.0, self.value_at());
+        &self.0[at..at + len]
+    }
+
+    /// The integer; only of [`Kind::Int`].
+    #[inline]
+    pub fn int(self) -> i64 {
+        debug_assert_eq!(self.kind(), Kind::Int);
+        let at = self.value_at();
+        i64::from_le_bytes(self.0[at..at + 8].try_into().expect("eight bytes long"))
+    }
+
+    /// The index of the value in the table of the `Db`; only of [`Kind::Far`].
+    #[inline]
+    pub fn far(self) -> u32 {
+        debug_assert_eq!(self.kind(), Kind::Far);
+        self.index(self.value_at())
+    }
+
+    fn index(self, at: usize) -> u32 {
+        u32::from_le_bytes(self.0[at..at + 4].try_into().expect("four bytes long"))
+    }
+
+    /// Everything but key and value.
+    pub fn meta(self) -> Meta {
+        Meta { access: self.access(), epoch: self.epoch(), deadline: self.deadline() }
+    }
+}
+
+/// Writes the 24 bits of LRU or LFU.
+#[inline]
+pub fn set_access(cell: &mut [u8], access: u32) {
+    cell[1..4].copy_from_slice(&access.to_le_bytes()[..3]);
+}
+
+/// Writes the integer of an entry that holds one.
+#[inline]
+pub fn set_int(cell: &mut [u8], value: i64) {
+    let at = Entry(cell).value_at();
+    cell[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+/// Writes the deadline of an entry that has one.
+#[inline]
+pub fn set_deadline(cell: &mut [u8], deadline: u64) {
+    debug_assert!(cell[0] & DEADLINE != 0);
+    cell[HEAD_BYTES..HEAD_BYTES + 8].copy_from_slice(&deadline.to_le_bytes());
+}
+
+fn varint_bytes(value: usize) -> usize {
+    if value < 128 { 1 } else { 2 }
+}
+
+/// A length below 16384 as one or two bytes.
+fn varint(value: usize) -> ([u8; 2], usize) {
+    debug_assert!(value < 1 << 14);
+    if value < 128 { ([value as u8, 0], 1) } else { ([value as u8 | 128, (value >> 7) as u8], 2) }
+}
+
+#[inline]
+fn read_varint(bytes: &[u8], at: usize) -> (usize, usize) {
+    let first = bytes[at];
+    if first < 128 {
+        return (first as usize, at + 1);
+    }
+    ((first & 127) as usize | (bytes[at + 1] as usize) << 7, at + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let long = vec![b'k'; 400];
+        let value = vec![b'v'; 512];
+        for key in [&b""[..], b"key", &long[..127], &long[..128], &long] {
+            for deadline in [None, Some(0), Some(u64::MAX)] {
+                let meta = Meta { access: 0xabcdef, epoch: 7, deadline };
+                for part in [
+                    ValuePart::Inline(b"", false),
+                    ValuePart::Inline(&value[..127], true),
+                    ValuePart::Inline(&value, false),
+                    ValuePart::Int(i64::MIN),
+                    ValuePart::Far(0x0102_0304),
+                ] {
+                    let mut cell = vec![0xee; needed_bytes(KeyPart::Near(key), part, &meta)];
+                    write(&mut cell, KeyPart::Near(key), part, &meta);
+                    set_access(&mut cell, 0x123456);
+                    let entry = Entry(&cell);
+                    assert_eq!((entry.access(), entry.epoch(), entry.deadline()), (0x123456, 7, deadline));
+                    assert_eq!(entry.key(), Ok(key));
+                    match part {
+                        ValuePart::Inline(v, raw) => assert_eq!((entry.inline(), entry.is_raw()), (v, raw)),
+                        ValuePart::Int(v) => assert_eq!(entry.int(), v),
+                        ValuePart::Far(v) => assert_eq!(entry.far(), v),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_may_lie_elsewhere() {
+        let meta = Meta::default();
+        let mut cell = [0; 64];
+        write(&mut cell, KeyPart::Far(9), ValuePart::Int(5), &meta);
+        set_int(&mut cell, -6);
+        assert_eq!((Entry(&cell).key(), Entry(&cell).int()), (Err(9), -6));
+    }
+
+    #[test]
+    fn small_strings_take_the_bytes_that_the_benchmarks_promise() {
+        let meta = Meta::default();
+        let bytes = |k: usize, v: usize| {
+            needed_bytes(KeyPart::Near(&vec![0; k]), ValuePart::Inline(&vec![0; v], false), &meta)
+        };
+        assert_eq!((bytes(16, 8), bytes(16, 64)), (31, 87));
+    }
+}

@@ -1,0 +1,47 @@
+//! What happened to a key, for whoever asked to be told.
+
+/// The classes of `notify-keyspace-events`, one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventClass {
+    /// `g`: commands of any type.
+    Generic = 1 << 2,
+    /// `$`: strings.
+    String = 1 << 3,
+    /// `l`: lists.
+    List = 1 << 4,
+    /// `s`: sets.
+    Set = 1 << 5,
+    /// `h`: hashes.
+    Hash = 1 << 6,
+    /// `z`: sorted sets.
+    Zset = 1 << 7,
+    /// `x`: a key died at its deadline.
+    Expired = 1 << 8,
+    /// `e`: a key was evicted.
+    Evicted = 1 << 9,
+    /// `t`: streams.
+    Stream = 1 << 10,
+    /// `m`: a read found nothing. Not in `A`.
+    Miss = 1 << 11,
+    /// `d`: modules.
+    Module = 1 << 13,
+    /// `n`: a key was created. Not in `A`.
+    New = 1 << 14,
+}
+
+/// `K`: publish to the channel of the key.
+pub const KEYSPACE: u32 = 1;
+/// `E`: publish to the channel of the event.
+pub const KEYEVENT: u32 = 1 << 1;
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct KeyEvent {
+    /// Its name, as subscribers see it.
+    pub name: &'static str,
+    /// The key.
+    pub key: bytes::Bytes,
+    /// The number of its database.
+    pub db: u32,
+}

@@ -1,0 +1,15 @@
+//! The keyspace: entries, values, databases, expiry, eviction and what has to be freed.
+
+pub mod access;
+pub mod databases;
+pub mod db;
+pub mod entry;
+pub mod event;
+pub mod garbage;
+pub mod sizes;
+pub mod value;
+
+pub use databases::Databases;
+pub use db::{Db, Deadline};
+pub use event::EventClass;
+pub use value::{NewValue, Type, Value, ValueRef};

@@ -1,0 +1,3 @@
+//! What leaves the server about its changes: the feed of propagated commands.
+
+pub mod feed;

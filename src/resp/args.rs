@@ -1,0 +1,86 @@
+//! The arguments of one request, wherever they lie.
+//!
+//! Most requests are a few spans of the read buffer and are never copied. A request that has to wait, that came
+//! inline, or that holds a large argument owns its arguments as [`Bytes`]. A handler sees no difference.
+
+use bytes::Bytes;
+
+/// One argument as a range of the buffer that was parsed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset after the last byte.
+    pub end: u32,
+}
+
+/// The arguments of one request; the first is the name of the command.
+#[derive(Clone, Copy)]
+pub enum Args<'a> {
+    /// Ranges of a buffer that lives as long as the command runs.
+    Spans(&'a [u8], &'a [Span]),
+    /// Arguments that own their bytes.
+    Owned(&'a [Bytes]),
+}
+
+impl<'a> Args<'a> {
+    /// How many arguments there are, the name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Args::Spans(_, spans) => spans.len(),
+            Args::Owned(values) => values.len(),
+        }
+    }
+
+    /// Whether there is not even a name.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The argument at `index`.
+    ///
+    /// # Panics
+    ///
+    /// When there is none: the arity of the row bounds what a handler may ask for.
+    #[inline]
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        match self {
+            Args::Spans(buffer, spans) => {
+                let span = spans[index];
+                &buffer[span.start as usize..span.end as usize]
+            }
+            Args::Owned(values) => &values[index],
+        }
+    }
+
+    /// The argument at `index`, if there is one.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        if index < self.len() { Some(self.at(index)) } else { None }
+    }
+
+    /// Whether the argument at `index` is `word`, whatever its case.
+    #[inline]
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.get(index).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// The argument at `index` as bytes of its own: a copy of a span, a further reference to owned bytes.
+    pub fn bytes(&self, index: usize) -> Bytes {
+        match self {
+            Args::Spans(..) => Bytes::copy_from_slice(self.at(index)),
+            Args::Owned(values) => values[index].clone(),
+        }
+    }
+
+    /// The arguments from `from` on.
+    pub fn iter_from(self, from: usize) -> impl Iterator<Item = &'a [u8]> {
+        (from..self.len()).map(move |i| self.at(i))
+    }
+
+    /// All arguments as bytes of their own.
+    pub fn to_owned_args(&self) -> Vec<Bytes> {
+        (0..self.len()).map(|i| self.bytes(i)).collect()
+    }
+}

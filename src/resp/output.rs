@@ -1,0 +1,252 @@
+//! What waits to be sent to one client.
+//!
+//! Replies are appended to a tail buffer; a long tail is closed and a new one begun, so that no byte is copied
+//! twice; a large value is a chunk that shares the bytes of the keyspace. The shell writes the chunks and the tail
+//! with one `writev` and says how much went out.
+//!
+//! An idle client holds no buffer: the tail comes from, and goes back to, a pool of the engine.
+
+use crate::base::limit::OUTPUT_CHUNK_BYTES;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// The bytes on their way to one client, in order.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Closed pieces, oldest first.
+    chunks: VecDeque<Bytes>,
+    /// The open piece, behind all chunks.
+    tail: Vec<u8>,
+    /// Bytes of the oldest piece that were sent already.
+    sent: usize,
+    /// Bytes in all chunks (not in the tail), sent ones of the first included.
+    chunk_bytes: usize,
+    /// Bytes ever appended, for statistics and for the limits of CLIENT REPLY.
+    appended: u64,
+}
+
+impl Output {
+    /// Bytes that wait.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.chunk_bytes + self.tail.len() - self.sent
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pieces behind the first buffer; what CLIENT LIST calls `oll`.
+    pub fn pieces(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Memory held for the pieces and the tail, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.chunk_bytes + self.tail.capacity() + self.chunks.capacity() * size_of::<Bytes>()
+    }
+
+    /// Bytes ever appended.
+    pub fn appended(&self) -> u64 {
+        self.appended + self.tail.len() as u64
+    }
+
+    /// The open piece, to append to.
+    #[inline]
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        if self.tail.len() >= OUTPUT_CHUNK_BYTES {
+            self.close_tail();
+        }
+        &mut self.tail
+    }
+
+    /// Whether a buffer from the pool would be welcome before the next append.
+    #[inline]
+    pub fn wants_buffer(&self) -> bool {
+        self.tail.capacity() == 0
+    }
+
+    /// Gives an empty buffer to append to.
+    #[inline]
+    pub fn give_buffer(&mut self, buffer: Vec<u8>) {
+        debug_assert!(buffer.is_empty() && self.tail.is_empty());
+        self.tail = buffer;
+    }
+
+    /// Takes the buffer back when everything was sent.
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        if !self.is_empty() || self.tail.capacity() == 0 {
+            return None;
+        }
+        self.appended += self.tail.len() as u64;
+        self.sent = 0;
+        let mut buffer = std::mem::take(&mut self.tail);
+        buffer.clear();
+        Some(buffer)
+    }
+
+    /// Appends a chunk that shares its bytes with others.
+    pub fn share(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.close_tail();
+        self.appended += bytes.len() as u64;
+        self.chunk_bytes += bytes.len();
+        self.chunks.push_back(bytes);
+    }
+
+    /// A mark to which [`Output::truncate`] can go back.
+    pub fn mark(&self) -> Mark {
+        Mark { chunks: self.chunks.len(), tail: self.tail.len(), appended: self.appended() }
+    }
+
+    /// Drops everything appended since `mark`; only before any byte of it was sent.
+    pub fn truncate(&mut self, mark: Mark) {
+        if self.chunks.len() == mark.chunks {
+            self.tail.truncate(mark.tail);
+            return;
+        }
+        while self.chunks.len() > mark.chunks {
+            let last = self.chunks.pop_back().expect("longer than the mark");
+            self.chunk_bytes -= last.len();
+            self.appended -= last.len() as u64;
+            if self.chunks.len() == mark.chunks {
+                // What was the tail at the mark is the beginning of this chunk.
+                self.tail.clear();
+                self.tail.extend_from_slice(&last[..mark.tail.min(last.len())]);
+            }
+        }
+    }
+
+    /// Drops all that waits and frees the memory.
+    pub fn clear(&mut self) {
+        *self = Output { appended: self.appended(), ..Output::default() };
+    }
+
+    /// The waiting bytes as slices, at most `slices.len()` of them and `limit` bytes; returns how many were filled.
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
+        let (mut filled, mut bytes, mut skip) = (0, 0, self.sent);
+        let pieces = self.chunks.iter().map(|c| &c[..]).chain(std::iter::once(&self.tail[..]));
+        for piece in pieces {
+            if filled == slices.len() || bytes >= limit {
+                break;
+            }
+            let rest = &piece[skip.min(piece.len())..];
+            skip = skip.saturating_sub(piece.len());
+            if !rest.is_empty() {
+                slices[filled] = IoSlice::new(rest);
+                filled += 1;
+                bytes += rest.len();
+            }
+        }
+        filled
+    }
+
+    /// Everything that waits, in one piece.
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.chunks.is_empty() && self.sent == 0 {
+            return Bytes::from(std::mem::take(&mut self.tail));
+        }
+        let mut all = Vec::with_capacity(self.len());
+        let mut slices = vec![IoSlice::new(&[]); self.chunks.len() + 1];
+        let filled = self.gather(&mut slices, usize::MAX);
+        slices[..filled].iter().for_each(|s| all.extend_from_slice(s));
+        Bytes::from(all)
+    }
+
+    /// Tells that `n` bytes went out.
+    pub fn advance(&mut self, n: usize) {
+        self.sent += n;
+        while let Some(first) = self.chunks.front() {
+            if self.sent < first.len() {
+                return;
+            }
+            self.sent -= first.len();
+            self.chunk_bytes -= first.len();
+            self.chunks.pop_front();
+        }
+        debug_assert!(self.sent <= self.tail.len());
+        if self.sent == self.tail.len() {
+            self.appended += self.tail.len() as u64;
+            self.tail.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// Makes the open piece a chunk.
+    fn close_tail(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let fresh = if self.tail.len() >= OUTPUT_CHUNK_BYTES { OUTPUT_CHUNK_BYTES } else { 0 };
+        let full = std::mem::replace(&mut self.tail, Vec::with_capacity(fresh));
+        self.appended += full.len() as u64;
+        self.chunk_bytes += full.len();
+        self.chunks.push_back(Bytes::from(full));
+    }
+}
+
+/// A point in an [`Output`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    chunks: usize,
+    tail: usize,
+    appended: u64,
+}
+
+impl Mark {
+    /// Bytes appended up to the mark since the client came.
+    pub fn appended(&self) -> u64 {
+        self.appended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(output: &mut Output, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let n = output.gather(&mut slices, usize::MAX);
+            let joined: Vec<u8> = slices[..n].iter().flat_map(|s| s.to_vec()).collect();
+            let taken = joined.len().min(step);
+            all.extend_from_slice(&joined[..taken]);
+            output.advance(taken);
+        }
+        all
+    }
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came_whatever_the_socket_takes() {
+        for step in [1, 3, 7, 1000] {
+            let mut output = Output::default();
+            output.tail().extend_from_slice(b"abc");
+            output.share(Bytes::from_static(b"LARGE"));
+            output.share(Bytes::from_static(b"VALUE"));
+            output.tail().extend_from_slice(b"def");
+            assert_eq!(output.len(), 16);
+            assert_eq!(drain(&mut output, step), b"abcLARGEVALUEdef");
+            assert_eq!(output.appended(), 16);
+            output.tail().extend_from_slice(b"x");
+            assert_eq!(drain(&mut output, step), b"x");
+        }
+    }
+
+    #[test]
+    fn truncate_drops_what_came_after_the_mark() {
+        let mut output = Output::default();
+        output.tail().extend_from_slice(b"keep");
+        let mark = output.mark();
+        output.tail().extend_from_slice(b"drop");
+        output.share(Bytes::from_static(b"LARGE"));
+        output.tail().extend_from_slice(b"drop");
+        output.truncate(mark);
+        assert_eq!(drain(&mut output, 100), b"keep");
+    }
+}

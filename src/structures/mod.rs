@@ -1,1 +1,4 @@
 //! Data structures that know no server.
+
+pub mod prefetch;
+pub mod slab;

@@ -1,4 +1,5 @@
 //! Data structures that know no server.
 
+pub mod dict;
 pub mod prefetch;
 pub mod slab;

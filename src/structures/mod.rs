@@ -3,3 +3,4 @@
 pub mod dict;
 pub mod prefetch;
 pub mod slab;
+pub mod wheel;

@@ -1,5 +1,11 @@
 //! What every other room may use: ids, time, numbers, patterns, randomness, hashing and all bounds.
 
+pub mod extended;
+pub mod glob;
+pub mod hash;
 pub mod id;
 pub mod limit;
+pub mod number;
+pub mod quote;
+pub mod rng;
 pub mod time;

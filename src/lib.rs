@@ -6,4 +6,5 @@
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod engine;
 pub mod structures;

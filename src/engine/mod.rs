@@ -1,0 +1,3 @@
+//! The server as a state machine without I/O: events go in, effects come out.
+
+pub mod config;

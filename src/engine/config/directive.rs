@@ -277,7 +277,7 @@ pub struct Directive {
     /// A further condition on the new value, given as CONFIG GET would show it.
     pub check: Option<Check>,
     /// Puts the value in order after it was set.
-    pub settle: Option<fn(&mut Config)>,
+    pub settle: Option<fn(&mut Config, Source)>,
 }
 
 impl Directive {
@@ -378,7 +378,7 @@ impl Directive {
     }
 
     /// Adds a step after setting.
-    pub(super) const fn settle(mut self, settle: fn(&mut Config)) -> Directive {
+    pub(super) const fn settle(mut self, settle: fn(&mut Config, Source)) -> Directive {
         self.settle = Some(settle);
         self
     }
@@ -552,7 +552,7 @@ impl Directive {
             check(&self.value(config))?;
         }
         if let Some(settle) = self.settle {
-            settle(config);
+            settle(config, source);
         }
         Ok(())
     }

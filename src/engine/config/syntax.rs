@@ -256,6 +256,15 @@ pub(super) fn replicaof_lines(config: &Config) -> Vec<Line> {
     vec![forced(get_replicaof(config))]
 }
 
+/// Smallest backlog that CONFIG SET leaves; a file may ask for less, as in Redis.
+const BACKLOG_BYTES_MIN: u64 = 16 * 1024;
+
+pub(super) fn keep_backlog_useful(config: &mut Config, source: Source) {
+    if source == Source::Client {
+        config.repl_backlog_size_bytes = config.repl_backlog_size_bytes.max(BACKLOG_BYTES_MIN);
+    }
+}
+
 fn forced(value: String) -> Line {
     Line { value, forced: true }
 }

@@ -250,6 +250,7 @@ fn values_are_shown_in_one_form() {
         ("maxmemory", "", "0"),
         ("oom-score-adj", "relative", "yes"),
         ("loglevel", "DEBUG", "debug"),
+        ("repl-backlog-size", "1", "16384"),
         ("latency-tracking-info-percentiles", "1.234567891 50.0", "1.234568 50"),
         ("latency-tracking-info-percentiles", "1e-3 100", "0.001 100"),
         ("latency-tracking-info-percentiles", "", ""),

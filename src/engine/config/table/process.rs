@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Directive] = &[
         .immutable()
         .doc("Number of databases that SELECT can choose from."),
     number("hz", "10", 0, I32, |c| &mut c.hz)
-        .settle(|c| c.hz = c.hz.clamp(1, 500))
+        .settle(|c, _| c.hz = c.hz.clamp(1, 500))
         .doc("Periodic work per second, 1 to 500; only statistics are still taken at this rate."),
     unread::flag("dynamic-hz", "yes", Why::Wheel)
         .origin(Origin::Redis)
@@ -151,11 +151,16 @@ pub(super) const ROWS: &[Directive] = &[
         .inert(Why::Scripting)
         .doc("Milliseconds after which a running script makes the server answer BUSY."),
     flag("lua-enable-deprecated-api", "no", |c| &mut c.lua_enable_deprecated_api)
-        .alias("lua-enable-insecure-api")
+        .immutable()
         .hidden()
-        .protected()
         .inert(Why::Scripting)
         .doc("Gives scripts the functions that were withdrawn for safety."),
+    flag("lua-enable-insecure-api", "no", |c| &mut c.lua_enable_deprecated_api)
+        .hidden()
+        .protected()
+        .origin(Origin::Valkey)
+        .inert(Why::Scripting)
+        .doc("The same value under the name that Valkey lets be set at run time."),
     unread::number("io-threads", "1", 1, 128, Why::Threads)
         .immutable()
         .debug()

@@ -77,6 +77,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Seconds between the pings that a primary sends to its replicas."),
     memory("repl-backlog-size", "1048576", 1, I64, |c| &mut c.repl_backlog_size_bytes)
         .applies(Group::Backlog)
+        .settle(syntax::keep_backlog_useful)
         .inert(Why::Replication)
         .doc("Bytes of the feed kept for replicas that come back."),
     number("repl-backlog-ttl", "3600", 0, I64, |c| &mut c.repl_backlog_ttl_s)

@@ -1,9 +1,16 @@
 //! Waterwheel: a Redis-faithful server on one thread, one poll loop and a timer wheel.
 //!
 //! The rooms, in the order in which they may import each other: [`base`] and the system calls of
-//! [`sys`], the [`structures`], the wire format in [`resp`], the [`keyspace`], the [`engine`] (a state
-//! machine without I/O), the [`commands`] and the [`reactor`] that turns it all.
+//! [`sys`], the [`structures`], the wire format in [`resp`], the [`keyspace`], the [`replication`] feed, the [`engine`]
+//! (a state machine without I/O), the [`commands`] and the [`reactor`] that turns it all.
 #![deny(unsafe_code)]
 
 pub mod base;
+pub mod commands;
+pub mod engine;
+pub mod keyspace;
+pub mod reactor;
+pub mod replication;
+pub mod resp;
 pub mod structures;
+pub mod sys;

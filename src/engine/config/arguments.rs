@@ -1,0 +1,162 @@
+//! The command line: a configuration file, options named after the directives, and a few words of its own.
+//!
+//! Redis does not parse its options: it turns them into lines of a configuration file and reads those after the
+//! file. `--port 7777` becomes the line `port "7777"`; so `"--maxmemory 1gb"` works in one argument, so does
+//! `loglevel verbose` without dashes behind a file, `--save` may stand alone, and a value may begin with dashes if
+//! it comes right behind its option. No declarative parser can express that, so [`arguments`] translates
+//! in the same way. The [`clap::Command`] that [`command`] builds from the table documents every option: help and
+//! version are its work.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, Command};
+
+use super::directive::{Directive, Kind};
+use super::table::AREAS;
+use super::{Effect, REDIS_VERSION};
+use crate::base::quote::{repr, split_args};
+
+/// What the command line asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// Run the server.
+    Run(Run),
+    /// Print this on standard output and leave with success.
+    Print(String),
+    /// Print this on standard error and leave with status 1.
+    Refuse(String),
+    /// Look at the settings of the system, report, and leave.
+    CheckSystem,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Run {
+    /// The file, if one was named.
+    pub config_file: Option<OsString>,
+    /// Read more lines from standard input.
+    pub from_stdin: bool,
+    /// The options, as lines of a file.
+    pub options: Vec<u8>,
+}
+
+impl Run {
+    /// All lines in the order of their precedence, for [`Config::parse_file`](super::Config::parse_file): the file,
+    /// standard input, the options. What comes last counts.
+    pub fn text(&self, file: &[u8], stdin: &[u8]) -> Vec<u8> {
+        [file, stdin, b"\n", &self.options].concat()
+    }
+}
+
+/// Reads the command line, without the name of the program.
+pub fn arguments(argv: &[OsString]) -> Start {
+    let words: Vec<&[u8]> = argv.iter().map(|word| word.as_encoded_bytes()).collect();
+    match words.first().copied() {
+        None => return Start::Run(Run::default()),
+        Some(b"-v" | b"--version") => return Start::Print(command().render_version()),
+        Some(b"-h" | b"--help") => return Start::Print(command().render_long_help().to_string()),
+        Some(b"--test-memory") => {
+            return Start::Refuse("The memory test is not part of this server.\n".to_owned());
+        }
+        Some(b"--check-system") => return Start::CheckSystem,
+        Some(_) => {}
+    }
+    let named = !words[0].starts_with(b"-");
+    let config_file = named.then(|| argv[0].clone());
+    let (options, from_stdin) = translate(&words, usize::from(named));
+    Start::Run(Run { config_file, from_stdin, options })
+}
+
+/// Turns the words from `first` on into lines.
+fn translate(words: &[&[u8]], first: usize) -> (Vec<u8>, bool) {
+    let mut lines: Vec<u8> = Vec::new();
+    let mut from_stdin = false;
+    // An option takes the word behind it whatever it looks like; only after that do dashes mean an option again.
+    let mut has_value = true;
+    for (index, &word) in words.iter().enumerate().skip(first) {
+        let last = index + 1 == words.len();
+        if word == b"-" && (index == 0 || last) {
+            from_stdin = true;
+        } else if let Some(option) = word.strip_prefix(b"--").filter(|_| has_value) {
+            if !lines.is_empty() {
+                lines.push(b'\n');
+            }
+            lines.extend_from_slice(option);
+            lines.push(b' ');
+            // `"--port 7777"` brings its value along.
+            has_value = split_args(word).is_none_or(|parts| parts.len() != 1);
+            if !has_value && word.eq_ignore_ascii_case(b"--save") {
+                // A list of save points that came out empty: `--save --port 7777`, or `--save` at the end.
+                let next_is_option = words.get(index + 1).is_some_and(|next| next.starts_with(b"--"));
+                if next_is_option || last {
+                    lines.extend_from_slice(b"\"\"");
+                    has_value = true;
+                }
+            }
+        } else {
+            lines.extend_from_slice(repr(word).as_bytes());
+            lines.push(b' ');
+            has_value = true;
+        }
+    }
+    (lines, from_stdin)
+}
+
+/// The command line as clap sees it: every directive is an option, under the heading of its area.
+pub fn command() -> Command {
+    let mut command = Command::new("waterwheel")
+        .version(format!("v={} redis={REDIS_VERSION} bits=64", env!("CARGO_PKG_VERSION")))
+        .about("A Redis-faithful server: one thread, one poll loop, a timer wheel.")
+        .override_usage("waterwheel [/path/to/redis.conf] [--directive value...]... [-]")
+        .after_help(
+            "Options count after the file, and the last one wins. A single dash reads lines from standard input.",
+        )
+        .disable_version_flag(true)
+        .arg(Arg::new("config").value_name("FILE").help("Configuration file, with one directive a line"))
+        .arg(
+            Arg::new("version")
+                .short('v')
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Prints the version"),
+        )
+        .arg(
+            Arg::new("check-system")
+                .long("check-system")
+                .action(ArgAction::SetTrue)
+                .help("Looks at the settings of the system and leaves"),
+        );
+    for (area, rows) in AREAS {
+        for row in *rows {
+            command = command.arg(option(row).help_heading(*area));
+        }
+    }
+    command
+}
+
+fn option(row: &'static Directive) -> Arg {
+    let mut help = row.doc.to_owned();
+    if !row.default.is_empty() {
+        help.push_str(&format!(" [default: {}]", row.default));
+    }
+    if let Effect::Inert(why) = row.effect {
+        help.push_str(&format!(" [no effect: {}]", why.reason()));
+    }
+    let option = Arg::new(row.name)
+        .long(row.name)
+        .help(help)
+        .hide(row.flags.hidden)
+        .action(ArgAction::Append)
+        .value_name(match row.kind {
+            Kind::Bool(_) => "YES|NO",
+            Kind::Choice { .. } => "NAME",
+            Kind::Number { .. } => "NUMBER",
+            Kind::Text { .. } | Kind::Bytes(_) => "TEXT",
+            Kind::Special { .. } | Kind::FileOnly => "WORDS",
+        });
+    let option = if row.flags.multi { option.num_args(0..) } else { option.num_args(1) };
+    match row.alias {
+        Some(alias) => option.visible_alias(alias),
+        None => option,
+    }
+}

@@ -1,0 +1,104 @@
+//! Dump files and the append only file.
+
+use super::super::directive::{
+    Directive, Group, I32, I64, Origin, Why, choice, flag, memory, number, special, text,
+};
+use super::super::values::{AppendFsync, RdbVersionCheck, SanitizeDump};
+use super::super::{check, syntax};
+
+pub(super) const ROWS: &[Directive] = &[
+    special("save", "3600 1 300 100 60 10000", syntax::set_save, syntax::get_save, Some(syntax::save_lines))
+        .multi()
+        .inert(Why::Persistence)
+        .doc("Pairs of seconds and changes: a dump is saved when that many keys changed in that time."),
+    flag("stop-writes-on-bgsave-error", "yes", |c| &mut c.stop_writes_on_bgsave_error)
+        .inert(Why::Persistence)
+        .doc("Refuses writes after a dump could not be saved."),
+    flag("rdbcompression", "yes", |c| &mut c.rdbcompression)
+        .inert(Why::Persistence)
+        .doc("Compresses strings in dump files."),
+    flag("rdbchecksum", "yes", |c| &mut c.rdbchecksum)
+        .immutable()
+        .inert(Why::Persistence)
+        .doc("Ends dump files with a checksum, and checks it."),
+    text("dbfilename", "dump.rdb", |c| &mut c.dbfilename)
+        .protected()
+        .check(check::dbfilename)
+        .inert(Why::Persistence)
+        .doc("Name of the dump file in the working directory."),
+    flag("rdb-del-sync-files", "no", |c| &mut c.rdb_del_sync_files)
+        .inert(Why::Persistence)
+        .doc("Removes dump files that replication left where persistence is off."),
+    flag("rdb-save-incremental-fsync", "yes", |c| &mut c.rdb_save_incremental_fsync)
+        .inert(Why::Persistence)
+        .doc("Syncs a dump file every few megabytes while it is written."),
+    number("rdb-key-save-delay", "0", i32::MIN as i128, I32, |c| &mut c.rdb_key_save_delay_us)
+        .hidden()
+        .inert(Why::Persistence)
+        .doc("Microseconds to wait after each key saved, for tests; negative waits once in so many keys."),
+    number("key-load-delay", "0", i32::MIN as i128, I32, |c| &mut c.key_load_delay_us)
+        .hidden()
+        .inert(Why::Persistence)
+        .doc("Microseconds to wait after each key loaded, for tests; negative waits once in so many keys."),
+    number("loading-process-events-interval-bytes", "524288", 1024, I32, |c| {
+        &mut c.loading_process_events_interval_bytes
+    })
+    .hidden()
+    .inert(Why::Persistence)
+    .doc("Bytes of a file that are loaded before clients are looked after."),
+    choice("sanitize-dump-payload", "no", SanitizeDump::NAMES, |c| &mut c.sanitize_dump_payload)
+        .debug()
+        .origin(Origin::Redis)
+        .inert(Why::Persistence)
+        .doc("Whether packed values are checked in full when they are loaded or restored."),
+    choice("rdb-version-check", "strict", RdbVersionCheck::NAMES, |c| &mut c.rdb_version_check)
+        .origin(Origin::Valkey)
+        .inert(Why::Persistence)
+        .doc("Whether dump files of an unknown version are refused."),
+    flag("appendonly", "no", |c| &mut c.appendonly)
+        .applies(Group::AppendOnly)
+        .inert(Why::Persistence)
+        .doc("Keeps an append only file."),
+    text("appendfilename", "appendonly.aof", |c| &mut c.appendfilename)
+        .immutable()
+        .check(check::appendfilename)
+        .inert(Why::Persistence)
+        .doc("Base of the names of the append only files."),
+    text("appenddirname", "appendonlydir", |c| &mut c.appenddirname)
+        .immutable()
+        .check(check::appenddirname)
+        .inert(Why::Persistence)
+        .doc("Directory of the append only files, within the working directory."),
+    choice("appendfsync", "everysec", AppendFsync::NAMES, |c| &mut c.appendfsync)
+        .applies(Group::AppendFsync)
+        .inert(Why::Persistence)
+        .doc(
+            "When the append only file is synced: every second, before each reply, or when the system likes.",
+        ),
+    flag("no-appendfsync-on-rewrite", "no", |c| &mut c.no_appendfsync_on_rewrite)
+        .inert(Why::Persistence)
+        .doc("Does not sync the append only file while a dump or a rewrite is written."),
+    number("auto-aof-rewrite-percentage", "100", 0, I32, |c| &mut c.auto_aof_rewrite_percentage)
+        .inert(Why::Persistence)
+        .doc("Growth in percent since the last rewrite that starts the next one; 0 starts none."),
+    memory("auto-aof-rewrite-min-size", "67108864", 0, I64, |c| &mut c.auto_aof_rewrite_min_size_bytes)
+        .inert(Why::Persistence)
+        .doc("Bytes below which the append only file is not rewritten by itself."),
+    flag("aof-rewrite-incremental-fsync", "yes", |c| &mut c.aof_rewrite_incremental_fsync)
+        .inert(Why::Persistence)
+        .doc("Syncs a rewritten file every few megabytes while it is written."),
+    flag("aof-load-truncated", "yes", |c| &mut c.aof_load_truncated)
+        .inert(Why::Persistence)
+        .doc("Loads an append only file whose end is cut off, up to the last whole command."),
+    flag("aof-use-rdb-preamble", "yes", |c| &mut c.aof_use_rdb_preamble)
+        .inert(Why::Persistence)
+        .doc("Writes the base of the append only file in the format of dumps."),
+    flag("aof-timestamp-enabled", "no", |c| &mut c.aof_timestamp_enabled)
+        .inert(Why::Persistence)
+        .doc("Notes the time in the append only file, so that it can be cut at a moment."),
+    flag("aof-disable-auto-gc", "no", |c| &mut c.aof_disable_auto_gc)
+        .hidden()
+        .applies(Group::AofGarbage)
+        .inert(Why::Persistence)
+        .doc("Leaves append only files that are no longer needed."),
+];

@@ -12,6 +12,9 @@ use crate::base::limit::EXPIRED_KEYS_PER_TURN;
 /// How often the `instantaneous_` figures are sampled while there is traffic.
 const SAMPLE_MS: u64 = 100;
 
+/// Named timers that one turn looks at.
+const TIMERS_PER_TURN: usize = 4096;
+
 /// Buckets of a growing or shrinking table that an idle turn moves.
 const TABLE_STEPS_PER_TURN: usize = 64;
 
@@ -34,7 +37,8 @@ impl Engine {
     /// Does what is due, within bounds; true when more is due at once.
     pub fn tick(&mut self, host: &mut dyn Host) -> bool {
         let now_ms = self.now.mono_ms();
-        while let Some(timer) = self.timers.pop_due(now_ms) {
+        let mut budget = TIMERS_PER_TURN;
+        while let Some(timer) = self.timers.pop_due(now_ms, &mut budget) {
             self.ring(host, timer);
         }
         let more = self.expire_keys(host);

@@ -464,8 +464,7 @@ impl Db {
         let handle = self.store.slab.alloc(entry::needed_bytes(key_part, value, &meta));
         entry::write(self.store.slab.get_mut(handle), key_part, value, &meta);
         self.sizes.add(self.store.string_len(handle));
-        self.dict.insert(hash, handle);
-        self.dict.step(2, &self.store);
+        self.dict.insert(hash, handle, &self.store);
         self.account_deadline(hash, None, meta.deadline);
         handle
     }

@@ -17,6 +17,7 @@
 mod compact;
 
 use compact::Walk;
+use crate::base::rng::Rng;
 use std::collections::VecDeque;
 
 /// Hashes of a full chunk: 4 KiB.
@@ -178,6 +179,38 @@ impl KeyWheel {
     /// Answers whether a pass over all slots has ended: every hash that was there once is there once now.
     pub fn compact(&mut self, budget: usize, deadline_of: impl FnMut(u64) -> Option<u64>) -> bool {
         compact::walk(self, budget, deadline_of)
+    }
+
+    /// Appends some registered hashes, each slot as likely as it is full; for eviction among keys with a deadline.
+    pub fn sample(&self, rng: &mut Rng, count: usize, out: &mut Vec<u64>) {
+        let slots: Vec<&Chunks> = self
+            .levels
+            .iter()
+            .flatten()
+            .flat_map(|level| level.slots.iter())
+            .chain(&self.due)
+            .filter(|chunks| !chunks.is_empty())
+            .collect();
+        let sizes = slots.iter().map(|chunks| chunks.iter().map(Vec::len).sum::<usize>());
+        let ends: Vec<usize> = sizes
+            .scan(0, |end, size| {
+                *end += size;
+                Some(*end)
+            })
+            .collect();
+        let Some(&total) = ends.last().filter(|total| **total > 0) else { return };
+        for _ in 0..count {
+            let drawn = rng.below(total as u64) as usize;
+            let slot = ends.partition_point(|end| *end <= drawn);
+            let mut within = ends[slot] - drawn - 1;
+            for chunk in slots[slot] {
+                if within < chunk.len() {
+                    out.push(chunk[within]);
+                    break;
+                }
+                within -= chunk.len();
+            }
+        }
     }
 
     /// Bytes taken from the allocator.

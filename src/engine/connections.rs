@@ -1,0 +1,228 @@
+//! Connections come and go.
+
+use super::client::{Address, Client, Inbox, ReplyPeak, state};
+use super::error::BlockOn;
+use super::input::needs_password;
+use super::{Engine, Host};
+use crate::base::id::ClientId;
+use crate::resp::Output;
+use std::fmt::Write;
+
+/// What a connection hears that is one too many.
+pub const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// What a connection from elsewhere hears while nobody has set a password or an address.
+pub const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no \
+password is set for the default user. In this mode connections are only accepted from the loopback interface. If you \
+want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable \
+protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis \
+from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do \
+so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by \
+editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. \
+3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an \
+authentication password for the default user. NOTE: You only need to do one of the above things in order for the \
+server to start accepting connections from the outside.\r\n";
+
+impl Engine {
+    /// A connection came.
+    ///
+    /// # Errors
+    ///
+    /// What it is to be sent before it is closed, when it may not stay.
+    pub fn accept(&mut self, peer: Address, local: Address, fd: i32) -> Result<ClientId, &'static [u8]> {
+        if self.clients.len() >= self.conf.maxclients as usize {
+            self.stats.rejected_connections += 1;
+            return Err(TOO_MANY_CLIENTS);
+        }
+        if self.conf.protected_mode && !needs_password(&self.conf) && !is_loopback(&peer) {
+            self.stats.rejected_connections += 1;
+            return Err(PROTECTED);
+        }
+        let vacant = self.clients.vacant_entry();
+        let slot = vacant.key();
+        if self.generations.len() <= slot {
+            self.generations.resize(slot + 1, 0);
+        }
+        self.generations[slot] = self.generations[slot].wrapping_add(1);
+        let handle = ClientId { slot: slot as u32, generation: self.generations[slot] };
+        let id = self.next_client_id;
+        self.next_client_id += 1;
+        let mut bits = 0;
+        if !needs_password(&self.conf) {
+            bits |= state::AUTHENTICATED;
+        }
+        if peer == Address::Unix {
+            bits |= state::UNIX;
+        }
+        vacant.insert(Client {
+            handle,
+            id,
+            state: bits,
+            db: 0,
+            resp: 2,
+            last_row: 0,
+            inbox: Inbox::default(),
+            out: Output::default(),
+            block: None,
+            labels: None,
+            subscriptions: None,
+            peer,
+            local,
+            fd,
+            since_us: self.now.mono_us,
+            active_us: self.now.mono_us,
+            bytes_in: 0,
+            bytes_out: 0,
+            commands: 0,
+            over_soft_limit_us: 0,
+            reply_peak: ReplyPeak::new(self.now.mono_ms()),
+        });
+        self.by_id.insert(id, handle);
+        self.stats.total_connections_received += 1;
+        self.arm_idle_timer(handle);
+        Ok(handle)
+    }
+
+    /// The other end will send no more. What it sent is answered, then the connection goes.
+    pub fn half_closed(&mut self, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let client = &mut self.clients[slot];
+        client.set(state::HALF_CLOSED, true);
+        if client.is(state::RUNNABLE) && !client.is(state::CLOSE_ASAP) {
+            return;
+        }
+        if client.out.is_empty() || client.is(state::BLOCKED) {
+            self.close_soon(slot);
+        } else {
+            client.set(state::CLOSE_AFTER_REPLY, true);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.unsubscribe_all(id);
+        if self.clients[slot].is(state::MONITOR) {
+            self.remove_monitor(id);
+        }
+        if let Some(blocked) = self.unblock(slot)
+            && let BlockOn::Job(job) = blocked.block.on
+        {
+            self.job_waiters.remove(&job);
+        }
+        let client = self.clients.remove(slot);
+        self.by_id.remove(&client.id);
+    }
+
+    /// The connection that has a CLIENT ID.
+    pub fn client_by_id(&self, id: u64) -> Option<ClientId> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// All connections, oldest first.
+    pub fn clients_by_age(&self) -> Vec<ClientId> {
+        self.by_id.values().copied().collect()
+    }
+
+    /// Whether a client runs on this machine.
+    pub fn is_local(&self, slot: usize) -> bool {
+        is_loopback(&self.clients[slot].peer)
+    }
+
+    /// Address of the other end, as CLIENT LIST shows it.
+    pub fn peer_text(&self, slot: usize) -> String {
+        self.address_text(&self.clients[slot].peer)
+    }
+
+    /// Address of this end, as CLIENT LIST shows it.
+    pub fn local_text(&self, slot: usize) -> String {
+        self.address_text(&self.clients[slot].local)
+    }
+
+    fn address_text(&self, address: &Address) -> String {
+        match address {
+            Address::Ip(ip) => ip.to_string(),
+            Address::Unix => format!("{}:0", self.conf.unixsocket),
+            Address::None => String::new(),
+        }
+    }
+
+    /// The line of CLIENT LIST and CLIENT INFO, without its end.
+    pub fn describe_client(&self, slot: usize) -> String {
+        let client = &self.clients[slot];
+        let now_us = self.now.mono_us;
+        let seconds = |since: u64| now_us.saturating_sub(since) / 1_000_000;
+        let (channels, patterns) =
+            client.subscriptions.as_ref().map_or((0, 0), |s| (s.channels.len(), s.patterns.len()));
+        let inbox_used = client.inbox.len();
+        let inbox_free = client.inbox.bytes.capacity().saturating_sub(client.inbox.bytes.len());
+        let argv = client.block.as_ref().map_or(0, |b| b.args.iter().map(|a| a.len()).sum::<usize>());
+        let command = match client.last_row {
+            0 => "NULL",
+            row => self.table.at(row - 1).full_name,
+        };
+        let empty = super::client::Labels::default();
+        let labels = client.labels.as_deref().unwrap_or(&empty);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut line = String::with_capacity(320);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi=-1 \
+             watch=0 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl=0 oll={} omem={} tot-mem={} \
+             events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
+             tot-net-out={} tot-cmds={}",
+            client.id,
+            self.peer_text(slot),
+            self.local_text(slot),
+            client.fd,
+            text(&labels.name),
+            seconds(client.since_us),
+            seconds(client.active_us),
+            flag_letters(client),
+            client.db,
+            channels,
+            patterns,
+            inbox_used,
+            inbox_free,
+            argv,
+            client.reply_peak.size,
+            client.reply_peak.peak,
+            client.out.pieces(),
+            client.out.heap_bytes(),
+            client.memory_bytes(),
+            if client.out.is_empty() { "r" } else { "rw" },
+            command,
+            client.resp,
+            text(&labels.lib_name),
+            text(&labels.lib_ver),
+            client.bytes_in,
+            client.bytes_out,
+            client.commands,
+        );
+        line
+    }
+}
+
+/// The `flags` of CLIENT LIST.
+fn flag_letters(client: &Client) -> String {
+    let letters = [
+        (state::MONITOR, 'O'),
+        (state::PUBSUB, 'P'),
+        (state::BLOCKED, 'b'),
+        (state::CLOSE_AFTER_REPLY, 'c'),
+        (state::CLOSE_ASAP, 'A'),
+        (state::UNIX, 'U'),
+        (state::NO_EVICT, 'e'),
+        (state::NO_TOUCH, 'T'),
+    ];
+    let shown: String = letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();
+    if shown.is_empty() { "N".to_owned() } else { shown }
+}
+
+fn is_loopback(address: &Address) -> bool {
+    match address {
+        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
+        Address::Unix | Address::None => true,
+    }
+}

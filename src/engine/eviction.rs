@@ -1,0 +1,207 @@
+//! Eviction: what goes when memory is over `maxmemory`.
+//!
+//! A few keys are sampled, the best candidates are kept in a pool of sixteen, and the best of those goes; so the pool
+//! gets better with every round, and a handful of samples comes near to a true LRU or LFU order. The idea and its
+//! measurements are Redis's (`evict.c`). A command that finds memory over the limit evicts for a bounded time, given by
+//! `maxmemory-eviction-tenacity`; if that does not suffice, the command runs and the next one goes on.
+
+use super::config::MaxmemoryPolicy as Policy;
+use super::{Engine, Host};
+use crate::keyspace::EventClass;
+use crate::structures::slab::Handle;
+use bytes::Bytes;
+
+/// Candidates that are remembered. Redis: `EVPOOL_SIZE`.
+const POOL: usize = 16;
+
+/// Keys that are evicted between two looks at the time.
+const EVICTIONS_BETWEEN_LOOKS: usize = 16;
+
+/// A key that may go.
+#[derive(Debug)]
+struct Candidate {
+    /// The higher, the sooner it goes.
+    score: u64,
+    db: u32,
+    key: Bytes,
+}
+
+/// The candidates, worst first.
+#[derive(Debug, Default)]
+pub struct Eviction {
+    pool: Vec<Candidate>,
+    sampled: Vec<Handle>,
+    next_db: usize,
+}
+
+impl Engine {
+    /// Evicts until memory is below the limit, the time is over, or nothing can go. False in the last case only.
+    pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
+        let limit = self.conf.maxmemory_bytes as usize;
+        if self.used_memory(host) <= limit {
+            if self.stats.over_maxmemory_since_us != 0 {
+                self.stats.total_eviction_exceeded_us +=
+                    self.now.mono_us.saturating_sub(self.stats.over_maxmemory_since_us);
+                self.stats.over_maxmemory_since_us = 0;
+            }
+            return true;
+        }
+        if self.is_keyspace_held() {
+            return true;
+        }
+        if self.stats.over_maxmemory_since_us == 0 {
+            self.stats.over_maxmemory_since_us = self.now.mono_us.max(1);
+        }
+        if self.conf.maxmemory_policy == Policy::Noeviction {
+            return false;
+        }
+        let begin = host.ticks();
+        let limit_ticks = self.eviction_us_max().saturating_mul(self.ticks_per_ms) / 1000;
+        let mut evicted = 0;
+        let result = loop {
+            if !self.evict_one() {
+                break false;
+            }
+            self.collect_garbage();
+            if self.used_memory(host) <= limit {
+                break true;
+            }
+            evicted += 1;
+            if evicted % EVICTIONS_BETWEEN_LOOKS == 0 && host.ticks().saturating_sub(begin) > limit_ticks {
+                break true;
+            }
+        };
+        self.feed.commit_each(&mut self.pending);
+        if !self.rise.events.is_empty() {
+            self.settle();
+        }
+        let spent = host.ticks().saturating_sub(begin);
+        self.note_latency("eviction-cycle", spent);
+        result
+    }
+
+    /// How long one command may evict, in microseconds. Redis: `evictionTimeLimitUs`.
+    fn eviction_us_max(&self) -> u64 {
+        match self.conf.maxmemory_eviction_tenacity {
+            tenacity @ 0..=10 => 50 * u64::from(tenacity),
+            tenacity @ 11..=99 => (500.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Evicts one key; false when there is none that may go.
+    fn evict_one(&mut self) -> bool {
+        use Policy::{AllkeysRandom, VolatileRandom};
+        match self.conf.maxmemory_policy {
+            AllkeysRandom | VolatileRandom => self.evict_random(),
+            _ => self.evict_best(),
+        }
+    }
+
+    fn only_dated(&self) -> bool {
+        use Policy::{VolatileLfu, VolatileLru, VolatileRandom, VolatileTtl};
+        matches!(self.conf.maxmemory_policy, VolatileLfu | VolatileLru | VolatileRandom | VolatileTtl)
+    }
+
+    fn evict_random(&mut self) -> bool {
+        for _ in 0..self.dbs.count() {
+            let index = self.eviction.next_db % self.dbs.count();
+            self.eviction.next_db = index + 1;
+            let db = self.dbs.at(index);
+            let found = if self.only_dated() {
+                self.eviction.sampled.clear();
+                db.sample_dated(&mut self.rng, 1, &mut self.eviction.sampled);
+                self.eviction.sampled.first().copied()
+            } else {
+                db.random(&mut self.rng)
+            };
+            if let Some(handle) = found {
+                let key = Bytes::copy_from_slice(db.key(handle));
+                return self.evict(index as u32, &key);
+            }
+        }
+        false
+    }
+
+    fn evict_best(&mut self) -> bool {
+        // A candidate may have gone meanwhile; a pool full of such is filled anew.
+        for _ in 0..POOL {
+            if !self.fill_pool() {
+                return false;
+            }
+            while let Some(best) = self.eviction.pool.pop() {
+                let db = self.dbs.at(best.db as usize);
+                let hash = db.hash(&best.key);
+                let may_go =
+                    db.find(&best.key, hash).is_some_and(|h| !self.only_dated() || db.deadline(h).is_some());
+                if may_go {
+                    return self.evict(best.db, &best.key);
+                }
+            }
+        }
+        false
+    }
+
+    /// Samples every database that has keys; false when none has.
+    fn fill_pool(&mut self) -> bool {
+        let mut total = 0;
+        let samples = self.conf.maxmemory_samples as usize;
+        let dated = self.only_dated();
+        for index in 0..self.dbs.count() {
+            let db = self.dbs.at(index);
+            let keys = if dated { db.dated() } else { db.len() };
+            if keys == 0 {
+                continue;
+            }
+            total += keys;
+            let mut sampled = std::mem::take(&mut self.eviction.sampled);
+            sampled.clear();
+            if dated {
+                db.sample_dated(&mut self.rng, samples, &mut sampled);
+            } else {
+                db.sample(&mut self.rng, samples, &mut sampled);
+            }
+            for &handle in &sampled {
+                self.consider(index, handle);
+            }
+            self.eviction.sampled = sampled;
+        }
+        total > 0
+    }
+
+    /// Puts a key into the pool if it is a better candidate than the worst there.
+    fn consider(&mut self, index: usize, handle: Handle) {
+        let db = self.dbs.at(index);
+        let score = match self.conf.maxmemory_policy {
+            Policy::AllkeysLfu | Policy::VolatileLfu => 255 - u64::from(self.clock.decayed(db.access(handle))),
+            Policy::VolatileTtl => u64::MAX - db.deadline(handle).unwrap_or(u64::MAX),
+            _ => self.clock.idle_s(db.access(handle)),
+        };
+        let pool = &mut self.eviction.pool;
+        let at = pool.partition_point(|c| c.score < score);
+        if pool.len() >= POOL && at == 0 {
+            return;
+        }
+        let key = db.key(handle);
+        if pool.iter().any(|c| c.db == index as u32 && c.key == key) {
+            return;
+        }
+        pool.insert(at, Candidate { score, db: index as u32, key: Bytes::copy_from_slice(key) });
+        if pool.len() > POOL {
+            pool.remove(0);
+        }
+    }
+
+    fn evict(&mut self, index: u32, key: &[u8]) -> bool {
+        let db = self.dbs.at_mut(index as usize);
+        let hash = db.hash(key);
+        if !db.remove(key, hash) {
+            return false;
+        }
+        self.stats.evicted_keys += 1;
+        let verb: &[u8] = if self.conf.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
+        self.pending.push(index, &[verb, key]);
+        self.rise.notify(EventClass::Evicted, "evicted", key, index);
+        true
+    }
+}

@@ -136,8 +136,6 @@ pub enum Why {
     Rdma,
     /// No loadable modules.
     Modules,
-    /// Superseded; Redis 8 ignores it as well.
-    Deprecated,
     /// Still to come.
     Persistence,
     /// Still to come.
@@ -164,7 +162,6 @@ impl Why {
             Why::Cluster => "the cluster does not exist here",
             Why::Rdma => "RDMA is not spoken",
             Why::Modules => "modules cannot be loaded",
-            Why::Deprecated => "newer servers ignore it as well",
             Why::Persistence => "persistence is still to come",
             Why::Replication => "replication is still to come",
             Why::Scripting => "scripting is still to come",
@@ -609,7 +606,7 @@ impl Directive {
             Kind::Bool(Some(field)) => yes_no(*field(config)).as_bytes().to_vec(),
             Kind::Choice { names, field: Some(field) } => names[field(config).chosen()].as_bytes().to_vec(),
             Kind::Number { unit, field: Some(field), .. } => {
-                format_number(field(config).take(), unit).into_bytes()
+                format_number(field(config).value(), unit).into_bytes()
             }
             Kind::Text { field: Some(field), .. } => field(config).clone().into_bytes(),
             Kind::Bytes(field) => field(config).clone(),

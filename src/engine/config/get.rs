@@ -43,20 +43,48 @@ pub(super) fn is_shown(row: &Directive) -> bool {
 }
 
 /// Whether a glob pattern matches a whole name, in any case: `*`, `?`, `[a-z]`, `[^a]` and `\` before any byte.
+///
+/// A mismatch goes back to the latest star only: what an earlier star could still swallow, the latest one can too.
+/// So the time is the product of the lengths at most, whatever a client sends.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], _) => name.is_empty(),
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        (_, []) => false,
-        ([b'?', rest @ ..], [_, tail @ ..]) => matches(rest, tail),
-        ([b'[', rest @ ..], [byte, tail @ ..]) => {
-            let (hit, rest) = class_holds(rest, *byte);
-            hit && matches(rest, tail)
+    let (mut rest, mut tail) = (pattern, name);
+    let mut latest_star: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let [b'*', behind @ ..] = rest {
+            latest_star = Some((behind, tail));
+            rest = behind;
+            continue;
         }
-        ([b'\\', literal, rest @ ..] | [literal, rest @ ..], [byte, tail @ ..]) => {
-            literal.eq_ignore_ascii_case(byte) && matches(rest, tail)
+        match step(rest, tail) {
+            Step::Matched => return true,
+            Step::On(next_rest, next_tail) => (rest, tail) = (next_rest, next_tail),
+            Step::Failed => {
+                let Some((behind, [_, swallowed @ ..])) = latest_star else { return false };
+                latest_star = Some((behind, swallowed));
+                (rest, tail) = (behind, swallowed);
+            }
         }
     }
+}
+
+/// What comes of one byte of a name and the piece of the pattern in front of it.
+enum Step<'p, 'n> {
+    Matched,
+    On(&'p [u8], &'n [u8]),
+    Failed,
+}
+
+fn step<'p, 'n>(pattern: &'p [u8], name: &'n [u8]) -> Step<'p, 'n> {
+    let Some((byte, tail)) = name.split_first() else {
+        return if pattern.is_empty() { Step::Matched } else { Step::Failed };
+    };
+    let (hit, rest) = match pattern {
+        [] => return Step::Failed,
+        [b'?', rest @ ..] => (true, rest),
+        [b'[', rest @ ..] => class_holds(rest, *byte),
+        [b'\\', literal, rest @ ..] | [literal, rest @ ..] => (literal.eq_ignore_ascii_case(byte), rest),
+    };
+    if hit { Step::On(rest, tail) } else { Step::Failed }
 }
 
 /// Whether a class (the pattern behind its bracket) holds a byte, and the pattern behind the class. A class that is
@@ -120,5 +148,12 @@ mod tests {
             assert_eq!(matches(pattern.as_bytes(), b"port"), hit, "{pattern}");
         }
         assert!(matches(b"[p", b"p"), "an open class ends with the pattern");
+        for (pattern, hit) in [("*", true), ("**t", true), ("*o*t", true), ("*o*x", false), ("", false)] {
+            assert_eq!(matches(pattern.as_bytes(), b"port"), hit, "{pattern}");
+        }
+        let many_stars = "*a".repeat(1000);
+        assert!(!matches(many_stars.as_bytes(), &[b'a'; 999]));
+        assert!(matches(many_stars.as_bytes(), &[b'a'; 1000]));
+        assert!(matches(&[b'*'; 1_000_000], b"port"));
     }
 }

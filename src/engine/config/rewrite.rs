@@ -102,11 +102,16 @@ fn lines(row: &Directive, config: &mut Config) -> Vec<Line> {
         Kind::Text { empty_is_unset: true, .. } | Kind::Bytes(_) if shown.is_empty() => return Vec::new(),
         Kind::Text { .. } | Kind::Bytes(_) => repr(&shown),
         Kind::Number { min, max, unit, .. } => {
-            let value = parse_number(&shown, unit, min, max).expect("a shown value reads back");
-            format_for_file(value, unit)
+            // The shell may have put a value beyond the bounds into the field; it is written as it is shown.
+            parse_number(&shown, unit, min, max)
+                .map_or_else(|_| text(&shown), |value| format_for_file(value, unit))
         }
         _ if shown.is_empty() => "\"\"".to_owned(),
-        _ => String::from_utf8_lossy(&shown).into_owned(),
+        _ => text(&shown),
     };
     vec![Line { value, forced }]
+}
+
+fn text(shown: &[u8]) -> String {
+    String::from_utf8_lossy(shown).into_owned()
 }

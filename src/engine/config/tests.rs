@@ -419,6 +419,24 @@ fn a_new_file_holds_what_is_not_at_its_default() {
 }
 
 #[test]
+fn bounds_fit_their_fields() {
+    for row in directives() {
+        let Kind::Number { min, max, unit, .. } = row.kind else { continue };
+        let least = if unit == Unit::MemoryOrPercent { format!("{}%", -min) } else { min.to_string() };
+        let most = if unit == Unit::Octal { format!("{max:o}") } else { max.to_string() };
+        for value in [least, most] {
+            // Blacklist times above 2^63 cannot be written: plain numbers have 64 signed bits.
+            if unit == Unit::Plain && value.parse::<i64>().is_err() {
+                continue;
+            }
+            let config = parse(&format!("{} {value}", row.name)).unwrap_or_else(|error| panic!("{error}"));
+            let shown = if row.name == "hz" { config.hz.to_string() } else { value };
+            assert_eq!(get(&config, row.name), shown, "{}", row.name);
+        }
+    }
+}
+
+#[test]
 fn names_are_unique_and_rows_complete() {
     let mut names = std::collections::BTreeSet::new();
     for row in directives() {

@@ -197,7 +197,7 @@ pub trait Integer {
     /// Puts a value into the field.
     fn put(&mut self, value: i128);
     /// The value of the field.
-    fn take(&self) -> i128;
+    fn value(&self) -> i128;
 }
 
 macro_rules! integers {
@@ -207,7 +207,7 @@ macro_rules! integers {
                 *self = <$type>::try_from(value).expect("the bounds of a row fit its field");
             }
 
-            fn take(&self) -> i128 {
+            fn value(&self) -> i128 {
                 i128::from(*self)
             }
         }

@@ -216,7 +216,8 @@ fn flag_letters(client: &Client) -> String {
         (state::NO_EVICT, 'e'),
         (state::NO_TOUCH, 'T'),
     ];
-    let shown: String = letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();
+    let shown: String =
+        letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();
     if shown.is_empty() { "N".to_owned() } else { shown }
 }
 

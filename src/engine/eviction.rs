@@ -52,7 +52,7 @@ impl Engine {
         if self.stats.over_maxmemory_since_us == 0 {
             self.stats.over_maxmemory_since_us = self.now.mono_us.max(1);
         }
-        if self.conf.maxmemory_policy == Policy::Noeviction {
+        if self.conf.maxmemory_policy == Policy::NoEviction {
             return false;
         }
         let begin = host.ticks();
@@ -173,7 +173,9 @@ impl Engine {
     fn consider(&mut self, index: usize, handle: Handle) {
         let db = self.dbs.at(index);
         let score = match self.conf.maxmemory_policy {
-            Policy::AllkeysLfu | Policy::VolatileLfu => 255 - u64::from(self.clock.decayed(db.access(handle))),
+            Policy::AllkeysLfu | Policy::VolatileLfu => {
+                255 - u64::from(self.clock.decayed(db.access(handle)))
+            }
             Policy::VolatileTtl => u64::MAX - db.deadline(handle).unwrap_or(u64::MAX),
             _ => self.clock.idle_s(db.access(handle)),
         };

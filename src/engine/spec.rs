@@ -384,7 +384,9 @@ impl Spec {
     pub fn legacy_range(&self) -> (i32, i32, i32) {
         let mut range: Option<(i32, i32, i32)> = None;
         for spec in self.keys {
-            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find) else { continue };
+            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+                continue;
+            };
             let end = if last < 0 { last } else { begin + last };
             range = Some(match range {
                 None => (begin, end, step),

@@ -5,3 +5,4 @@ pub mod glob;
 pub mod hash;
 pub mod number;
 pub mod rng;
+mod shortest;

@@ -161,6 +161,7 @@ impl Engine {
         self.last_ticks = ticks;
         self.stats.total_commands_processed += 1;
         self.stats.turn_commands += 1;
+        self.stats.command_ticks += spent;
         let stats = &mut self.stats.rows[row.id as usize];
         stats.calls += 1;
         stats.ticks += spent;
@@ -299,6 +300,12 @@ impl Engine {
     pub fn reply(&mut self, slot: usize) -> Reply<'_> {
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
+    }
+
+    /// Propagates a command that changed nothing here.
+    pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
+        let db = self.clients[slot].db;
+        self.pending.push_args(db, args);
     }
 
     /// The configuration, to read.

@@ -76,6 +76,10 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
+/// The double of DEBUG PROTOCOL.
+#[expect(clippy::approx_constant, reason = "the number is the one that Redis's tests expect")]
+const DOUBLE: f64 = 3.141;
+
 /// Milliseconds after which the peak of a reply buffer is forgotten. Redis: `REPLY_BUFFER_DEFAULT_PEAK_RESET_TIME`.
 const PEAK_RESET_MS: u64 = 5000;
 
@@ -329,7 +333,7 @@ fn protocol(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     match kind.as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(DOUBLE),
         b"null" => reply.null(),
         b"array" => {
             reply.array(3);

@@ -120,7 +120,7 @@ fn histogram(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
     }
     let table = engine.table;
-    let mut lines: Vec<(&str, u64, Vec<(u64, u64)>)> = Vec::new();
+    let mut lines = Vec::new();
     for id in shown {
         let Some(latency) = engine.stats.rows[id as usize].latency_ns.as_deref() else { continue };
         lines.push((table.at(id).full_name, latency.count(), cumulative(latency.iter())));

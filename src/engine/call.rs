@@ -2,7 +2,7 @@
 
 use super::client::state;
 use super::config::Config;
-use super::error::{Block, CmdError, CmdResult, Outcome};
+use super::error::{Block, CmdError, Outcome};
 use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
@@ -128,7 +128,11 @@ impl Engine {
         };
         if self.pending.is_active() {
             if self.stats.dirty != dirty && !self.rise.rewritten {
-                assert!(row.has(flag::WRITE | flag::MAY_REPLICATE), "{} changes but is no write", row.full_name);
+                assert!(
+                    row.has(flag::WRITE | flag::MAY_REPLICATE),
+                    "{} changes but is no write",
+                    row.full_name
+                );
                 self.pending.push_args(db, args);
             }
             if !self.pending.is_empty() {
@@ -157,6 +161,7 @@ impl Engine {
         self.last_ticks = ticks;
         self.stats.total_commands_processed += 1;
         self.stats.turn_commands += 1;
+        self.stats.command_ticks += spent;
         let stats = &mut self.stats.rows[row.id as usize];
         stats.calls += 1;
         stats.ticks += spent;
@@ -263,7 +268,9 @@ impl Engine {
             let container = self.table.at(container).spec.name.to_ascii_uppercase();
             let sub = cut(args.at(1));
             let sub = String::from_utf8_lossy(&sub);
-            return Refusal::Error(CmdError::err(format!("unknown subcommand '{sub}'. Try {container} HELP.")));
+            return Refusal::Error(CmdError::err(format!(
+                "unknown subcommand '{sub}'. Try {container} HELP."
+            )));
         }
         let mut shown = String::new();
         for arg in args.iter_from(1) {
@@ -293,6 +300,12 @@ impl Engine {
     pub fn reply(&mut self, slot: usize) -> Reply<'_> {
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
+    }
+
+    /// Propagates a command that changed nothing here.
+    pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
+        let db = self.clients[slot].db;
+        self.pending.push_args(db, args);
     }
 
     /// The configuration, to read.

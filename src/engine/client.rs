@@ -88,7 +88,9 @@ impl Inbox {
     /// Memory held, in bytes.
     pub fn heap_bytes(&self) -> usize {
         let large = self.large.as_ref().map_or(0, |l| {
-            size_of::<LargeRequest>() + l.target.capacity() + l.args.iter().map(|a| a.len() + 32).sum::<usize>()
+            size_of::<LargeRequest>()
+                + l.target.capacity()
+                + l.args.iter().map(|a| a.len() + 32).sum::<usize>()
         });
         self.bytes.capacity() + self.progress.heap_bytes() + large
     }
@@ -219,6 +221,11 @@ impl Client {
             .as_ref()
             .map_or(0, |l| size_of::<Labels>() + l.name.len() + l.lib_name.len() + l.lib_ver.len());
         let subscriptions = self.subscriptions.as_ref().map_or(0, |s| s.heap_bytes());
-        size_of::<Client>() + self.inbox.heap_bytes() + self.out.heap_bytes() + blocked + labels + subscriptions
+        size_of::<Client>()
+            + self.inbox.heap_bytes()
+            + self.out.heap_bytes()
+            + blocked
+            + labels
+            + subscriptions
     }
 }

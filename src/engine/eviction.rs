@@ -52,7 +52,7 @@ impl Engine {
         if self.stats.over_maxmemory_since_us == 0 {
             self.stats.over_maxmemory_since_us = self.now.mono_us.max(1);
         }
-        if self.conf.maxmemory_policy == Policy::Noeviction {
+        if self.conf.maxmemory_policy == Policy::NoEviction {
             return false;
         }
         let begin = host.ticks();
@@ -78,6 +78,22 @@ impl Engine {
         let spent = host.ticks().saturating_sub(begin);
         self.note_latency("eviction-cycle", spent);
         result
+    }
+
+    /// Evicts what a limit that was just lowered leaves no room for, for as long as one command may.
+    pub fn shrink_to_limit(&mut self, host: &mut dyn Host) {
+        if self.conf.maxmemory_bytes > 0 {
+            let used = self.used_memory(host);
+            if used as u64 > self.conf.maxmemory_bytes {
+                log::warn!(
+                    "WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage \
+                     ({used}). This will result in key eviction and/or the inability to accept new write commands \
+                     depending on the maxmemory-policy.",
+                    self.conf.maxmemory_bytes
+                );
+            }
+            self.make_room(host);
+        }
     }
 
     /// How long one command may evict, in microseconds. Redis: `evictionTimeLimitUs`.
@@ -173,7 +189,9 @@ impl Engine {
     fn consider(&mut self, index: usize, handle: Handle) {
         let db = self.dbs.at(index);
         let score = match self.conf.maxmemory_policy {
-            Policy::AllkeysLfu | Policy::VolatileLfu => 255 - u64::from(self.clock.decayed(db.access(handle))),
+            Policy::AllkeysLfu | Policy::VolatileLfu => {
+                255 - u64::from(self.clock.decayed(db.access(handle)))
+            }
             Policy::VolatileTtl => u64::MAX - db.deadline(handle).unwrap_or(u64::MAX),
             _ => self.clock.idle_s(db.access(handle)),
         };

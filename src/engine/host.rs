@@ -38,7 +38,6 @@ pub struct ProcessNames {
 }
 
 /// A short job whose result the reply needs.
-#[derive(Debug)]
 pub enum Request<'a> {
     /// Applies what a configuration change means outside the engine.
     Configure(super::config::Group, &'a mut super::config::Config),

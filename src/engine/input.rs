@@ -102,7 +102,7 @@ impl Engine {
 
     /// Whether some client has requests that wait for a turn: the shell must not sleep.
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty()
+        !self.runnable.is_empty() || !self.outputs.is_empty()
     }
 
     /// Serves the client that has waited longest with requests that were read already. False when there is none.
@@ -168,7 +168,8 @@ impl Engine {
             log::warn!(
                 "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
                 self.describe_client(slot),
-                crate::base::quote::repr(&client.inbox.bytes[..client.inbox.bytes.len().min(64)]).trim_matches('"')
+                crate::base::quote::repr(&client.inbox.bytes[..client.inbox.bytes.len().min(64)])
+                    .trim_matches('"')
             );
             self.stats.client_query_buffer_limit_disconnections += 1;
             self.close_soon(slot);
@@ -525,6 +526,42 @@ impl Engine {
             && self.buffers.len() < SPARE_BUFFERS_MAX
         {
             self.buffers.push(buffer);
+        }
+    }
+
+    /// The rest of a client's output goes at the next turn.
+    pub fn write_later(&mut self, id: ClientId) {
+        if let Some(slot) = self.slot_of(id) {
+            self.deferred.push(self.clients[slot].handle);
+        }
+    }
+
+    /// The connection failed: it is closed without another word.
+    pub fn failed(&mut self, id: ClientId) {
+        if let Some(slot) = self.slot_of(id) {
+            self.close_soon(slot);
+        }
+    }
+
+    /// Clients that wait for a turn.
+    pub fn runnable_count(&self) -> usize {
+        self.runnable.len()
+    }
+
+    /// A turn of the loop ended: it worked so long and ran so many commands.
+    pub fn end_turn(&mut self, busy_us: u64, commands: u64) {
+        let stats = &mut self.stats;
+        stats.eventloop_cycles += 1;
+        stats.eventloop_us += busy_us;
+        stats.eventloop_us_max = stats.eventloop_us_max.max(busy_us);
+        stats.eventloop_commands_max = stats.eventloop_commands_max.max(commands);
+        if commands > 0 {
+            self.note_traffic();
+        }
+        for id in std::mem::take(&mut self.deferred) {
+            if let Some(slot) = self.slot_of(id) {
+                self.queue_output(slot);
+            }
         }
     }
 

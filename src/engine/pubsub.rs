@@ -150,7 +150,8 @@ impl Engine {
         for &id in receivers {
             let Some(client) = self.client_mut(id) else { continue };
             let resp = client.resp;
-            let message = encoded[usize::from(resp == 3)].get_or_insert_with(|| encode_push(resp, parts)).clone();
+            let message =
+                encoded[usize::from(resp == 3)].get_or_insert_with(|| encode_push(resp, parts)).clone();
             self.send(id, &message);
         }
     }

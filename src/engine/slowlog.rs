@@ -1,8 +1,8 @@
 //! The slow log: the last commands that took longer than `slowlog-log-slower-than`.
 
+use super::Engine;
 use super::spec::flag;
 use super::table::Row;
-use super::Engine;
 use crate::base::id::ClientId;
 use crate::resp::Args;
 use bytes::Bytes;
@@ -130,7 +130,10 @@ mod tests {
         let args: Vec<Bytes> =
             ["HELLO", "3", "auth", "user", "secret", "SETNAME", "n"].map(Bytes::from_static_str).into();
         let kept = redacted_after(Args::Owned(&args), "AUTH");
-        assert_eq!((&kept[3][..], &kept[4][..], &kept[6][..]), (&b"(redacted)"[..], &b"(redacted)"[..], &b"n"[..]));
+        assert_eq!(
+            (&kept[3][..], &kept[4][..], &kept[6][..]),
+            (&b"(redacted)"[..], &b"(redacted)"[..], &b"n"[..])
+        );
     }
 
     trait FromStr {

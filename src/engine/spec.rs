@@ -63,7 +63,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
@@ -384,7 +383,9 @@ impl Spec {
     pub fn legacy_range(&self) -> (i32, i32, i32) {
         let mut range: Option<(i32, i32, i32)> = None;
         for spec in self.keys {
-            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find) else { continue };
+            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+                continue;
+            };
             let end = if last < 0 { last } else { begin + last };
             range = Some(match range {
                 None => (begin, end, step),

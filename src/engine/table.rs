@@ -92,9 +92,10 @@ impl Table {
             Some(Begin::Index(i)) if i > 0 => i as usize,
             _ => 0,
         };
-        let found_by_position = spec.keys.iter().all(|k| {
-            matches!(k.begin, Begin::Index(_)) && matches!(k.find, super::spec::Find::Range { .. })
-        });
+        let found_by_position = spec
+            .keys
+            .iter()
+            .all(|k| matches!(k.begin, Begin::Index(_)) && matches!(k.find, super::spec::Find::Range { .. }));
         let movable = if found_by_position { 0 } else { flag::MOVABLEKEYS };
         self.rows.push(Row {
             spec,

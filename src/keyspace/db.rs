@@ -434,10 +434,9 @@ impl Db {
             for _ in 0..8 {
                 let start = into.len();
                 self.dict.sample(rng, n, into);
-                let mut at = start;
-                while at < into.len() {
-                    if self.deadline(into[at]).is_none() { drop(into.swap_remove(at)) } else { at += 1 }
-                }
+                let dated: Vec<Handle> =
+                    into.drain(start..).filter(|&handle| self.deadline(handle).is_some()).collect();
+                into.extend(dated);
                 if into.len() >= n {
                     return;
                 }

@@ -16,8 +16,8 @@
 
 mod compact;
 
-use compact::Walk;
 use crate::base::rng::Rng;
+use compact::Walk;
 use std::collections::VecDeque;
 
 /// Hashes of a full chunk: 4 KiB.

@@ -1,0 +1,237 @@
+//! Sockets of clients: read into the one shared buffer, written with one `writev`.
+
+use crate::base::id::ClientId;
+use crate::base::limit::{READ_BYTES, READ_BYTES_PER_SERVING, WRITE_BYTES_PER_TURN};
+use crate::engine::{Engine, Host};
+use crate::sys::read::read_behind;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Pieces of one `writev`.
+const SLICES: usize = 64;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// The unix socket.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read(buffer),
+            Socket::Unix(socket) => socket.read(buffer),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.write_vectored(slices),
+            Socket::Unix(socket) => socket.write_vectored(slices),
+        }
+    }
+
+    /// Writes what fits of a farewell to a connection that may not stay.
+    pub fn refuse(&mut self, text: &[u8]) {
+        // It is closed next; that it may not hear why cannot be helped.
+        let _ = self.write_vectored(&[IoSlice::new(text)]);
+    }
+
+    /// Number of the descriptor.
+    pub fn number(&self) -> i32 {
+        match self {
+            Socket::Tcp(socket) => socket.as_raw_fd(),
+            Socket::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+        }
+    }
+
+    /// Asks the poll for both directions, once and for all.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn register(&mut self, registry: &Registry, id: ClientId) -> io::Result<()> {
+        let token = Token(id.to_word() as usize);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Socket::Tcp(socket) => registry.register(socket, token, both),
+            Socket::Unix(socket) => registry.register(socket, token, both),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) {
+        let done = match self {
+            Socket::Tcp(socket) => registry.deregister(socket),
+            Socket::Unix(socket) => registry.deregister(socket),
+        };
+        if let Err(error) = done {
+            log::debug!("a socket left the poll: {error}");
+        }
+    }
+}
+
+/// One client's socket.
+#[derive(Debug)]
+pub struct Connection {
+    id: ClientId,
+    socket: Socket,
+    /// It is on the ready list.
+    pub is_ready: bool,
+    /// The other end closed: a short read is not the last.
+    pub read_to_end: bool,
+    /// The socket took less than it was given; the system will tell when it takes more.
+    is_stuffed: bool,
+}
+
+/// What a serving left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Nothing: the socket is empty, or gone.
+    All,
+    /// The socket may hold more.
+    More,
+}
+
+/// All sockets of clients, by slot.
+#[derive(Debug)]
+pub struct Connections {
+    slots: Vec<Option<Connection>>,
+    buffer: Box<[u8]>,
+}
+
+impl Default for Connections {
+    fn default() -> Connections {
+        Connections { slots: Vec::new(), buffer: vec![0; READ_BYTES].into() }
+    }
+}
+
+impl Connections {
+    /// Adds a socket.
+    pub fn insert(&mut self, id: ClientId, socket: Socket) {
+        let slot = id.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] =
+            Some(Connection { id, socket, is_ready: false, read_to_end: false, is_stuffed: false });
+    }
+
+    /// The connection of a client that is still there.
+    #[inline]
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|c| c.id == id)
+    }
+
+    /// Reads from a socket and hands the bytes to the engine, up to a quota.
+    pub fn serve(&mut self, engine: &mut Engine, host: &mut dyn Host, id: ClientId) -> Served {
+        let Some(connection) = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut) else {
+            return Served::All;
+        };
+        if connection.id != id {
+            return Served::All;
+        }
+        let mut read = 0;
+        while read < READ_BYTES_PER_SERVING {
+            if engine.is_full(id) {
+                // The client left the ready list when its inbox was full; it has to be looked at again.
+                return Served::More;
+            }
+            let (direct, got, wanted) = match engine.read_target(id) {
+                Some((target, missing)) => {
+                    (true, read_behind(connection.socket.fd(), target, missing), missing)
+                }
+                None => (false, connection.socket.read(&mut self.buffer), self.buffer.len()),
+            };
+            match got {
+                Ok(0) => {
+                    connection.is_ready = false;
+                    engine.half_closed(id);
+                    return Served::All;
+                }
+                Ok(n) => {
+                    read += n;
+                    if direct {
+                        engine.filled(host, id, n);
+                    } else {
+                        engine.input(host, id, &self.buffer[..n]);
+                    }
+                    if n < wanted && !connection.read_to_end {
+                        connection.is_ready = false;
+                        return Served::All;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.is_ready = false;
+                    return Served::All;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    connection.is_ready = false;
+                    log::debug!("Reading from client: {error}");
+                    engine.failed(id);
+                    return Served::All;
+                }
+            }
+        }
+        Served::More
+    }
+
+    /// Writes what waits for a client, as much as its socket takes.
+    pub fn write(&mut self, engine: &mut Engine, id: ClientId) {
+        let Some(connection) = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut) else { return };
+        if connection.id != id {
+            return;
+        }
+        let mut written = 0;
+        loop {
+            let Some(client) = engine.client(id) else { return };
+            if client.out.is_empty() {
+                return;
+            }
+            if written >= WRITE_BYTES_PER_TURN {
+                // Its turn is over; the rest goes with the next.
+                engine.write_later(id);
+                return;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = client.out.gather(&mut slices, WRITE_BYTES_PER_TURN);
+            match connection.socket.write_vectored(&slices[..filled]) {
+                Ok(n) => {
+                    connection.is_stuffed = false;
+                    written += n;
+                    engine.sent(id, n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.is_stuffed = true;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("Error writing to client: {error}");
+                    engine.failed(id);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Closes a socket.
+    pub fn close(&mut self, registry: &Registry, id: ClientId) {
+        let Some(slot) = self.slots.get_mut(id.slot as usize) else { return };
+        if let Some(mut connection) = slot.take_if(|c| c.id == id) {
+            connection.socket.deregister(registry);
+        }
+    }
+}

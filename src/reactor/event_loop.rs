@@ -1,0 +1,212 @@
+//! The loop. A turn, from top to bottom:
+//!
+//! 1. **poll**: sleep until a socket is ready, a deadline comes, or a signal or the helper thread wakes us;
+//! 2. **accept**: take new connections, a bounded number;
+//! 3. **read and run**: serve ready connections for about a millisecond; who is not done stays on the ready list;
+//! 4. **expire**: timers, keys whose deadline has passed, a piece of whatever is growing or being freed;
+//! 5. **write**: every client with replies gets one `writev`;
+//! 6. **jobs**: close what is to be closed, hand the helper thread what is to be freed.
+//!
+//! Readiness is edge-triggered: the system tells once that a socket can be read, so a socket that was left unread
+//! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
+//! next poll does not sleep.
+
+use super::connections::{Connections, Served};
+use super::helper::Helper;
+use super::host::ShellHost;
+use super::signals::{Signal, Signals};
+use crate::base::id::ClientId;
+use crate::base::limit::SERVING_US_PER_TURN;
+use crate::engine::host::Host;
+use crate::engine::recorder::Phase;
+use crate::engine::{Engine, Job};
+use mio::{Events, Poll, Token};
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+/// Tokens from here on are not connections: listeners count down from the end.
+pub(super) const FIRST_SPECIAL: usize = usize::MAX - 64;
+/// Token of the waker by which the helper thread ends the poll's sleep.
+pub const WAKER: Token = Token(usize::MAX);
+pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
+
+/// Events that one poll takes.
+const EVENTS: usize = 1024;
+
+/// The loop and all that it turns.
+pub struct EventLoop {
+    poll: Poll,
+    engine: Engine,
+    host: ShellHost,
+    connections: Connections,
+    signals: Signals,
+    helper: Helper,
+    /// Connections that may have something to read.
+    ready: VecDeque<ClientId>,
+    /// The engine has something to do at once.
+    busy: bool,
+    exit: Option<i32>,
+}
+
+impl EventLoop {
+    /// A loop around an engine and its host, whose listeners are open.
+    pub fn new(poll: Poll, engine: Engine, host: ShellHost, signals: Signals, helper: Helper) -> EventLoop {
+        EventLoop {
+            poll,
+            engine,
+            host,
+            connections: Connections::default(),
+            signals,
+            helper,
+            ready: VecDeque::new(),
+            busy: false,
+            exit: None,
+        }
+    }
+
+    /// Turns until somebody asks for the end; returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to poll.
+    pub fn run(&mut self) -> io::Result<i32> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.update_time();
+        let ticks = self.host.ticks();
+        self.engine.recorder.stamp(Phase::Poll, ticks);
+        loop {
+            let timeout = self.sleep_at_most();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            self.update_time();
+            self.stamp(Phase::Poll);
+            self.take_events(&events);
+            self.stamp(Phase::Accept);
+            self.serve();
+            self.stamp(Phase::Run);
+            self.busy = self.engine.tick(&mut self.host);
+            self.stamp(Phase::Expire);
+            self.write();
+            self.stamp(Phase::Write);
+            self.do_jobs();
+            self.end_turn();
+            if let Some(code) = self.exit {
+                self.host.listeners.close_all();
+                return Ok(code);
+            }
+        }
+    }
+
+    /// How long the poll may sleep; none: until something happens.
+    fn sleep_at_most(&self) -> Option<Duration> {
+        if self.busy
+            || !self.ready.is_empty()
+            || self.engine.has_runnable()
+            || self.host.listeners.has_waiting()
+        {
+            return Some(Duration::ZERO);
+        }
+        self.engine.next_deadline_in_ms().map(Duration::from_millis)
+    }
+
+    fn update_time(&mut self) {
+        let now = self.host.now();
+        let ticks = self.host.ticks();
+        self.engine.set_now(now, ticks);
+    }
+
+    fn stamp(&mut self, phase: Phase) {
+        let ticks = self.host.ticks();
+        self.engine.recorder.stamp(phase, ticks);
+    }
+
+    fn take_events(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                SIGNALS => self.take_signals(),
+                WAKER => {}
+                Token(token) if token >= FIRST_SPECIAL => self.host.listeners.note_ready(token),
+                Token(token) => {
+                    let id = ClientId::from_word(token as u64);
+                    let Some(connection) = self.connections.get_mut(id) else { continue };
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        connection.read_to_end |= event.is_read_closed() || event.is_error();
+                        if !std::mem::replace(&mut connection.is_ready, true) {
+                            self.ready.push_back(id);
+                        }
+                    }
+                    if event.is_writable() {
+                        self.connections.write(&mut self.engine, id);
+                    }
+                }
+            }
+        }
+        let registry = self.poll.registry();
+        self.host.listeners.accept(registry, &mut self.engine, &mut self.connections, &mut self.ready);
+        while let Some(freed) = self.helper.take_freed() {
+            self.engine.freed(&mut self.host, freed.job, freed.bytes, freed.objects);
+        }
+    }
+
+    /// Serves connections in turn until all had theirs or the time is over.
+    fn serve(&mut self) {
+        let end = self.host.ticks() + SERVING_US_PER_TURN * self.host.ticks_per_ms() / 1000;
+        let (mut left, mut waiting) = (self.ready.len(), self.engine.runnable_count());
+        while left > 0 || waiting > 0 {
+            if waiting > 0 {
+                waiting -= 1;
+                self.engine.serve_waiting(&mut self.host);
+            }
+            if left > 0 {
+                left -= 1;
+                let Some(id) = self.ready.pop_front() else { break };
+                match self.connections.serve(&mut self.engine, &mut self.host, id) {
+                    Served::All => {}
+                    Served::More => self.ready.push_back(id),
+                }
+            }
+            if self.host.ticks() > end {
+                break;
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        while let Some(id) = self.engine.poll_output() {
+            self.connections.write(&mut self.engine, id);
+        }
+    }
+
+    fn do_jobs(&mut self) {
+        while let Some(job) = self.engine.poll_job() {
+            match job {
+                Job::Close(id) => {
+                    self.connections.close(self.poll.registry(), id);
+                    self.engine.closed(&mut self.host, id);
+                }
+                Job::Free(garbage, job) => self.helper.free(garbage, job),
+                Job::Exit(code) => self.exit = Some(code),
+            }
+        }
+    }
+
+    fn end_turn(&mut self) {
+        let commands = std::mem::take(&mut self.engine.stats.turn_commands);
+        let busy_us = self.engine.recorder.end_turn(commands);
+        self.engine.end_turn(busy_us, commands);
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Terminate(name) => {
+                    ::log::warn!("Received {name} scheduling shutdown...");
+                    self.engine.shut_down(false);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the engine asks of the real world.
+
+use super::listeners::Listeners;
+use crate::base::time::Now;
+use crate::engine::Engine;
+use crate::engine::config::{Config, Group, OomScoreAdj};
+use crate::engine::host::{Crash, Host, ProcessFacts, Request};
+use crate::sys::clock::Ticks;
+use crate::sys::title::Title;
+use crate::sys::{alloc, memory, process};
+use mio::Registry;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{env, fs};
+
+/// The real host.
+pub struct ShellHost {
+    /// The listening sockets.
+    pub listeners: Listeners,
+    registry: Registry,
+    ticks: Ticks,
+    start: Instant,
+    title: Option<Title>,
+    config_file: Option<PathBuf>,
+    oom_score_at_start: i32,
+    /// The name under which the program was started.
+    program: String,
+}
+
+impl ShellHost {
+    /// A host with nothing open yet.
+    pub fn new(
+        registry: Registry,
+        title: Option<Title>,
+        config_file: Option<PathBuf>,
+        program: String,
+    ) -> ShellHost {
+        ShellHost {
+            listeners: Listeners::default(),
+            registry,
+            ticks: Ticks::new(),
+            start: Instant::now(),
+            title,
+            config_file,
+            oom_score_at_start: process::oom_score_adj().unwrap_or(0),
+            program,
+        }
+    }
+
+    /// Opens the listeners of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// The text for the log.
+    pub fn listen(&mut self, conf: &Config) -> Result<(), String> {
+        self.listeners = Listeners::open(&self.registry, conf)?;
+        Ok(())
+    }
+
+    /// Shows the title of the process.
+    pub fn show_title(&self, conf: &Config) {
+        if let Some(title) = self.title.as_ref().filter(|_| conf.set_proc_title) {
+            title.set(&self.render_title(conf));
+        }
+    }
+
+    fn configure(&mut self, group: Group, conf: &mut Config) -> Result<(), String> {
+        match group {
+            Group::Port => self
+                .listeners
+                .reopen(&self.registry, conf)
+                .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
+            Group::Bind => self
+                .listeners
+                .reopen(&self.registry, conf)
+                .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
+            Group::Dir => {
+                env::set_current_dir(&conf.dir).map_err(|error| system_text(&error))?;
+                conf.dir = env::current_dir().map_err(|e| system_text(&e))?.to_string_lossy().into_owned();
+                Ok(())
+            }
+            Group::MaxClients => {
+                let wanted = u64::from(conf.maxclients) + crate::base::limit::RESERVED_DESCRIPTORS;
+                let granted = process::raise_descriptors(wanted);
+                if granted >= wanted {
+                    return Ok(());
+                }
+                Err("The operating system is not able to handle the specified number of clients, try with "
+                    .to_owned()
+                    + &granted.saturating_sub(crate::base::limit::RESERVED_DESCRIPTORS).to_string())
+            }
+            Group::OomScore => self.set_oom_score(conf),
+            Group::Locale => match process::set_collation(&conf.locale_collate) {
+                true => Ok(()),
+                false => Err("Invalid locale name".to_owned()),
+            },
+            Group::ProcTitle => {
+                self.show_title(conf);
+                Ok(())
+            }
+            Group::Log => {
+                super::log::set_level(conf.loglevel);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `proc-title-template` with its words filled in.
+    fn render_title(&self, conf: &Config) -> String {
+        let bind = conf.bind.first().map_or("*", |b| b.strip_prefix('-').unwrap_or(b));
+        let listen = match conf.port {
+            0 => format!("unixsocket:{}", conf.unixsocket),
+            port => format!("{bind}:{port}"),
+        };
+        let mode = if conf.cluster_enabled { "[cluster]" } else { "" };
+        let file = self.config_file.as_ref().map_or(String::new(), |f| f.to_string_lossy().into_owned());
+        conf.proc_title_template
+            .replace("{title}", &self.program)
+            .replace("{listen-addr}", &listen)
+            .replace("{server-mode}", mode)
+            .replace("{port}", &conf.port.to_string())
+            .replace("{tls-port}", "0")
+            .replace("{unixsocket}", &conf.unixsocket)
+            .replace("{config-file}", &file)
+            .trim_end()
+            .to_owned()
+    }
+
+    fn set_oom_score(&self, conf: &Config) -> Result<(), String> {
+        let value = conf.oom_score_adj_values[0];
+        let score = match conf.oom_score_adj {
+            OomScoreAdj::No => self.oom_score_at_start,
+            OomScoreAdj::Relative => self.oom_score_at_start + value,
+            OomScoreAdj::Absolute => value,
+        };
+        if process::oom_score_adj().is_ok_and(|now| now == score) {
+            return Ok(());
+        }
+        process::set_oom_score_adj(score.clamp(-1000, 1000)).map_err(|error| {
+            log::warn!("Unable to write oom_score_adj: {error}");
+            "Failed to apply new oom_score_adj configuration, check server logs.".to_owned()
+        })
+    }
+}
+
+impl Host for ShellHost {
+    fn now(&mut self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { unix_us: unix.as_micros() as u64, mono_us: self.start.elapsed().as_micros() as u64 }
+    }
+
+    #[inline]
+    fn ticks(&mut self) -> u64 {
+        self.ticks.now()
+    }
+
+    fn ticks_per_ms(&self) -> u64 {
+        self.ticks.per_ms()
+    }
+
+    fn random(&mut self) -> u64 {
+        memory::random_word()
+    }
+
+    #[inline]
+    fn allocated_bytes(&self) -> usize {
+        alloc::allocated_bytes()
+    }
+
+    fn facts(&mut self) -> ProcessFacts {
+        let (all, main) = (process::cpu_time(false), process::cpu_time(true));
+        ProcessFacts {
+            rss_bytes: memory::resident_bytes(),
+            cpu_user_us: all.user_us,
+            cpu_system_us: all.system_us,
+            main_cpu_user_us: main.user_us,
+            main_cpu_system_us: main.system_us,
+            system_memory_bytes: memory::total_bytes(),
+        }
+    }
+
+    fn apply(&mut self, request: Request<'_>) -> Result<String, String> {
+        match request {
+            Request::Configure(group, conf) => self.configure(group, conf).map(|()| String::new()),
+            Request::ReadConfigFile => match &self.config_file {
+                None => Err("The server is running without a config file".to_owned()),
+                Some(path) => fs::read_to_string(path).map_err(|error| system_text(&error)),
+            },
+            Request::WriteConfigFile(text) => match &self.config_file {
+                None => Err("The server is running without a config file".to_owned()),
+                Some(path) => replace_file(path, text).map(|()| String::new()).map_err(|e| system_text(&e)),
+            },
+            Request::Sleep(us) => {
+                std::thread::sleep(Duration::from_micros(us));
+                Ok(String::new())
+            }
+            Request::ReleaseMemory => {
+                memory::release();
+                Ok(String::new())
+            }
+            Request::Crash(Crash::Segfault) => process::segfault(),
+            Request::Crash(Crash::Panic) => panic!("DEBUG PANIC was asked for"),
+            Request::Crash(Crash::Exit(code)) => std::process::exit(code),
+            Request::CurrentDirectory => env::current_dir()
+                .map(|path| path.to_string_lossy().into_owned())
+                .map_err(|error| system_text(&error)),
+        }
+    }
+
+    fn breathe(&mut self, _engine: &mut Engine) {}
+}
+
+/// Replaces a file as a whole: the new one is written beside it, synced, and takes its name.
+fn replace_file(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What the system says, without the number of the error.
+fn system_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

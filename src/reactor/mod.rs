@@ -1,0 +1,12 @@
+//! The shell: one thread, one poll loop, real sockets, files, clocks and signals.
+//!
+//! [`event_loop`] turns; [`connections`] reads and writes sockets; [`listeners`] accepts; [`host`] answers what the
+//! engine asks; [`helper`] frees on a second thread what would take long; [`log`] writes the log.
+
+pub mod connections;
+pub mod event_loop;
+pub mod helper;
+pub mod host;
+pub mod listeners;
+pub mod log;
+pub mod signals;

@@ -1,0 +1,41 @@
+//! What the process holds, as the kernel counts it.
+#![allow(unsafe_code, reason = "malloc_trim is a call of the C library without a safe face")]
+
+use std::fs;
+
+/// Resident memory of this process, in bytes.
+pub fn resident_bytes() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = statm.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size()
+}
+
+/// Memory of the machine, in bytes.
+pub fn total_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+/// Gives free memory of the allocator back to the system.
+pub fn release() {
+    // SAFETY: the call takes no pointer and may run at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// A random word from the kernel.
+pub fn random_word() -> u64 {
+    let mut word = [0; 8];
+    // Eight bytes come whole; should the kernel not have them yet, what it gives is as good as it gets.
+    let _ = rustix::rand::getrandom(&mut word, rustix::rand::GetRandomFlags::empty());
+    u64::from_le_bytes(word)
+}
+
+/// Forbids huge pages for this process.
+pub fn disable_huge_pages() {
+    // SAFETY: the call changes a flag of the process and takes no pointer.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! The system calls that the standard library does not offer: one safe function a call.
+//!
+//! The only room that knows `libc` and `rustix`, and one of the few that may be `unsafe`; every such block says why it
+//! holds.
+
+pub mod alloc;
+pub mod clock;
+pub mod memory;
+pub mod net;
+pub mod process;
+pub mod read;
+pub mod title;

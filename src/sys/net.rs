@@ -1,0 +1,52 @@
+//! Sockets with the options that the standard library does not set.
+
+use rustix::fd::AsFd;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+/// A listening TCP socket that does not block.
+///
+/// # Errors
+///
+/// What the system says, such as an address in use.
+pub fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, backlog)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// A listening unix socket that does not block.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn listen_unix(path: &Path, backlog: i32) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    bind(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    listen(&socket, backlog)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Lets the system look after `idle` whether the other end is still there; three probes a third as far apart.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, idle)?;
+    sockopt::set_tcp_keepintvl(&socket, (idle / 3).max(Duration::from_secs(1)))?;
+    sockopt::set_tcp_keepcnt(&socket, 3)?;
+    Ok(())
+}

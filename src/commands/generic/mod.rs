@@ -1,0 +1,5 @@
+//! Commands on keys of any type.
+
+mod object;
+
+pub(super) use object::COMMANDS as OBJECT;

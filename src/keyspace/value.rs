@@ -59,8 +59,8 @@ impl ValueRef<'_> {
 pub enum NewValue<'a> {
     /// A string, copied where it is short.
     Copied(&'a [u8]),
-    /// A string that was made by a change and is called `raw` whatever its length.
-    Raw(&'a [u8]),
+    /// A string that was made by a change and is called `raw` whatever its length; kept as it is where it is long.
+    Raw(Bytes),
     /// A string whose bytes are kept as they are where it is long.
     Shared(Bytes),
     /// An integer.

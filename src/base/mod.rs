@@ -8,4 +8,5 @@ pub mod limit;
 pub mod number;
 pub mod quote;
 pub mod rng;
+mod shortest;
 pub mod time;

@@ -8,4 +8,13 @@ mod string;
 use crate::engine::spec::Spec;
 
 /// The rows of all families.
-pub const FAMILIES: &[&[Spec]] = &[connection::COMMANDS, generic::OBJECT, string::COMMANDS];
+pub const FAMILIES: &[&[Spec]] = &[
+    connection::COMMANDS,
+    generic::EXPIRE,
+    generic::FLUSH,
+    generic::KEYS,
+    generic::OBJECT,
+    generic::SCAN,
+    generic::WAIT,
+    string::COMMANDS,
+];

@@ -301,6 +301,12 @@ impl Engine {
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
     }
 
+    /// Propagates the global command that runs as it came, even if it changed nothing.
+    pub fn propagate_call(&mut self, call: &Call<'_>) {
+        self.rise.rewritten = true;
+        self.pending.push_args(self.clients[call.slot].db, call.args);
+    }
+
     /// The configuration, to read.
     pub fn conf(&self) -> &Config {
         &self.conf

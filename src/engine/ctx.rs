@@ -311,6 +311,16 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
+    /// Any entry of the selected database; it may be dead.
+    pub fn draw(&mut self) -> Option<Handle> {
+        self.dbs.at(*self.db_index as usize).random(self.rng)
+    }
+
+    /// Whether dead keys stay, although nobody sees them.
+    pub fn is_expiry_held(&self) -> bool {
+        self.rise.expiry_held
+    }
+
     /// Replies with the key of an entry.
     pub fn reply_key(&mut self, handle: Handle) {
         self.reply.bulk(self.dbs.at(*self.db_index as usize).key(handle));

@@ -52,6 +52,15 @@ impl ValueRef<'_> {
             ValueRef::Inline(..) | ValueRef::Int(_) | ValueRef::Shared(_) => Type::String,
         }
     }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            ValueRef::Int(_) => "int",
+            ValueRef::Inline(_, false) => "embstr",
+            ValueRef::Inline(_, true) | ValueRef::Shared(_) => "raw",
+        }
+    }
 }
 
 /// A value that is to be stored.

@@ -1,27 +1,65 @@
-//! Commands about the connection itself.
+//! Commands about the connection itself: handshake, password, database, and the end.
 
+use super::client::name_client;
+use crate::base::number::parse_i64;
+use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::{Call, Engine, config};
+use crate::resp::Args;
+use bytes::Bytes;
+
+const HANDSHAKE: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY | BARRIER;
 
 pub(super) const COMMANDS: &[Spec] = &[
-    Spec::local("echo", 2, echo)
-        .flags(LOADING | STALE | FAST)
+    Spec::global("auth", -2, auth, "its client may run more afterwards")
+        .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
-        .doc(Group::Connection, "1.0.0", "O(1)", "Gives back what it was given.")
-        .syntax("message:string"),
+        .doc(
+            Group::Connection,
+            "1.0.0",
+            "O(N) where N is the number of passwords defined for the user",
+            "Proves who the client is.",
+        )
+        .history(&[("6.0.0", "A user may be named before the password.")]),
+    Spec::local("echo", 2, echo).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
+        Group::Connection,
+        "1.0.0",
+        "O(1)",
+        "Gives back what it was given.",
+    ),
+    Spec::global("hello", -1, hello, "changes the protocol and the name of its client")
+        .flags(HANDSHAKE)
+        .acl(acl::CONNECTION)
+        .doc(
+            Group::Connection,
+            "6.0.0",
+            "O(1)",
+            "Chooses the protocol, and tells the client whom it speaks with.",
+        )
+        .history(&[("6.2.0", "Without a version it only tells about the connection.")]),
     Spec::local("ping", -1, ping)
         .flags(FAST)
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there.")
-        .syntax("message:string?"),
-    Spec::local("select", 2, select)
-        .flags(LOADING | STALE | FAST)
+        .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there."),
+    Spec::local("quit", -1, quit)
+        .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
-        .doc(Group::Connection, "1.0.0", "O(1)", "Chooses the database of the connection.")
-        .syntax("index:integer"),
+        .doc(Group::Connection, "1.0.0", "O(1)", "Ends the connection.")
+        .deprecated("7.2.0", "just closing the connection"),
+    Spec::global("reset", 1, reset, "takes back all that its client has asked for")
+        .flags(HANDSHAKE)
+        .acl(acl::CONNECTION)
+        .doc(Group::Connection, "6.2.0", "O(1)", "Makes the connection as good as new."),
+    Spec::local("select", 2, select).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
+        Group::Connection,
+        "1.0.0",
+        "O(1)",
+        "Chooses the database of the connection.",
+    ),
 ];
 
 fn echo(ctx: &mut Ctx<'_>) -> CmdResult {
@@ -30,10 +68,25 @@ fn echo(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 fn ping(ctx: &mut Ctx<'_>) -> CmdResult {
+    if ctx.args.len() > 2 {
+        return Err(CmdError::Arity("ping"));
+    }
+    if *ctx.client_state & state::PUBSUB != 0 && ctx.reply.version() == 2 {
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        ctx.reply.bulk(ctx.args.get(1).unwrap_or(b""));
+        return Ok(Outcome::Done);
+    }
     match ctx.args.get(1) {
         None => ctx.reply.raw(b"+PONG\r\n"),
         Some(message) => ctx.reply.bulk(message),
     }
+    Ok(Outcome::Done)
+}
+
+fn quit(ctx: &mut Ctx<'_>) -> CmdResult {
+    *ctx.client_state |= state::CLOSE_AFTER_REPLY;
+    ctx.reply.ok();
     Ok(Outcome::Done)
 }
 
@@ -44,5 +97,133 @@ fn select(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     *ctx.db_index = index as u32;
     ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn auth(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let args = call.args;
+    if args.len() > 3 {
+        return Err(CmdError::Syntax);
+    }
+    if args.len() == 2 && engine.conf.requirepass.is_empty() {
+        return Err(CmdError::coded(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+        ));
+    }
+    let (user, password): (&[u8], &[u8]) =
+        if args.len() == 2 { (b"default", args.at(1)) } else { (args.at(1), args.at(2)) };
+    authenticate(engine, call.slot, user, password)?;
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+/// Checks a password; the time does not depend on how much of it is right.
+fn authenticate(engine: &mut Engine, slot: usize, user: &[u8], password: &[u8]) -> Result<(), CmdError> {
+    let wanted = &engine.conf.requirepass;
+    let differences = wanted.iter().zip(password).fold(0, |all, (a, b)| all | (a ^ b));
+    let is_right = wanted.is_empty() || (differences == 0 && wanted.len() == password.len());
+    if user != b"default" || !is_right {
+        engine.stats.acl_access_denied_auth += 1;
+        return Err(CmdError::coded("WRONGPASS invalid username-password pair or user is disabled."));
+    }
+    engine.clients[slot].set(state::AUTHENTICATED, true);
+    Ok(())
+}
+
+/// What HELLO was asked for.
+#[derive(Default)]
+struct Hello<'a> {
+    version: Option<u8>,
+    credentials: Option<(&'a [u8], &'a [u8])>,
+    name: Option<Bytes>,
+}
+
+impl<'a> Hello<'a> {
+    fn parse(args: Args<'a>) -> Result<Hello<'a>, CmdError> {
+        let mut hello = Hello::default();
+        let Some(version) = args.get(1) else { return Ok(hello) };
+        let version = parse_i64(version)
+            .ok_or(CmdError::coded("ERR Protocol version is not an integer or out of range"))?;
+        if !(2..=3).contains(&version) {
+            return Err(CmdError::coded("NOPROTO unsupported protocol version"));
+        }
+        hello.version = Some(version as u8);
+        let mut at = 2;
+        while at < args.len() {
+            if args.is(at, "auth") && at + 2 < args.len() {
+                hello.credentials = Some((args.at(at + 1), args.at(at + 2)));
+                at += 3;
+            } else if args.is(at, "setname") && at + 1 < args.len() {
+                hello.name = Some(args.bytes(at + 1));
+                at += 2;
+            } else {
+                let option = String::from_utf8_lossy(args.at(at)).into_owned();
+                return Err(CmdError::err(format!("Syntax error in HELLO option '{option}'")));
+            }
+        }
+        Ok(hello)
+    }
+}
+
+fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let hello = Hello::parse(call.args)?;
+    if let Some((user, password)) = hello.credentials {
+        authenticate(engine, call.slot, user, password)?;
+    }
+    if !engine.clients[call.slot].is(state::AUTHENTICATED) && !engine.conf.requirepass.is_empty() {
+        return Err(CmdError::coded(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+             <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
+             same time",
+        ));
+    }
+    if let Some(name) = hello.name {
+        name_client(engine, call.slot, name)?;
+    }
+    let client = &mut engine.clients[call.slot];
+    if let Some(version) = hello.version {
+        client.resp = version;
+    }
+    let (id, version) = (client.id, client.resp);
+    let mode: &[u8] = if engine.conf.cluster_enabled { b"cluster" } else { b"standalone" };
+    let mut reply = engine.reply(call.slot);
+    reply.map(7);
+    for (field, value) in [("server", "redis"), ("version", config::REDIS_VERSION)] {
+        reply.bulk(field.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"proto");
+    reply.int(i64::from(version));
+    reply.bulk(b"id");
+    reply.int(id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(mode);
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+    Ok(Outcome::Done)
+}
+
+fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    engine.remove_monitor(call.id);
+    engine.unsubscribe_all(call.id);
+    let needs_password = !engine.conf.requirepass.is_empty();
+    let client = &mut engine.clients[call.slot];
+    let kept = if needs_password { 0 } else { state::AUTHENTICATED };
+    let forgotten = state::REPLY_OFF
+        | state::REPLY_SKIP
+        | state::REPLY_SKIP_NEXT
+        | state::NO_TOUCH
+        | state::NO_EVICT
+        | state::AUTHENTICATED;
+    client.state = (client.state & !forgotten) | kept;
+    client.db = 0;
+    client.resp = 2;
+    if let Some(labels) = &mut client.labels {
+        labels.name = Bytes::new();
+    }
+    engine.reply(call.slot).status("RESET");
     Ok(Outcome::Done)
 }

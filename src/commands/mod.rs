@@ -1,20 +1,49 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
+mod client;
+mod config;
 mod connection;
+mod debug;
 mod generic;
 mod help;
+mod info;
+mod latency;
+mod memory;
+mod pubsub;
+mod server;
+mod slowlog;
 mod string;
 
+use crate::engine::Call;
+use crate::engine::error::CmdError;
 use crate::engine::spec::Spec;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
+    client::COMMANDS,
+    config::COMMANDS,
     connection::COMMANDS,
+    debug::COMMANDS,
     generic::EXPIRE,
     generic::FLUSH,
     generic::KEYS,
     generic::OBJECT,
     generic::SCAN,
     generic::WAIT,
+    info::COMMANDS,
+    latency::COMMANDS,
+    memory::COMMANDS,
+    pubsub::COMMANDS,
+    server::COMMANDS,
+    slowlog::COMMANDS,
     string::COMMANDS,
 ];
+
+/// The answer to a subcommand that takes fewer arguments than it got.
+fn unknown_form(call: &Call<'_>) -> CmdError {
+    let container = String::from_utf8_lossy(call.args.at(0)).to_ascii_uppercase();
+    let sub = String::from_utf8_lossy(call.args.at(1)).into_owned();
+    CmdError::err(format!(
+        "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+    ))
+}

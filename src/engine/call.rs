@@ -161,6 +161,7 @@ impl Engine {
         self.last_ticks = ticks;
         self.stats.total_commands_processed += 1;
         self.stats.turn_commands += 1;
+        self.stats.command_ticks += spent;
         let stats = &mut self.stats.rows[row.id as usize];
         stats.calls += 1;
         stats.ticks += spent;
@@ -301,10 +302,11 @@ impl Engine {
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
     }
 
-    /// Propagates the global command that runs as it came, even if it changed nothing.
-    pub fn propagate_call(&mut self, call: &Call<'_>) {
+    /// Propagates the command that runs as it came, even if it changed nothing here.
+    pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
+        let db = self.clients[slot].db;
         self.rise.rewritten = true;
-        self.pending.push_args(self.clients[call.slot].db, call.args);
+        self.pending.push_args(db, args);
     }
 
     /// The configuration, to read.

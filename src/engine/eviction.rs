@@ -80,6 +80,22 @@ impl Engine {
         result
     }
 
+    /// Evicts what a limit that was just lowered leaves no room for, for as long as one command may.
+    pub fn shrink_to_limit(&mut self, host: &mut dyn Host) {
+        if self.conf.maxmemory_bytes > 0 {
+            let used = self.used_memory(host);
+            if used as u64 > self.conf.maxmemory_bytes {
+                log::warn!(
+                    "WARNING: the new maxmemory value set via CONFIG SET ({}) is smaller than the current memory usage \
+                     ({used}). This will result in key eviction and/or the inability to accept new write commands \
+                     depending on the maxmemory-policy.",
+                    self.conf.maxmemory_bytes
+                );
+            }
+            self.make_room(host);
+        }
+    }
+
     /// How long one command may evict, in microseconds. Redis: `evictionTimeLimitUs`.
     fn eviction_us_max(&self) -> u64 {
         match self.conf.maxmemory_eviction_tenacity {

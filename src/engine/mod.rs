@@ -146,6 +146,8 @@ pub struct Facts {
     pub replication_id: String,
     /// Unix seconds at which the server started.
     pub started_unix_s: u64,
+    /// Bytes in use before the first key came.
+    pub startup_bytes: usize,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// DEBUG REPLYBUFFER PEAK-RESET-TIME, in milliseconds; none: never.
@@ -170,14 +172,12 @@ impl Engine {
         let ticks = host.ticks();
         let hash_key = HashKey { k0: host.random(), k1: host.random() };
         let mut rng = Rng::from_seed(host.random());
-        let mut hex = || -> String {
-            (0..40).map(|_| char::from(b"0123456789abcdef"[rng.below(16) as usize])).collect()
-        };
         let facts = Facts {
             names,
-            run_id: hex(),
-            replication_id: hex(),
+            run_id: hex_id(&mut rng),
+            replication_id: hex_id(&mut rng),
             started_unix_s: now.unix_s(),
+            startup_bytes: host.allocated_bytes(),
             active_expire: true,
             reply_peak_reset_ms: Some(5000),
             reply_resizing: true,
@@ -314,6 +314,31 @@ impl Engine {
         self.garbage_objects
     }
 
+    /// Ticks of the host in a millisecond.
+    pub fn ticks_per_ms(&self) -> u64 {
+        self.ticks_per_ms
+    }
+
+    /// The access bits of a key that is written now.
+    pub fn fresh_access(&self) -> u32 {
+        self.clock.fresh()
+    }
+
+    /// Access bits as the LRU clock at the last access and the seconds since.
+    pub fn access_of(&self, access: u32) -> (u32, u64) {
+        (access, self.clock.idle_s(access))
+    }
+
+    /// A number below `n`.
+    pub fn draw(&mut self, n: u64) -> u64 {
+        self.rng.below(n)
+    }
+
+    /// Begins a new history for replicas.
+    pub fn change_replication_id(&mut self) {
+        self.facts.replication_id = hex_id(&mut self.rng);
+    }
+
     /// Takes over what the clocks say.
     pub fn set_now(&mut self, now: Now, ticks: u64) {
         let mut now = now;
@@ -329,4 +354,9 @@ impl Engine {
         self.now_ticks = ticks;
         self.clock.set_time(now.unix_s());
     }
+}
+
+/// 40 random hex digits.
+fn hex_id(rng: &mut Rng) -> String {
+    (0..40).map(|_| char::from(b"0123456789abcdef"[rng.below(16) as usize])).collect()
 }

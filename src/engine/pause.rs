@@ -134,6 +134,19 @@ impl Engine {
         self.resume(host, slot);
     }
 
+    /// Another client ends a client's waiting, with the reply of a time-out or with an error.
+    pub fn end_wait(&mut self, host: &mut dyn Host, slot: usize, with_error: bool) {
+        let Some(blocked) = self.unblock(slot) else { return };
+        self.lend_buffer(slot);
+        if with_error {
+            self.error_reply(slot, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        } else {
+            self.reply_to_timeout(slot, &blocked);
+        }
+        self.queue_output(slot);
+        self.resume(host, slot);
+    }
+
     /// The reply to a wait that ended without its event.
     pub(super) fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
         let is_waitaof = self.table.at(blocked.row).spec.name == "waitaof";

@@ -95,7 +95,8 @@ pub struct Stats {
     pub peak_memory_unix_s: u64,
     pub eventloop_cycles: u64,
     pub eventloop_us: u64,
-    pub eventloop_cmd_us: u64,
+    /// Time in handlers, in ticks of the host.
+    pub command_ticks: u64,
     pub eventloop_us_max: u64,
     pub eventloop_commands_max: u64,
     pub eventloop_cron_us: u64,

@@ -36,6 +36,7 @@ pub enum Timer {
 impl Engine {
     /// Does what is due, within bounds; true when more is due at once.
     pub fn tick(&mut self, host: &mut dyn Host) -> bool {
+        let begin = host.ticks();
         let now_ms = self.now.mono_ms();
         let mut budget = TIMERS_PER_TURN;
         while let Some(timer) = self.timers.pop_due(now_ms, &mut budget) {
@@ -51,6 +52,8 @@ impl Engine {
             self.stats.peak_memory_bytes = used;
             self.stats.peak_memory_unix_s = self.now.unix_s();
         }
+        let spent = host.ticks().saturating_sub(begin);
+        self.stats.eventloop_cron_us += (spent * 1000).div_ceil(self.ticks_per_ms);
         more || self.has_runnable()
     }
 
@@ -70,7 +73,7 @@ impl Engine {
     }
 
     fn expires_actively(&self) -> bool {
-        self.facts.active_expire && !self.is_keyspace_held()
+        self.facts.active_expire && !self.facts.cron_paused && !self.is_keyspace_held()
     }
 
     /// Removes keys whose deadline has passed, database by database in turn.

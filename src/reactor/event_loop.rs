@@ -200,7 +200,7 @@ impl EventLoop {
     }
 
     fn take_signals(&mut self) {
-        while let Some(signal) = self.signals.next() {
+        while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Terminate(name) => {
                     ::log::warn!("Received {name} scheduling shutdown...");

@@ -44,7 +44,7 @@ impl Signals {
     }
 
     /// A signal that came.
-    pub fn next(&mut self) -> Option<Signal> {
+    pub fn take(&mut self) -> Option<Signal> {
         for (source, name) in &mut self.sources {
             let mut byte = [0];
             if matches!(source.read(&mut byte), Ok(1)) {

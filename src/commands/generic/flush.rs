@@ -92,7 +92,7 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, 
     let removed: usize = dbs.clone().map(|db| engine.dbs.at(db).len()).sum();
     engine.stats.dirty += removed as u64;
     // Also where nothing was removed: those who follow may hold what is dead here.
-    engine.propagate_call(call);
+    engine.propagate(call.slot, call.args);
     let now_ms = engine.now.unix_ms();
     match engine.dbs.flush(dbs, now_ms) {
         Some(garbage) if waits => {

@@ -1,0 +1,281 @@
+//! CLIENT: what connections are there, what they said about themselves, and what is done to them.
+
+mod control;
+mod kill;
+
+use super::help::help_row;
+use crate::engine::client::state;
+use crate::engine::ctx::Ctx;
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::spec::flag::*;
+use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::{Call, Engine};
+use bytes::Bytes;
+
+const ALWAYS: u32 = NOSCRIPT | LOADING | STALE;
+const TO_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
+const fn row(spec: Spec, since: &'static str, cost: &'static str, summary: &'static str) -> Spec {
+    spec.flags(ALWAYS).acl(acl::CONNECTION).doc(Group::Connection, since, cost, summary)
+}
+
+pub(super) const COMMANDS: &[Spec] = &[Spec::container("client", SUBCOMMANDS)
+    .doc(Group::Connection, "2.4.0", "Depends on subcommand.", "Groups the commands about connections.")
+    .help(HELP)];
+
+const SUBCOMMANDS: &[Spec] = &[
+    row(
+        Spec::global("getname", 2, getname, "names lie with the connection, not with the command"),
+        "2.6.9",
+        "O(1)",
+        "Gives the name of the connection.",
+    ),
+    row(
+        Spec::global("kill", -3, kill::kill, "closes other connections"),
+        "2.4.0",
+        "O(N) where N is the number of client connections",
+        "Closes connections by address or filter.",
+    )
+    .flags(ADMIN)
+    .history(&[
+        ("2.8.12", "Filters in pairs of option and value."),
+        ("2.8.12", "The `ID` filter."),
+        ("3.2.0", "`master` as a `TYPE`."),
+        ("5.0.0", "`replica` as a `TYPE`, of which `slave` is the older name."),
+        ("6.2.0", "The `LADDR` filter."),
+        ("7.4.0", "The `MAXAGE` filter."),
+    ]),
+    row(
+        Spec::global("id", 2, id, "the id lies with the connection"),
+        "5.0.0",
+        "O(1)",
+        "Gives the number of the connection, which is never used twice.",
+    ),
+    row(
+        Spec::local("no-touch", 3, no_touch),
+        "7.2.0",
+        "O(1)",
+        "Says whether this connection's reads count as accesses of the keys.",
+    ),
+    help_row(Group::Connection, "5.0.0", acl::CONNECTION),
+    row(
+        Spec::global("pause", -3, control::pause, "makes other connections wait"),
+        "3.0.0",
+        "O(1)",
+        "Lets the commands of all clients wait for a while.",
+    )
+    .flags(ADMIN)
+    .history(&[("6.2.0", "Only writes may be paused: the mode `WRITE`.")]),
+    row(
+        Spec::global("setinfo", 4, setinfo, "the texts lie with the connection"),
+        "7.2.0",
+        "O(1)",
+        "Notes the library that the client uses.",
+    )
+    .tips(TO_ALL_NODES),
+    row(
+        Spec::global("unblock", -3, control::unblock, "wakes another connection"),
+        "5.0.0",
+        "O(log N) where N is the number of client connections",
+        "Ends the waiting of another client.",
+    )
+    .flags(ADMIN),
+    row(
+        Spec::global("list", -2, kill::list, "looks at all connections"),
+        "2.4.0",
+        "O(N) where N is the number of client connections",
+        "Describes all connections, or some.",
+    )
+    .flags(ADMIN)
+    .tips(&["nondeterministic_output"])
+    .history(&[
+        ("2.8.12", "The field `id`."),
+        ("5.0.0", "The filter `TYPE`."),
+        ("6.0.0", "The field `user`."),
+        ("6.2.0", "The fields `argv-mem`, `tot-mem`, `laddr` and `redir`, and the filter `ID`."),
+        ("7.0.0", "The fields `resp`, `multi-mem`, `rbs` and `rbp`."),
+        ("7.0.3", "The field `ssub`."),
+        ("7.2.0", "The fields `lib-name` and `lib-ver`."),
+        ("7.4.0", "The field `watch`."),
+        ("8.0.0", "The field `io-thread`."),
+    ]),
+    row(
+        Spec::local("no-evict", 3, no_evict),
+        "7.0.0",
+        "O(1)",
+        "Says whether this connection may be closed to save memory.",
+    )
+    .flags(ADMIN),
+    row(
+        Spec::global("setname", 3, setname, "names lie with the connection"),
+        "2.6.9",
+        "O(1)",
+        "Gives the connection a name.",
+    )
+    .tips(TO_ALL_NODES),
+    row(
+        Spec::local("reply", 3, control::reply),
+        "3.2.0",
+        "O(1)",
+        "Says whether this connection wants replies.",
+    ),
+    row(
+        Spec::global("unpause", 2, control::unpause, "wakes other connections"),
+        "6.2.0",
+        "O(N) Where N is the number of paused clients",
+        "Ends a pause before its time.",
+    )
+    .flags(ADMIN),
+    row(
+        Spec::global("info", 2, info, "describes the connection as a whole"),
+        "6.2.0",
+        "O(1)",
+        "Describes this connection.",
+    )
+    .tips(&["nondeterministic_output"]),
+];
+
+const HELP: &[&str] = &[
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made from the specified address",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "    * ID <client-id>",
+    "      Kill connections by client id.",
+    "    * MAXAGE <maxage>",
+    "      Kill connections older than the specified age.",
+    "LIST [options ...]",
+    "    Return information about client connections. Options:",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Return clients of specified type.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+    "SETINFO <option> <value>",
+    "    Set client meta attr. Options are:",
+    "    * LIB-NAME: the client lib name.",
+    "    * LIB-VER: the client lib version.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+    "NO-TOUCH (ON|OFF)",
+    "    Will not touch LRU/LFU stats when this mode is on.",
+];
+
+/// Whether a name or label can stand in a line of CLIENT LIST.
+pub(super) fn is_label(text: &[u8]) -> bool {
+    text.iter().all(|b| (b'!'..=b'~').contains(b))
+}
+
+fn getname(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let name = Bytes::copy_from_slice(engine.clients[call.slot].name());
+    let mut reply = engine.reply(call.slot);
+    if name.is_empty() {
+        reply.null()
+    } else {
+        reply.bulk(&name)
+    }
+    Ok(Outcome::Done)
+}
+
+fn setname(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let name = call.args.bytes(2);
+    name_client(engine, call.slot, name)?;
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+/// Gives a connection a name; an empty one takes it away.
+pub(super) fn name_client(engine: &mut Engine, slot: usize, name: Bytes) -> Result<(), CmdError> {
+    if !is_label(&name) {
+        return Err(CmdError::coded(
+            "ERR Client names cannot contain spaces, newlines or special characters.",
+        ));
+    }
+    engine.clients[slot].labels_mut().name = name;
+    Ok(())
+}
+
+fn setinfo(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let (option, value) = (call.args.at(2), call.args.bytes(3));
+    let is_name = option.eq_ignore_ascii_case(b"lib-name");
+    if !is_name && !option.eq_ignore_ascii_case(b"lib-ver") {
+        return Err(CmdError::err(format!("Unrecognized option '{}'", String::from_utf8_lossy(option))));
+    }
+    if !is_label(&value) {
+        let option = if is_name { "lib-name" } else { "lib-ver" };
+        return Err(CmdError::err(format!(
+            "{option} cannot contain spaces, newlines or special characters."
+        )));
+    }
+    let labels = engine.clients[call.slot].labels_mut();
+    if is_name {
+        labels.lib_name = value;
+    } else {
+        labels.lib_ver = value;
+    }
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+fn id(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let id = engine.clients[call.slot].id;
+    engine.reply(call.slot).int(id as i64);
+    Ok(Outcome::Done)
+}
+
+fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    engine.reply_model(call.slot);
+    let line = engine.describe_client(call.slot) + "\n";
+    engine.reply(call.slot).verbatim("txt", line.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// ON or OFF at an argument.
+fn on_or_off(ctx: &Ctx<'_>, index: usize) -> Result<bool, CmdError> {
+    match (ctx.args.is(index, "on"), ctx.args.is(index, "off")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(CmdError::Syntax),
+    }
+}
+
+fn no_touch(ctx: &mut Ctx<'_>) -> CmdResult {
+    set_state(ctx, state::NO_TOUCH)
+}
+
+fn no_evict(ctx: &mut Ctx<'_>) -> CmdResult {
+    set_state(ctx, state::NO_EVICT)
+}
+
+fn set_state(ctx: &mut Ctx<'_>, bits: u32) -> CmdResult {
+    if on_or_off(ctx, 2)? {
+        *ctx.client_state |= bits;
+    } else {
+        *ctx.client_state &= !bits;
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,120 @@
+//! CONFIG: the directives while the server runs.
+
+use super::help::help_row;
+use crate::engine::config::{Asker, Group as Effect};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::host::Request;
+use crate::engine::spec::flag::*;
+use crate::engine::spec::{Group, Spec};
+use crate::engine::{Call, Engine, config};
+
+const WHY: &str = "the configuration belongs to the whole server";
+
+const fn row(spec: Spec, since: &'static str, cost: &'static str, summary: &'static str) -> Spec {
+    spec.flags(ADMIN | NOSCRIPT | LOADING | STALE).doc(Group::Server, since, cost, summary)
+}
+
+pub(super) const COMMANDS: &[Spec] = &[Spec::container("config", SUBCOMMANDS)
+    .doc(Group::Server, "2.0.0", "Depends on subcommand.", "Groups the commands about the configuration.")
+    .help(HELP)];
+
+const TO_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
+const SUBCOMMANDS: &[Spec] = &[
+    help_row(Group::Server, "5.0.0", 0),
+    row(
+        Spec::global("set", -4, set, WHY),
+        "2.0.0",
+        "O(N) when N is the number of configuration parameters provided",
+        "Changes directives, all that are named or none.",
+    )
+    .tips(TO_ALL_NODES)
+    .history(&[("7.0.0", "Several directives in one call.")]),
+    row(
+        Spec::global("get", -3, get, WHY),
+        "2.0.0",
+        "O(N) when N is the number of configuration parameters provided",
+        "Shows the directives that match a pattern.",
+    )
+    .history(&[("7.0.0", "Several patterns in one call.")]),
+    row(Spec::global("resetstat", 2, resetstat, WHY), "2.0.0", "O(1)", "Sets the statistics back to zero.")
+        .tips(TO_ALL_NODES),
+    row(
+        Spec::global("rewrite", 2, rewrite, WHY),
+        "2.8.0",
+        "O(1)",
+        "Writes the directives as they are now into the configuration file.",
+    )
+    .tips(TO_ALL_NODES),
+];
+
+const HELP: &[&str] = &[
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+];
+
+fn get(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let patterns: Vec<&[u8]> = call.args.iter_from(2).collect();
+    let found = engine.conf.get(&patterns);
+    let mut reply = engine.reply(call.slot);
+    reply.map(found.len());
+    for (name, value) in &found {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value);
+    }
+    Ok(Outcome::Done)
+}
+
+fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let words: Vec<&[u8]> = call.args.iter_from(2).collect();
+    if words.len() % 2 == 1 {
+        return Err(CmdError::Arity("config|set"));
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    let asker = Asker { local: engine.is_local(call.slot), loading: false };
+    let host = &mut *call.host;
+    let mut apply = |conf: &mut config::Config, change: config::Change| {
+        host.apply(Request::Configure(change.group, conf)).map(|_| ())
+    };
+    let changes = engine
+        .conf
+        .set(&pairs, asker, &mut apply)
+        .map_err(|error| CmdError::Text(error.to_string().into()))?;
+    engine.configured();
+    if changes.iter().any(|change| change.group == Effect::RequirePass) {
+        engine.password_changed(call.slot);
+    }
+    if changes.iter().any(|change| change.group == Effect::Maxmemory) {
+        engine.shrink_to_limit(call.host);
+    }
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+fn resetstat(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    engine.stats.reset();
+    engine.recorder.reset();
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+fn rewrite(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if engine.facts.names.config_file.is_empty() {
+        return Err(CmdError::coded("ERR The server is running without a config file"));
+    }
+    let old = call.host.apply(Request::ReadConfigFile).ok();
+    let text = config::rewrite(old.as_deref(), &engine.conf);
+    call.host.apply(Request::WriteConfigFile(&text)).map_err(|reason| {
+        log::warn!("CONFIG REWRITE failed: {reason}");
+        CmdError::err(format!("Rewriting config file: {reason}"))
+    })?;
+    log::info!("CONFIG REWRITE executed with success.");
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}

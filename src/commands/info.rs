@@ -1,0 +1,495 @@
+//! INFO: what the server knows about itself, section by section.
+//!
+//! Names and order of sections and fields are Redis's; a figure of something that this server does not have is the
+//! true idle value. Our own fields are the percentiles of `expire_lag_ms` and the section `recorder`.
+
+use super::memory::Overview;
+use crate::engine::config::REDIS_VERSION;
+use crate::engine::error::{CmdResult, Outcome};
+use crate::engine::recorder::PHASES;
+use crate::engine::spec::flag::*;
+use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::{Call, Engine, Host};
+use std::fmt::{Display, Write};
+
+pub(super) const COMMANDS: &[Spec] = &[Spec::global("info", -1, info, "it reports on everything there is")
+    .flags(LOADING | STALE)
+    .acl(acl::DANGEROUS)
+    .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+    .doc(Group::Server, "1.0.0", "O(1)", "Tells how the server is, in sections.")
+    .history(&[("7.0.0", "Several sections may be asked for.")])];
+
+type Section = fn(&mut Engine, &mut dyn Host, &mut Text);
+
+/// A section: its name, its title, who sees it, and what writes it.
+struct Row(&'static str, &'static str, Shown, Section);
+
+/// When a section is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Always.
+    Default,
+    /// In `all` and `everything`.
+    All,
+    /// When it is asked for by its name.
+    ByName,
+}
+
+const SECTIONS: &[Row] = &[
+    Row("server", "Server", Shown::Default, server),
+    Row("clients", "Clients", Shown::Default, clients),
+    Row("memory", "Memory", Shown::Default, memory),
+    Row("persistence", "Persistence", Shown::Default, persistence),
+    Row("threads", "Threads", Shown::Default, threads),
+    Row("stats", "Stats", Shown::Default, stats),
+    Row("replication", "Replication", Shown::Default, replication),
+    Row("cpu", "CPU", Shown::Default, cpu),
+    Row("modules", "Modules", Shown::Default, |_, _, _| {}),
+    Row("commandstats", "Commandstats", Shown::All, commandstats),
+    Row("errorstats", "Errorstats", Shown::Default, errorstats),
+    Row("latencystats", "Latencystats", Shown::All, latencystats),
+    Row("cluster", "Cluster", Shown::Default, cluster),
+    Row("keyspace", "Keyspace", Shown::Default, keyspace),
+    Row("keysizes", "Keysizes", Shown::Default, keysizes),
+    Row("recorder", "Recorder", Shown::All, recorder),
+    Row("debug", "Debug", Shown::ByName, debug),
+];
+
+/// The text so far.
+struct Text(String);
+
+impl Text {
+    fn field(&mut self, name: &str, value: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    fn bytes(&mut self, name: &str, bytes: usize) {
+        self.field(name, bytes);
+        self.field(&format!("{name}_human"), human(bytes as u64));
+    }
+
+    fn idle(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.field(name, 0));
+    }
+}
+
+fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let asked: Vec<Vec<u8>> = call.args.iter_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let is_asked = |name: &str| asked.iter().any(|a| a == name.as_bytes());
+    let all = is_asked("all") || is_asked("everything");
+    let default = asked.is_empty() || is_asked("default");
+    let mut text = Text(String::with_capacity(8192));
+    for Row(name, title, shown, write) in SECTIONS {
+        let wanted = is_asked(name)
+            || match shown {
+                Shown::Default => default || all,
+                Shown::All => all,
+                Shown::ByName => false,
+            };
+        if wanted {
+            if !text.0.is_empty() {
+                text.0.push_str("\r\n");
+            }
+            let _ = write!(text.0, "# {title}\r\n");
+            write(engine, call.host, &mut text);
+        }
+    }
+    engine.reply(call.slot).verbatim("txt", text.0.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// Bytes in the largest unit below them, with two decimals.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let unit = (bytes.ilog2() / 10).min(5) as usize;
+    format!("{:.2}{}", bytes as f64 / (1u64 << (10 * unit)) as f64, UNITS[unit])
+}
+
+fn server(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let facts = engine.facts.clone();
+    let now = engine.now;
+    let uptime_s = now.unix_s().saturating_sub(facts.started_unix_s);
+    text.field("redis_version", REDIS_VERSION);
+    text.field("redis_git_sha1", "00000000");
+    text.field("redis_git_dirty", 0);
+    text.field("redis_build_id", &facts.run_id[..16]);
+    text.field("redis_mode", if engine.conf.cluster_enabled { "cluster" } else { "standalone" });
+    text.field("os", &facts.names.os);
+    text.field("arch_bits", 64);
+    text.field("monotonic_clock", "POSIX clock_gettime");
+    text.field("multiplexing_api", "epoll");
+    text.field("atomicvar_api", "c11-builtin");
+    text.field("gcc_version", &facts.names.compiler);
+    text.field("process_id", facts.names.pid);
+    text.field("process_supervised", "no");
+    text.field("run_id", &facts.run_id);
+    text.field("tcp_port", engine.conf.port);
+    text.field("server_time_usec", now.unix_us);
+    text.field("uptime_in_seconds", uptime_s);
+    text.field("uptime_in_days", uptime_s / 86400);
+    text.field("hz", engine.conf.hz);
+    text.field("configured_hz", engine.conf.hz);
+    text.field("lru_clock", now.unix_s() & 0xff_ffff);
+    text.field("executable", &facts.names.executable);
+    text.field("config_file", &facts.names.config_file);
+    text.field("io_threads_active", 0);
+    let mut listeners = 0;
+    if engine.conf.port != 0 {
+        let bind: String = engine.conf.bind.iter().map(|b| format!("bind={b},")).collect();
+        text.field("listener0", format!("name=tcp,{bind}port={}", engine.conf.port));
+        listeners += 1;
+    }
+    if !engine.conf.unixsocket.is_empty() {
+        text.field(&format!("listener{listeners}"), format!("name=unix,bind={}", engine.conf.unixsocket));
+    }
+    text.field("waterwheel_version", env!("CARGO_PKG_VERSION"));
+}
+
+fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    use crate::engine::client::state;
+    let blocked = engine.blocked_clients();
+    let (mut inbox, mut out, mut pubsub, mut timed) = (0, 0, 0, 0);
+    for (_, client) in &engine.clients {
+        inbox = inbox.max(client.inbox.heap_bytes());
+        out = out.max(client.out.heap_bytes());
+        pubsub += usize::from(client.is(state::PUBSUB));
+        timed += usize::from(client.block.as_ref().is_some_and(|b| b.timer.is_some()));
+    }
+    text.field("connected_clients", engine.clients.len());
+    text.field("cluster_connections", 0);
+    text.field("maxclients", engine.conf.maxclients);
+    text.field("client_recent_max_input_buffer", inbox);
+    text.field("client_recent_max_output_buffer", out);
+    text.field("blocked_clients", blocked);
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", pubsub);
+    text.field("watching_clients", 0);
+    text.field("clients_in_timeout_table", timed);
+    text.idle(&["total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"]);
+}
+
+fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
+    let seen = Overview::of(engine, host);
+    let system = host.facts().system_memory_bytes;
+    text.bytes("used_memory", seen.used);
+    text.bytes("used_memory_rss", seen.resident);
+    text.bytes("used_memory_peak", seen.peak);
+    text.field(
+        "used_memory_peak_perc",
+        format!("{:.2}%", seen.used as f64 * 100.0 / seen.peak.max(1) as f64),
+    );
+    text.field("used_memory_overhead", seen.overhead);
+    text.field("used_memory_startup", seen.startup);
+    text.field("used_memory_dataset", seen.dataset());
+    text.field("used_memory_dataset_perc", format!("{:.2}%", seen.dataset_percent()));
+    text.field("allocator_allocated", seen.used);
+    text.field("allocator_active", seen.allocated);
+    text.field("allocator_resident", seen.resident);
+    text.field("allocator_muzzy", 0);
+    text.field("total_system_memory", system);
+    text.field("total_system_memory_human", human(system));
+    text.idle(&["used_memory_lua", "used_memory_vm_eval"]);
+    text.field("used_memory_lua_human", human(0));
+    text.idle(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+        "used_memory_vm_total",
+    ]);
+    text.field("used_memory_vm_total_human", human(0));
+    text.idle(&["used_memory_functions", "used_memory_scripts"]);
+    text.field("used_memory_scripts_human", human(0));
+    text.field("maxmemory", engine.conf.maxmemory_bytes);
+    text.field("maxmemory_human", human(engine.conf.maxmemory_bytes));
+    text.field("maxmemory_policy", engine.conf.maxmemory_policy.name());
+    let held = seen.allocated;
+    text.field("allocator_frag_ratio", format!("{:.2}", held as f64 / seen.used.max(1) as f64));
+    text.field("allocator_frag_bytes", held.saturating_sub(seen.used));
+    text.field("allocator_rss_ratio", format!("{:.2}", seen.resident as f64 / held.max(1) as f64));
+    text.field("allocator_rss_bytes", seen.resident as i64 - held as i64);
+    text.field("rss_overhead_ratio", "1.00");
+    text.field("rss_overhead_bytes", 0);
+    text.field("mem_fragmentation_ratio", format!("{:.2}", seen.fragmentation()));
+    text.field("mem_fragmentation_bytes", seen.resident as i64 - seen.used as i64);
+    text.idle(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_replica_full_sync_buffer",
+    ]);
+    text.field("mem_clients_slaves", seen.monitors);
+    text.field("mem_clients_normal", seen.clients);
+    text.idle(&["mem_cluster_links", "mem_aof_buffer"]);
+    text.field("mem_allocator", &engine.facts.names.allocator);
+    text.idle(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    text.field("lazyfree_pending_objects", engine.pending_free_objects());
+    text.field("lazyfreed_objects", engine.stats.lazyfreed_objects);
+}
+
+fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let changes = engine.stats.dirty - engine.stats.dirty_at_save;
+    text.idle(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    text.field("current_fork_perc", "0.00");
+    text.idle(&["current_save_keys_processed", "current_save_keys_total"]);
+    text.field("rdb_changes_since_last_save", changes);
+    text.field("rdb_bgsave_in_progress", 0);
+    text.field("rdb_last_save_time", engine.facts.last_save_unix_s);
+    text.field("rdb_last_bgsave_status", "ok");
+    text.field("rdb_last_bgsave_time_sec", -1);
+    text.field("rdb_current_bgsave_time_sec", -1);
+    text.idle(&[
+        "rdb_saves",
+        "rdb_last_cow_size",
+        "rdb_last_load_keys_expired",
+        "rdb_last_load_keys_loaded",
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    text.field("aof_last_rewrite_time_sec", -1);
+    text.field("aof_current_rewrite_time_sec", -1);
+    text.field("aof_last_bgrewrite_status", "ok");
+    text.idle(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    text.field("aof_last_write_status", "ok");
+    text.idle(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn threads(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let stats = &engine.stats;
+    text.field(
+        "io_thread_0",
+        format!(
+            "clients={},reads={},writes={}",
+            engine.clients.len(),
+            stats.total_reads_processed,
+            stats.total_writes_processed
+        ),
+    );
+}
+
+fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let per_ms = engine.ticks_per_ms();
+    let now_us = engine.now.mono_us;
+    let (channels, patterns) = (engine.pubsub.channels.len(), engine.pubsub.patterns.len());
+    let stats = &engine.stats;
+    let kbps = |rate: &crate::engine::stats::Rate| format!("{:.2}", rate.per_second() as f64 / 1024.0);
+    text.field("total_connections_received", stats.total_connections_received);
+    text.field("total_commands_processed", stats.total_commands_processed);
+    text.field("instantaneous_ops_per_sec", stats.ops.per_second());
+    text.field("total_net_input_bytes", stats.total_net_input_bytes);
+    text.field("total_net_output_bytes", stats.total_net_output_bytes);
+    text.idle(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    text.field("instantaneous_input_kbps", kbps(&stats.input));
+    text.field("instantaneous_output_kbps", kbps(&stats.output));
+    text.field("instantaneous_input_repl_kbps", "0.00");
+    text.field("instantaneous_output_repl_kbps", "0.00");
+    text.field("rejected_connections", stats.rejected_connections);
+    text.idle(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    text.field("expired_keys", stats.expired_keys);
+    text.field("expired_stale_perc", "0.00");
+    text.field("expired_time_cap_reached_count", stats.expired_time_cap_reached_count);
+    text.field("expire_cycle_cpu_milliseconds", stats.active_expire_ticks / per_ms);
+    for (name, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)] {
+        text.field(&format!("expire_lag_ms_{name}"), stats.expire_lag_ms.percentile(percent));
+    }
+    text.field("evicted_keys", stats.evicted_keys);
+    text.field("evicted_clients", stats.evicted_clients);
+    text.field("evicted_scripts", stats.evicted_scripts);
+    let over_us = match stats.over_maxmemory_since_us {
+        0 => 0,
+        since => now_us.saturating_sub(since),
+    };
+    text.field("total_eviction_exceeded_time", (stats.total_eviction_exceeded_us + over_us) / 1000);
+    text.field("current_eviction_exceeded_time", over_us / 1000);
+    text.field("keyspace_hits", stats.keyspace_hits);
+    text.field("keyspace_misses", stats.keyspace_misses);
+    text.field("pubsub_channels", channels);
+    text.field("pubsub_patterns", patterns);
+    text.idle(&[
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+    ]);
+    text.field("unexpected_error_replies", stats.unexpected_error_replies);
+    text.field("total_error_replies", stats.total_error_replies);
+    text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", stats.total_reads_processed);
+    text.field("total_writes_processed", stats.total_writes_processed);
+    text.idle(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    text.field("client_query_buffer_limit_disconnections", stats.client_query_buffer_limit_disconnections);
+    text.field("client_output_buffer_limit_disconnections", stats.client_output_buffer_limit_disconnections);
+    text.field("reply_buffer_shrinks", stats.reply_buffer_shrinks);
+    text.field("reply_buffer_expands", stats.reply_buffer_expands);
+    text.field("eventloop_cycles", stats.eventloop_cycles);
+    text.field("eventloop_duration_sum", stats.eventloop_us);
+    text.field("eventloop_duration_cmd_sum", (stats.command_ticks * 1000).div_ceil(per_ms));
+    text.field("instantaneous_eventloop_cycles_per_sec", stats.cycles.per_second());
+    let cycles = stats.cycles.per_second().max(1);
+    text.field("instantaneous_eventloop_duration_usec", stats.cycle_us.per_second().div_ceil(cycles));
+    text.field("acl_access_denied_auth", stats.acl_access_denied_auth);
+    text.idle(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    text.field("role", "master");
+    text.field("connected_slaves", 0);
+    text.field("master_failover_state", "no-failover");
+    text.field("master_replid", &engine.facts.replication_id);
+    text.field("master_replid2", "0".repeat(40));
+    text.field("master_repl_offset", 0);
+    text.field("second_repl_offset", -1);
+    text.field("repl_backlog_active", 0);
+    text.field("repl_backlog_size", engine.conf.repl_backlog_size_bytes);
+    text.field("repl_backlog_first_byte_offset", 0);
+    text.field("repl_backlog_histlen", 0);
+}
+
+fn cpu(_: &mut Engine, host: &mut dyn Host, text: &mut Text) {
+    let facts = host.facts();
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.field("used_cpu_sys", seconds(facts.cpu_system_us));
+    text.field("used_cpu_user", seconds(facts.cpu_user_us));
+    text.field("used_cpu_sys_children", seconds(0));
+    text.field("used_cpu_user_children", seconds(0));
+    text.field("used_cpu_sys_main_thread", seconds(facts.main_cpu_system_us));
+    text.field("used_cpu_user_main_thread", seconds(facts.main_cpu_user_us));
+}
+
+fn commandstats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let per_ms = engine.ticks_per_ms();
+    for row in engine.table.rows() {
+        let stats = &engine.stats.rows[row.id as usize];
+        if stats.calls == 0 && stats.rejected == 0 && stats.failed == 0 {
+            continue;
+        }
+        let us = (stats.ticks * 1000).div_ceil(per_ms);
+        text.field(
+            &format!("cmdstat_{}", row.full_name),
+            format!(
+                "calls={},usec={us},usec_per_call={:.2},rejected_calls={},failed_calls={}",
+                stats.calls,
+                us as f64 / stats.calls.max(1) as f64,
+                stats.rejected,
+                stats.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    for (code, count) in &engine.stats.errors {
+        text.field(&format!("errorstat_{code}"), format!("count={count}"));
+    }
+}
+
+fn latencystats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    for row in engine.table.rows() {
+        let Some(latency) = engine.stats.rows[row.id as usize].latency_ns.as_deref() else { continue };
+        let shown: Vec<String> = engine
+            .conf
+            .latency_tracking_info_percentiles
+            .iter()
+            .map(|p| format!("p{p}={:.3}", latency.percentile(*p) as f64 / 1000.0))
+            .collect();
+        text.field(&format!("latency_percentiles_usec_{}", row.full_name), shown.join(","));
+    }
+}
+
+fn cluster(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    text.field("cluster_enabled", u8::from(engine.conf.cluster_enabled));
+}
+
+fn keyspace(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let now_ms = engine.now.unix_ms();
+    for (index, db) in engine.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        let ttl = db.mean_deadline_ms().saturating_sub(now_ms);
+        text.field(
+            &format!("db{index}"),
+            format!("keys={},expires={},avg_ttl={ttl},subexpiry=0", db.len(), db.dated()),
+        );
+    }
+}
+
+fn keysizes(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    for (index, db) in engine.dbs.iter().enumerate() {
+        let bins: Vec<String> =
+            db.string_sizes().iter().map(|(size, n)| format!("{}={n}", short(size))).collect();
+        if !bins.is_empty() {
+            text.field(&format!("db{index}_distrib_strings_sizes"), bins.join(","));
+        }
+    }
+}
+
+/// A power of two in the largest unit that divides it.
+fn short(size: u64) -> String {
+    const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
+    if size == 0 {
+        return "0".to_owned();
+    }
+    let unit = size.ilog2() / 10;
+    format!("{}{}", size >> (10 * unit), UNITS[unit as usize])
+}
+
+fn recorder(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let recorder = &engine.recorder;
+    text.field("loop_turns", recorder.busy.count());
+    for (name, histogram) in PHASES.iter().zip(&recorder.phases).chain([(&"busy", &recorder.busy)]) {
+        let shown: Vec<String> = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)]
+            .iter()
+            .map(|(label, p)| format!("{label}={}", histogram.percentile(*p)))
+            .collect();
+        text.field(&format!("loop_{name}_usec"), format!("{},max={}", shown.join(","), histogram.max()));
+    }
+    text.field("loop_turns_above_2ms", recorder.turns_above_2ms);
+    text.field("loop_turns_above_10ms", recorder.turns_above_10ms);
+}
+
+fn debug(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let stats = &engine.stats;
+    text.field("eventloop_duration_aof_sum", 0);
+    text.field("eventloop_duration_cron_sum", stats.eventloop_cron_us);
+    text.field("eventloop_duration_max", stats.eventloop_us_max);
+    text.field("eventloop_cmd_per_cycle_max", stats.eventloop_commands_max);
+    text.idle(&[
+        "allocator_allocated_lua",
+        "allocator_active_lua",
+        "allocator_resident_lua",
+        "allocator_frag_bytes_lua",
+    ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_below_them() {
+        assert_eq!(human(0), "0B");
+        assert_eq!(human(1023), "1023B");
+        assert_eq!(human(717_616), "700.80K");
+        assert_eq!(human(25_276_510_208), "23.54G");
+    }
+
+    #[test]
+    fn sizes_are_powers_of_two_with_a_unit() {
+        let shown: Vec<String> = [0, 1, 512, 1024, 1 << 20, 1 << 31].iter().map(|s| short(*s)).collect();
+        assert_eq!(shown, ["0", "1", "512", "1K", "1M", "2G"]);
+    }
+}

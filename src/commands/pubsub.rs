@@ -1,0 +1,196 @@
+//! Publish and subscribe.
+
+use super::help::help_row;
+use crate::base::glob::glob_match;
+use crate::engine::client::state;
+use crate::engine::error::{CmdResult, Outcome};
+use crate::engine::pubsub::Kind;
+use crate::engine::spec::flag::*;
+use crate::engine::spec::{Group, Spec};
+use crate::engine::{Call, Engine};
+use bytes::Bytes;
+
+const LISTENS: u32 = PUBSUB | NOSCRIPT | LOADING | STALE;
+const WHY: &str = "subscriptions tie clients and channels of the whole server";
+
+const fn row(spec: Spec, since: &'static str, cost: &'static str, summary: &'static str) -> Spec {
+    spec.doc(Group::Pubsub, since, cost, summary)
+}
+
+pub(super) const COMMANDS: &[Spec] = &[
+    row(
+        Spec::global("publish", 3, publish, "reaches the outputs of other clients")
+            .flags(PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE),
+        "2.0.0",
+        "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of \
+         subscribed patterns (by any client).",
+        "Sends a message to all who listen to a channel.",
+    ),
+    row(
+        Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS),
+        "2.0.0",
+        "O(N) where N is the number of channels to subscribe to.",
+        "Listens to channels by name.",
+    ),
+    row(
+        Spec::global("unsubscribe", -1, unsubscribe, WHY).flags(LISTENS),
+        "2.0.0",
+        "O(N) where N is the number of channels to unsubscribe.",
+        "Listens to channels no longer.",
+    ),
+    row(
+        Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS),
+        "2.0.0",
+        "O(N) where N is the number of patterns to subscribe to.",
+        "Listens to all channels whose name matches a pattern.",
+    ),
+    row(
+        Spec::global("punsubscribe", -1, punsubscribe, WHY).flags(LISTENS),
+        "2.0.0",
+        "O(N) where N is the number of patterns to unsubscribe.",
+        "Listens to patterns no longer.",
+    ),
+    row(
+        Spec::container("pubsub", SUBCOMMANDS),
+        "2.8.0",
+        "Depends on subcommand.",
+        "Groups the commands that look at subscriptions.",
+    )
+    .help(HELP),
+];
+
+const SUBCOMMANDS: &[Spec] = &[
+    row(
+        Spec::global("channels", -2, channels, WHY).flags(PUBSUB | LOADING | STALE),
+        "2.8.0",
+        "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short \
+         channels and patterns)",
+        "Lists the channels to which somebody listens by name.",
+    ),
+    help_row(Group::Pubsub, "6.2.0", 0),
+    row(
+        Spec::global("numsub", -2, numsub, WHY).flags(PUBSUB | LOADING | STALE),
+        "2.8.0",
+        "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
+        "Counts who listens to each channel by name.",
+    ),
+    row(
+        Spec::global("numpat", 2, numpat, WHY).flags(PUBSUB | LOADING | STALE),
+        "2.8.0",
+        "O(1)",
+        "Counts the patterns to which somebody listens.",
+    ),
+];
+
+const HELP: &[&str] = &[
+    "CHANNELS [<pattern>]",
+    "    Return the currently active channels matching a <pattern> (default: '*').",
+    "NUMPAT",
+    "    Return number of subscriptions to patterns.",
+    "NUMSUB [<channel> ...]",
+    "    Return the number of subscribers for the specified channels, excluding",
+    "    pattern subscriptions(default: no channels).",
+];
+
+fn publish(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let receivers = engine.publish(call.args.at(1), call.args.at(2));
+    engine.propagate(call.slot, call.args);
+    engine.reply(call.slot).int(receivers as i64);
+    Ok(Outcome::Done)
+}
+
+fn subscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    listen(engine, call, Kind::Channel, b"subscribe")
+}
+
+fn psubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    listen(engine, call, Kind::Pattern, b"psubscribe")
+}
+
+fn unsubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    leave(engine, call, Kind::Channel, b"unsubscribe")
+}
+
+fn punsubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    leave(engine, call, Kind::Pattern, b"punsubscribe")
+}
+
+/// One answer to (un)subscribing: the kind, the name, and how many subscriptions the client has now.
+fn confirm(engine: &mut Engine, slot: usize, kind: &[u8], name: Option<&[u8]>) {
+    let count = engine.clients[slot].subscriptions.as_ref().map_or(0, |s| s.count());
+    let mut reply = engine.reply(slot);
+    reply.push(3);
+    reply.bulk(kind);
+    reply.bulk_or_null(name);
+    reply.int(count as i64);
+}
+
+fn listen(engine: &mut Engine, call: &mut Call<'_>, kind: Kind, verb: &[u8]) -> CmdResult {
+    for i in 1..call.args.len() {
+        let name = call.args.bytes(i);
+        engine.subscribe(call.id, kind, &name);
+        confirm(engine, call.slot, verb, Some(&name));
+    }
+    Ok(Outcome::Done)
+}
+
+fn leave(engine: &mut Engine, call: &mut Call<'_>, kind: Kind, verb: &[u8]) -> CmdResult {
+    let names: Vec<Bytes> = if call.args.len() > 1 {
+        (1..call.args.len()).map(|i| call.args.bytes(i)).collect()
+    } else {
+        let own = engine.clients[call.slot].subscriptions.as_deref();
+        match (own, kind) {
+            (None, _) => Vec::new(),
+            (Some(own), Kind::Channel) => own.channels.iter().cloned().collect(),
+            (Some(own), Kind::Pattern) => own.patterns.iter().cloned().collect(),
+        }
+    };
+    for name in &names {
+        engine.unsubscribe(call.id, kind, name);
+        confirm(engine, call.slot, verb, Some(name));
+    }
+    if names.is_empty() {
+        confirm(engine, call.slot, verb, None);
+    }
+    debug_assert!(
+        engine.clients[call.slot].subscriptions.is_some() == engine.clients[call.slot].is(state::PUBSUB)
+    );
+    Ok(Outcome::Done)
+}
+
+fn channels(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let pattern = call.args.get(2);
+    if call.args.len() > 3 {
+        return Err(super::unknown_form(call));
+    }
+    let all = engine.pubsub.channels.keys();
+    let names: Vec<Bytes> =
+        all.filter(|name| pattern.is_none_or(|p| glob_match(p, name, false))).cloned().collect();
+    let mut reply = engine.reply(call.slot);
+    reply.array(names.len());
+    names.iter().for_each(|name| reply.bulk(name));
+    Ok(Outcome::Done)
+}
+
+fn numsub(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let counts: Vec<(Bytes, usize)> = (2..call.args.len())
+        .map(|i| call.args.bytes(i))
+        .map(|name| {
+            let listeners = engine.pubsub.channels.get(&name).map_or(0, |l| l.len());
+            (name, listeners)
+        })
+        .collect();
+    let mut reply = engine.reply(call.slot);
+    reply.array(counts.len() * 2);
+    for (name, count) in counts {
+        reply.bulk(&name);
+        reply.int(count as i64);
+    }
+    Ok(Outcome::Done)
+}
+
+fn numpat(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let count = engine.pubsub.patterns.len();
+    engine.reply(call.slot).int(count as i64);
+    Ok(Outcome::Done)
+}

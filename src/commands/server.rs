@@ -1,0 +1,190 @@
+//! Commands about the server as a whole that need no file of their own.
+
+use super::help::help_row;
+use crate::base::number::parse_i64;
+use crate::engine::ctx::Ctx;
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::spec::flag::*;
+use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::{Call, Engine};
+
+const NO_CLUSTER: CmdError = CmdError::coded("ERR This instance has cluster support disabled");
+
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec::local("time", 1, time)
+        .flags(LOADING | STALE | FAST)
+        .tips(&["nondeterministic_output"])
+        .doc(Group::Server, "2.6.0", "O(1)", "Tells the wall clock of the server."),
+    Spec::local("role", 1, role)
+        .flags(NOSCRIPT | LOADING | STALE | FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .doc(Group::Server, "2.8.12", "O(1)", "Tells whether the server is a primary or a replica."),
+    Spec::global("lastsave", 1, lastsave, "the time of the last save belongs to the server")
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .tips(&["nondeterministic_output"])
+        .doc(Group::Server, "1.0.0", "O(1)", "Tells when the last dump file was written."),
+    Spec::local("replicaof", 3, replicaof)
+        .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
+        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`."),
+    Spec::local("slaveof", 3, replicaof)
+        .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
+        .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.")
+        .deprecated("5.0.0", "`REPLICAOF`"),
+    Spec::global("shutdown", -1, shutdown, "ends the server")
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
+        .doc(
+            Group::Server,
+            "1.0.0",
+            "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+            "Ends the server in order.",
+        )
+        .history(&[("7.0.0", "The modifiers `NOW`, `FORCE` and `ABORT`.")]),
+    Spec::global("monitor", 1, monitor, "its client is told of all others' commands")
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE)
+        .doc(Group::Server, "1.0.0", "", "Shows every command that runs, as it runs."),
+    Spec::container("module", MODULE)
+        .doc(Group::Server, "4.0.0", "Depends on subcommand.", "Groups the commands about modules.")
+        .help(MODULE_HELP),
+    Spec::local("cluster", -2, no_cluster).doc(
+        Group::Cluster,
+        "3.0.0",
+        "Depends on subcommand.",
+        "Groups the commands of cluster mode, which this server is not in.",
+    ),
+    Spec::local("readonly", 1, no_cluster)
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(Group::Cluster, "3.0.0", "O(1)", "Lets a cluster's replica answer reads on this connection."),
+    Spec::local("readwrite", 1, no_cluster)
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(Group::Cluster, "3.0.0", "O(1)", "Takes READONLY back."),
+    Spec::local("asking", 1, no_cluster).flags(FAST).acl(acl::CONNECTION).doc(
+        Group::Cluster,
+        "3.0.0",
+        "O(1)",
+        "Tells that the next command follows a redirection.",
+    ),
+];
+
+const MODULE: &[Spec] = &[
+    Spec::local("list", 2, module_list).flags(ADMIN | NOSCRIPT).tips(&["nondeterministic_output_order"]).doc(
+        Group::Server,
+        "4.0.0",
+        "O(N) where N is the number of loaded modules.",
+        "Lists the loaded modules: none.",
+    ),
+    Spec::local("load", -3, module_load).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
+        Group::Server,
+        "4.0.0",
+        "O(1)",
+        "Would load a module; this server takes none.",
+    ),
+    help_row(Group::Server, "5.0.0", 0),
+    Spec::local("loadex", -3, module_load).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
+        Group::Server,
+        "7.0.0",
+        "O(1)",
+        "Would load a module with its settings; this server takes none.",
+    ),
+    Spec::local("unload", 3, module_unload).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
+        Group::Server,
+        "4.0.0",
+        "O(1)",
+        "Unloads a module.",
+    ),
+];
+
+const MODULE_HELP: &[&str] = &[
+    "LIST",
+    "    Return a list of loaded modules.",
+    "LOAD <path> [<arg> ...]",
+    "    Load a module library from <path>, passing to it any optional arguments.",
+    "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+    "    Load a module library from <path>, while passing it module configurations and optional arguments.",
+    "UNLOAD <name>",
+    "    Unload a module.",
+];
+
+fn time(ctx: &mut Ctx<'_>) -> CmdResult {
+    let us = ctx.now.unix_us;
+    ctx.reply.array(2);
+    ctx.reply.bulk_int((us / 1_000_000) as i64);
+    ctx.reply.bulk_int((us % 1_000_000) as i64);
+    Ok(Outcome::Done)
+}
+
+fn role(ctx: &mut Ctx<'_>) -> CmdResult {
+    ctx.reply.array(3);
+    ctx.reply.bulk(b"master");
+    ctx.reply.int(0);
+    ctx.reply.array(0);
+    Ok(Outcome::Done)
+}
+
+fn lastsave(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let saved = engine.facts.last_save_unix_s;
+    engine.reply(call.slot).int(saved as i64);
+    Ok(Outcome::Done)
+}
+
+fn replicaof(ctx: &mut Ctx<'_>) -> CmdResult {
+    if ctx.args.is(1, "no") && ctx.args.is(2, "one") {
+        ctx.reply.ok();
+        return Ok(Outcome::Done);
+    }
+    if parse_i64(ctx.args.at(2)).is_none_or(|port| !(0..=65535).contains(&port)) {
+        return Err(CmdError::coded("ERR Invalid master port"));
+    }
+    Err(CmdError::coded("ERR this server does not follow a primary"))
+}
+
+fn shutdown(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let (mut save, mut nosave, mut abort, mut other) = (false, false, false, false);
+    for word in call.args.iter_from(1) {
+        match word.to_ascii_lowercase().as_slice() {
+            b"nosave" => nosave = true,
+            b"save" => save = true,
+            b"now" | b"force" => other = true,
+            b"abort" => abort = true,
+            _ => return Err(CmdError::Syntax),
+        }
+    }
+    if (abort && (save || nosave || other)) || (save && nosave) {
+        return Err(CmdError::Syntax);
+    }
+    if abort {
+        return Err(CmdError::coded("ERR No shutdown in progress."));
+    }
+    if save {
+        return Err(CmdError::coded("ERR this server keeps its data in memory only; use SHUTDOWN NOSAVE"));
+    }
+    engine.shut_down(true);
+    Ok(Outcome::Done)
+}
+
+fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    engine.reply(call.slot).ok();
+    engine.add_monitor(call.id);
+    Ok(Outcome::Done)
+}
+
+fn no_cluster(_: &mut Ctx<'_>) -> CmdResult {
+    Err(NO_CLUSTER)
+}
+
+fn module_list(ctx: &mut Ctx<'_>) -> CmdResult {
+    ctx.reply.array(0);
+    Ok(Outcome::Done)
+}
+
+fn module_load(ctx: &mut Ctx<'_>) -> CmdResult {
+    let path = String::from_utf8_lossy(ctx.args.at(2)).into_owned();
+    log::warn!("Module {path} failed to load: this server takes no modules");
+    Err(CmdError::coded("ERR Error loading the extension. Please check the server logs."))
+}
+
+fn module_unload(_: &mut Ctx<'_>) -> CmdResult {
+    Err(CmdError::coded("ERR Error unloading module: no such module with that name"))
+}

@@ -180,10 +180,13 @@ fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// Reads a cursor as leniently as C's `strtoull`: spaces in front, a plus, leading zeros, or nothing at all.
+/// Reads a cursor as leniently as C's `strtoull`: spaces in front, a plus, leading zeros.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
     let digits = text.trim_ascii_start();
     let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    if digits.is_empty() {
+        return None;
+    }
     digits.iter().try_fold(0u64, |value, byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         value.checked_mul(10)?.checked_add(digit)
@@ -239,10 +242,10 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_leniently() {
-        for (text, cursor) in [("0", 0), ("", 0), (" +007", 7), ("18446744073709551615", u64::MAX)] {
+        for (text, cursor) in [("0", 0), (" +007", 7), ("18446744073709551615", u64::MAX)] {
             assert_eq!(parse_cursor(text.as_bytes()), Some(cursor), "{text}");
         }
-        for text in ["-1", "a", "1 ", "18446744073709551616"] {
+        for text in ["", "-1", "a", "1 ", "18446744073709551616"] {
             assert_eq!(parse_cursor(text.as_bytes()), None, "{text}");
         }
     }

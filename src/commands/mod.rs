@@ -1,6 +1,7 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
 mod client;
+mod command;
 mod config;
 mod connection;
 mod debug;
@@ -14,6 +15,8 @@ mod server;
 mod slowlog;
 mod string;
 
+pub use command::markdown;
+
 use crate::engine::Call;
 use crate::engine::error::CmdError;
 use crate::engine::spec::Spec;
@@ -21,6 +24,7 @@ use crate::engine::spec::Spec;
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
     client::COMMANDS,
+    command::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,

@@ -6,7 +6,7 @@ use crate::engine::syntax::{self, Argument};
 use crate::engine::table::Row;
 
 /// Commands that servers and clients use among themselves.
-const INTERNAL: &[&str] = &["asking", "pfdebug", "pfselftest", "psync", "replconf", "restore-asking", "sync"];
+const INTERNAL: &[&str] = &["debug", "pfdebug", "pfselftest", "replconf", "restore-asking"];
 
 pub(super) fn docs(ctx: &mut Ctx<'_>) -> CmdResult {
     let rows: Vec<&'static Row> = match ctx.args.len() {

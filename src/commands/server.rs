@@ -26,10 +26,12 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::Server, "1.0.0", "O(1)", "Tells when the last dump file was written."),
     Spec::local("replicaof", 3, replicaof)
         .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
-        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`.").syntax("args(host-port{host port:integer} | no-one{NO ONE})"),
+        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`.")
+        .syntax("args(host-port{host port:integer} | no-one{NO ONE})"),
     Spec::local("slaveof", 3, replicaof)
         .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
-        .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.").syntax("args(host-port{host port:integer} | no-one{NO ONE})")
+        .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.")
+        .syntax("args(host-port{host port:integer} | no-one{NO ONE})")
         .deprecated("5.0.0", "`REPLICAOF`"),
     Spec::global("shutdown", -1, shutdown, "ends the server")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
@@ -38,7 +40,8 @@ pub(super) const COMMANDS: &[Spec] = &[
             "1.0.0",
             "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
             "Ends the server in order.",
-        ).syntax("save-selector(NOSAVE | SAVE)? NOW?#7.0.0 FORCE?#7.0.0 ABORT?#7.0.0")
+        )
+        .syntax("save-selector(NOSAVE | SAVE)? NOW?#7.0.0 FORCE?#7.0.0 ABORT?#7.0.0")
         .history(&[("7.0.0", "The modifiers `NOW`, `FORCE` and `ABORT`.")]),
     Spec::global("monitor", 1, monitor, "its client is told of all others' commands")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)

@@ -48,7 +48,11 @@ fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     for spec in row.spec.keys {
         reply_key_spec(ctx, spec);
     }
-    ctx.reply.array(row.subs.len());
+    // Redis counts none as a set and some as an array.
+    match row.subs.len() {
+        0 => ctx.reply.set(0),
+        some => ctx.reply.array(some),
+    }
     for &sub in &row.subs {
         reply_row(ctx, ctx.table.at(sub));
     }

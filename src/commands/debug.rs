@@ -311,7 +311,7 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let db = engine.dbs.at(index);
     let Some(handle) = db.find(key, db.hash(key)) else { return Err(CmdError::NoSuchKey) };
     let value = db.value(handle);
-    let encoding = super::encoding_of(&value);
+    let encoding = value.encoding();
     let length = match value {
         ValueRef::Inline(bytes, _) => bytes.len(),
         ValueRef::Int(_) => 8,

@@ -302,9 +302,10 @@ impl Engine {
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
     }
 
-    /// Propagates a command that changed nothing here.
+    /// Propagates the command that runs as it came, even if it changed nothing here.
     pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
         let db = self.clients[slot].db;
+        self.rise.rewritten = true;
         self.pending.push_args(db, args);
     }
 

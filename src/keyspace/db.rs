@@ -337,7 +337,8 @@ impl Db {
     /// A value that outlives its entry; the bytes of a long string are shared.
     pub fn detached(&self, handle: Handle) -> NewValue<'static> {
         match self.value(handle) {
-            ValueRef::Inline(bytes, _) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
+            ValueRef::Inline(bytes, true) => NewValue::Raw(Bytes::copy_from_slice(bytes)),
+            ValueRef::Inline(bytes, false) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
             ValueRef::Int(value) => NewValue::Int(value),
             ValueRef::Shared(bytes) => NewValue::Shared(bytes.clone()),
         }
@@ -517,7 +518,7 @@ impl Db {
             return ValuePart::Inline(bytes, raw || bytes.len() > EMBSTR_BYTES_MAX);
         }
         let owned = match value {
-            NewValue::Shared(bytes) => bytes.clone(),
+            NewValue::Shared(bytes) | NewValue::Raw(bytes) => bytes.clone(),
             _ => Bytes::copy_from_slice(bytes),
         };
         self.store.value_bytes += owned.len();

@@ -74,6 +74,14 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The request within this one that begins at `from`.
+    pub fn tail(self, from: usize) -> Args<'a> {
+        match self {
+            Args::Spans(buffer, spans) => Args::Spans(buffer, &spans[from..]),
+            Args::Owned(values) => Args::Owned(&values[from..]),
+        }
+    }
+
     /// The arguments from `from` on.
     pub fn iter_from(self, from: usize) -> impl Iterator<Item = &'a [u8]> {
         (from..self.len()).map(move |i| self.at(i))

@@ -336,7 +336,7 @@ impl Engine {
 
     /// Parses requests from `at` on, until a batch is full or something ends it.
     fn parse_ahead(
-        &mut self,
+        &self,
         slot: usize,
         source: &[u8],
         at: usize,
@@ -348,6 +348,7 @@ impl Engine {
         ahead.spans.clear();
         let limits = self.limits(slot);
         let table = self.table;
+        let db = self.dbs.at(self.clients[slot].db as usize);
         let mut next = at;
         while ahead.requests.len() < PARSE_AHEAD_MAX.min(left) {
             let first = ahead.spans.len();
@@ -357,6 +358,10 @@ impl Engine {
                     let count = ahead.spans.len() - first;
                     let args = Args::Spans(source, &ahead.spans[first..]);
                     let (row, hint) = self.look_ahead(table, &args);
+                    if let Some(hash) = hint {
+                        // By the time the batch is parsed the bucket is there.
+                        db.prefetch_bucket(hash);
+                    }
                     next += end;
                     let barrier = ends_batch(table, row);
                     let (first, count) = (first as u32, count as u32);
@@ -416,16 +421,13 @@ impl Engine {
         }
     }
 
-    /// Fetches the buckets of all keys, then the entries.
+    /// Fetches the entries of all keys; their buckets were asked for when they were parsed.
     #[inline]
     fn prefetch(&self, slot: usize, ahead: &Ahead) {
         if ahead.requests.len() < 2 {
             return;
         }
         let db = self.dbs.at(self.clients[slot].db as usize);
-        for hash in ahead.requests.iter().filter_map(|r| r.hint) {
-            db.prefetch_bucket(hash);
-        }
         for hash in ahead.requests.iter().filter_map(|r| r.hint) {
             db.prefetch_entry(hash);
         }

@@ -227,3 +227,17 @@ fn scan_meets_every_key_once_whatever_grows_meanwhile() {
     met.dedup();
     assert_eq!(met.len(), 300);
 }
+
+#[test]
+fn a_large_argument_may_arrive_in_pieces_and_be_followed_by_others() {
+    let long = "x".repeat(50_000);
+    let request = format!("*3\r\n$6\r\nAPPEND\r\n$50000\r\n{long}\r\n$2\r\nab\r\n").into_bytes();
+    for cut in [14, 100, 40_000, 50_020, 50_024, 50_025, 50_026, 50_030, 50_033] {
+        let mut world = World::new();
+        world.send_bytes("a", &request[..cut]);
+        assert_eq!(world.received("a"), "", "cut at {cut}");
+        assert!(world.read_into_target("a", &request[cut..]), "cut at {cut}");
+        assert_eq!(world.received("a"), "(integer) 2", "cut at {cut}");
+        assert_eq!(world.run(&format!("GET {long}")), "\"ab\"");
+    }
+}

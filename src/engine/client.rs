@@ -67,8 +67,8 @@ pub struct LargeRequest {
     pub args: Vec<Bytes>,
     /// The argument so far, with its line end.
     pub target: Vec<u8>,
-    /// Bytes that the argument will have, without its line end.
-    pub bytes: usize,
+    /// Bytes that the argument will have, without its line end; none between arguments.
+    pub bytes: Option<usize>,
     /// Arguments still to come, this one included.
     pub remaining: usize,
 }

@@ -84,7 +84,7 @@ impl Engine {
     /// The buffer into which the shell may read a large argument directly, and how many bytes are missing.
     pub fn read_target(&mut self, id: ClientId) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.client_mut(id)?.inbox.large.as_mut()?;
-        let missing = (large.bytes + 2).checked_sub(large.target.len()).filter(|&n| n > 0)?;
+        let missing = (large.bytes? + 2).checked_sub(large.target.len()).filter(|&n| n > 0)?;
         Some((&mut large.target, missing))
     }
 
@@ -179,7 +179,8 @@ impl Engine {
     /// Appends to a large argument; returns how many bytes belong to it.
     fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return 0 };
-        let n = bytes.len().min(large.bytes + 2 - large.target.len());
+        let Some(wanted) = large.bytes else { return 0 };
+        let n = bytes.len().min(wanted + 2 - large.target.len());
         large.target.extend_from_slice(&bytes[..n]);
         n
     }
@@ -188,13 +189,16 @@ impl Engine {
     fn finish_large(&mut self, host: &mut dyn Host, slot: usize) {
         let id = self.clients[slot].handle;
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return };
-        if large.target.len() < large.bytes + 2 {
-            return;
+        if let Some(wanted) = large.bytes {
+            if large.target.len() < wanted + 2 {
+                return;
+            }
+            let mut argument = std::mem::take(&mut large.target);
+            argument.truncate(wanted);
+            large.args.push(Bytes::from(argument));
+            large.bytes = None;
+            large.remaining -= 1;
         }
-        let mut argument = std::mem::take(&mut large.target);
-        argument.truncate(large.bytes);
-        large.args.push(Bytes::from(argument));
-        large.remaining -= 1;
         while let Some(large) = self.clients[slot].inbox.large.as_mut() {
             if large.remaining == 0 {
                 break;
@@ -231,7 +235,7 @@ impl Engine {
                 true
             }
             Ok(Step::Large { at, bytes, .. }) => {
-                large.bytes = bytes;
+                large.bytes = Some(bytes);
                 large.target = Vec::with_capacity(bytes + 2);
                 large.target.extend_from_slice(&input[at..]);
                 inbox.start = 0;
@@ -451,7 +455,8 @@ impl Engine {
             .collect();
         let mut target = Vec::with_capacity(bytes + 2);
         target.extend_from_slice(&source[at..]);
-        self.clients[slot].inbox.large = Some(Box::new(LargeRequest { args, target, bytes, remaining }));
+        self.clients[slot].inbox.large =
+            Some(Box::new(LargeRequest { args, target, bytes: Some(bytes), remaining }));
     }
 
     /// Answers something that is no request, and ends the connection behind the reply.

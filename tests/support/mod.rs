@@ -117,6 +117,32 @@ impl World {
         self.turn();
     }
 
+    /// Sends bytes as a shell does that reads large arguments straight into their buffers. True when it could do so
+    /// whenever the engine offered one.
+    pub fn read_into_target(&mut self, client: &str, bytes: &[u8]) -> bool {
+        let id = self.connection(client).id;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.engine.read_target(id) {
+                Some((target, missing)) => {
+                    let n = missing.min(rest.len()).min(target.capacity() - target.len());
+                    if n == 0 {
+                        return false;
+                    }
+                    target.extend_from_slice(&rest[..n]);
+                    rest = &rest[n..];
+                    self.engine.filled(&mut self.host, id, n);
+                    self.turn();
+                }
+                None => {
+                    self.send_bytes(client, rest);
+                    rest = &[];
+                }
+            }
+        }
+        true
+    }
+
     /// What a client was sent and has not looked at yet.
     pub fn received(&mut self, client: &str) -> String {
         let connection = self.connection(client);

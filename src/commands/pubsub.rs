@@ -118,7 +118,9 @@ fn punsubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 /// One answer to (un)subscribing: the kind, the name, and how many subscriptions the client has now.
 fn confirm(engine: &mut Engine, slot: usize, kind: &[u8], name: Option<&[u8]>) {
     let count = engine.clients[slot].subscriptions.as_ref().map_or(0, |s| s.count());
+    // Also a client that wants no replies gets these: they are messages.
     let mut reply = engine.reply(slot);
+    reply.set_muted(false);
     reply.push(3);
     reply.bulk(kind);
     reply.bulk_or_null(name);

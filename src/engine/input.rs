@@ -84,8 +84,9 @@ impl Engine {
     /// The buffer into which the shell may read a large argument directly, and how many bytes are missing.
     pub fn read_target(&mut self, id: ClientId) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.client_mut(id)?.inbox.large.as_mut()?;
-        let missing = (large.bytes? + 2).checked_sub(large.target.len()).filter(|&n| n > 0)?;
-        Some((&mut large.target, missing))
+        let target = large.target.as_mut()?;
+        let missing = (large.bytes + 2).checked_sub(target.len()).filter(|&n| n > 0)?;
+        Some((target, missing))
     }
 
     /// `n` bytes were read into the buffer of [`Engine::read_target`].
@@ -165,23 +166,29 @@ impl Engine {
         let limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
         if client.inbox.len() > limit {
-            log::warn!(
-                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
-                self.describe_client(slot),
-                crate::base::quote::repr(&client.inbox.bytes[..client.inbox.bytes.len().min(64)])
-                    .trim_matches('"')
-            );
-            self.stats.client_query_buffer_limit_disconnections += 1;
-            self.close_soon(slot);
+            let beginning = client.inbox.bytes[..client.inbox.bytes.len().min(64)].to_vec();
+            self.close_full(slot, &beginning);
         }
+    }
+
+    /// Closes a client whose requests are longer than the configuration allows.
+    #[cold]
+    fn close_full(&mut self, slot: usize, beginning: &[u8]) {
+        log::warn!(
+            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {})",
+            self.describe_client(slot),
+            crate::base::quote::repr(beginning)
+        );
+        self.stats.client_query_buffer_limit_disconnections += 1;
+        self.close_soon(slot);
     }
 
     /// Appends to a large argument; returns how many bytes belong to it.
     fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return 0 };
-        let Some(wanted) = large.bytes else { return 0 };
-        let n = bytes.len().min(wanted + 2 - large.target.len());
-        large.target.extend_from_slice(&bytes[..n]);
+        let Some(target) = large.target.as_mut() else { return 0 };
+        let n = bytes.len().min(large.bytes + 2 - target.len());
+        target.extend_from_slice(&bytes[..n]);
         n
     }
 
@@ -189,15 +196,13 @@ impl Engine {
     fn finish_large(&mut self, host: &mut dyn Host, slot: usize) {
         let id = self.clients[slot].handle;
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return };
-        if let Some(wanted) = large.bytes {
-            if large.target.len() < wanted + 2 {
-                return;
-            }
-            let mut argument = std::mem::take(&mut large.target);
-            argument.truncate(wanted);
+        if let Some(mut argument) = large.target.take_if(|target| target.len() == large.bytes + 2) {
+            argument.truncate(large.bytes);
             large.args.push(Bytes::from(argument));
-            large.bytes = None;
             large.remaining -= 1;
+        }
+        if large.target.is_some() {
+            return;
         }
         while let Some(large) = self.clients[slot].inbox.large.as_mut() {
             if large.remaining == 0 {
@@ -235,9 +240,10 @@ impl Engine {
                 true
             }
             Ok(Step::Large { at, bytes, .. }) => {
-                large.bytes = Some(bytes);
-                large.target = Vec::with_capacity(bytes + 2);
-                large.target.extend_from_slice(&input[at..]);
+                large.bytes = bytes;
+                let mut target = Vec::with_capacity(bytes + 2);
+                target.extend_from_slice(&input[at..]);
+                large.target = Some(target);
                 inbox.start = 0;
                 inbox.bytes = Vec::new();
                 false
@@ -453,10 +459,13 @@ impl Engine {
             .iter()
             .map(|s| Bytes::copy_from_slice(&source[s.start as usize..s.end as usize]))
             .collect();
+        if bytes + 2 > self.conf.client_query_buffer_limit_bytes as usize {
+            return self.close_full(slot, &source[..at.min(64)]);
+        }
         let mut target = Vec::with_capacity(bytes + 2);
         target.extend_from_slice(&source[at..]);
         self.clients[slot].inbox.large =
-            Some(Box::new(LargeRequest { args, target, bytes: Some(bytes), remaining }));
+            Some(Box::new(LargeRequest { args, target: Some(target), bytes, remaining }));
     }
 
     /// Answers something that is no request, and ends the connection behind the reply.

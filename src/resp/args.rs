@@ -87,6 +87,12 @@ impl<'a> Args<'a> {
         (from..self.len()).map(move |i| self.at(i))
     }
 
+    /// Bytes of the request on the wire.
+    pub fn wire_bytes(&self) -> usize {
+        let line = |n: usize| 3 + n.checked_ilog10().unwrap_or(0) as usize + 1;
+        line(self.len()) + self.iter_from(0).map(|a| line(a.len()) + a.len() + 2).sum::<usize>()
+    }
+
     /// All arguments as bytes of their own.
     pub fn to_owned_args(&self) -> Vec<Bytes> {
         (0..self.len()).map(|i| self.bytes(i)).collect()

@@ -266,7 +266,7 @@ fn id(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 
 fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.reply_model(call.slot);
-    let line = engine.describe_client(call.slot) + "\n";
+    let line = engine.describe_running(call.slot, call.args.wire_bytes()) + "\n";
     engine.reply(call.slot).verbatim("txt", line.as_bytes());
     Ok(Outcome::Done)
 }

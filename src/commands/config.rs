@@ -28,6 +28,7 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(N) when N is the number of configuration parameters provided",
         "Changes directives, all that are named or none.",
     )
+    .syntax("data{parameter value}+")
     .tips(TO_ALL_NODES)
     .history(&[("7.0.0", "Several directives in one call.")]),
     row(
@@ -36,6 +37,7 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(N) when N is the number of configuration parameters provided",
         "Shows the directives that match a pattern.",
     )
+    .syntax("parameter+")
     .history(&[("7.0.0", "Several patterns in one call.")]),
     row(Spec::global("resetstat", 2, resetstat, WHY), "2.0.0", "O(1)", "Sets the statistics back to zero.")
         .tips(TO_ALL_NODES),

@@ -23,13 +23,13 @@ pub(super) const COMMANDS: &[Spec] = &[
             "O(N) where N is the number of passwords defined for the user",
             "Proves who the client is.",
         )
+        .syntax("username?#6.0.0 password")
         .history(&[("6.0.0", "A user may be named before the password.")]),
-    Spec::local("echo", 2, echo).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
-        Group::Connection,
-        "1.0.0",
-        "O(1)",
-        "Gives back what it was given.",
-    ),
+    Spec::local("echo", 2, echo)
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(Group::Connection, "1.0.0", "O(1)", "Gives back what it was given.")
+        .syntax("message"),
     Spec::global("hello", -1, hello, "changes the protocol and the name of its client")
         .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
@@ -39,12 +39,17 @@ pub(super) const COMMANDS: &[Spec] = &[
             "O(1)",
             "Chooses the protocol, and tells the client whom it speaks with.",
         )
+        .syntax(
+            "arguments{protover:integer AUTH=auth{username password}? \
+SETNAME=clientname?}?",
+        )
         .history(&[("6.2.0", "Without a version it only tells about the connection.")]),
     Spec::local("ping", -1, ping)
         .flags(FAST)
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there."),
+        .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there.")
+        .syntax("message?"),
     Spec::local("quit", -1, quit)
         .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
@@ -54,12 +59,11 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
         .doc(Group::Connection, "6.2.0", "O(1)", "Makes the connection as good as new."),
-    Spec::local("select", 2, select).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
-        Group::Connection,
-        "1.0.0",
-        "O(1)",
-        "Chooses the database of the connection.",
-    ),
+    Spec::local("select", 2, select)
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(Group::Connection, "1.0.0", "O(1)", "Chooses the database of the connection.")
+        .syntax("index:integer"),
 ];
 
 fn echo(ctx: &mut Ctx<'_>) -> CmdResult {

@@ -311,7 +311,7 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let db = engine.dbs.at(index);
     let Some(handle) = db.find(key, db.hash(key)) else { return Err(CmdError::NoSuchKey) };
     let value = db.value(handle);
-    let encoding = super::encoding_of(&value);
+    let encoding = value.encoding();
     let length = match value {
         ValueRef::Inline(bytes, _) => bytes.len(),
         ValueRef::Int(_) => 8,
@@ -351,14 +351,13 @@ fn protocol(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             }
         }
         b"attrib" => {
-            if reply.version() < 3 {
-                return Err(CmdError::coded("ERR RESP2 does not exist with attribute type."));
+            if reply.version() == 3 {
+                reply.attribute(1);
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.int(90);
             }
-            reply.attribute(1);
-            reply.bulk(b"key-popularity");
-            reply.array(2);
-            reply.bulk(b"key:123");
-            reply.int(90);
             reply.bulk(b"Some real reply following the attribute");
         }
         b"push" => {

@@ -17,6 +17,7 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::global("info", -1, info, "it report
     .acl(acl::DANGEROUS)
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .doc(Group::Server, "1.0.0", "O(1)", "Tells how the server is, in sections.")
+    .syntax("section?+")
     .history(&[("7.0.0", "Several sections may be asked for.")])];
 
 type Section = fn(&mut Engine, &mut dyn Host, &mut Text);

@@ -21,6 +21,7 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::container("latency", SUBCOMMANDS)
 
 const SUBCOMMANDS: &[Spec] = &[
     row(Spec::global("history", 3, history, WHY), "2.8.13", "O(1)", "Shows the spikes of one event.")
+        .syntax("event")
         .tips(TIPS),
     row(
         Spec::global("histogram", -2, histogram, WHY),
@@ -28,15 +29,19 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(N) where N is the number of commands with latency information being retrieved.",
         "Shows how many calls took how long, command by command.",
     )
+    .syntax("command?+")
     .tips(TIPS),
     help_row(Group::Server, "2.8.13", 0),
     row(Spec::global("reset", -2, reset, WHY), "2.8.13", "O(1)", "Forgets the spikes of events.")
+        .syntax("event?+")
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
     row(Spec::global("doctor", 2, doctor, WHY), "2.8.13", "O(1)", "Says in words what the spikes tell.")
         .tips(TIPS),
     row(Spec::global("latest", 2, latest, WHY), "2.8.13", "O(1)", "Shows the last spike of each event.")
         .tips(TIPS),
-    row(Spec::global("graph", 3, graph, WHY), "2.8.13", "O(1)", "Draws the spikes of one event.").tips(TIPS),
+    row(Spec::global("graph", 3, graph, WHY), "2.8.13", "O(1)", "Draws the spikes of one event.")
+        .syntax("event")
+        .tips(TIPS),
 ];
 
 const HELP: &[&str] = &[

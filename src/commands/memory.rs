@@ -43,12 +43,16 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(1)",
         "Says in words what looks wrong.",
     ),
-    Spec::local("usage", -3, usage).flags(READONLY).keys(&[key_at(2, key::RO)]).doc(
-        Group::Server,
-        "4.0.0",
-        "O(N) where N is the number of samples.",
-        "Tells the bytes that a key takes with its value.",
-    ),
+    Spec::local("usage", -3, usage)
+        .flags(READONLY)
+        .keys(&[key_at(2, key::RO)])
+        .doc(
+            Group::Server,
+            "4.0.0",
+            "O(N) where N is the number of samples.",
+            "Tells the bytes that a key takes with its value.",
+        )
+        .syntax("key@0 SAMPLES=count:integer?"),
 ];
 
 const HELP: &[&str] = &[

@@ -1,9 +1,11 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
 mod client;
+mod command;
 mod config;
 mod connection;
 mod debug;
+mod generic;
 mod help;
 mod info;
 mod latency;
@@ -13,18 +15,25 @@ mod server;
 mod slowlog;
 mod string;
 
-use crate::base::limit::EMBSTR_BYTES_MAX;
+pub use command::markdown;
+
 use crate::engine::Call;
 use crate::engine::error::CmdError;
 use crate::engine::spec::Spec;
-use crate::keyspace::ValueRef;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
     client::COMMANDS,
+    command::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    generic::EXPIRE,
+    generic::FLUSH,
+    generic::KEYS,
+    generic::OBJECT,
+    generic::SCAN,
+    generic::WAIT,
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
@@ -33,16 +42,6 @@ pub const FAMILIES: &[&[Spec]] = &[
     slowlog::COMMANDS,
     string::COMMANDS,
 ];
-
-/// What OBJECT ENCODING calls the form in which a value is kept.
-fn encoding_of(value: &ValueRef<'_>) -> &'static str {
-    match value {
-        ValueRef::Int(_) => "int",
-        ValueRef::Inline(bytes, raw) if *raw || bytes.len() > EMBSTR_BYTES_MAX => "raw",
-        ValueRef::Inline(..) => "embstr",
-        ValueRef::Shared(_) => "raw",
-    }
-}
 
 /// The answer to a subcommand that takes fewer arguments than it got.
 fn unknown_form(call: &Call<'_>) -> CmdError {

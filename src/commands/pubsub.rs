@@ -25,31 +25,31 @@ pub(super) const COMMANDS: &[Spec] = &[
         "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of \
          subscribed patterns (by any client).",
         "Sends a message to all who listen to a channel.",
-    ),
+    ).syntax("channel message"),
     row(
         Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS),
         "2.0.0",
         "O(N) where N is the number of channels to subscribe to.",
         "Listens to channels by name.",
-    ),
+    ).syntax("channel+"),
     row(
         Spec::global("unsubscribe", -1, unsubscribe, WHY).flags(LISTENS),
         "2.0.0",
         "O(N) where N is the number of channels to unsubscribe.",
         "Listens to channels no longer.",
-    ),
+    ).syntax("channel?+"),
     row(
         Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS),
         "2.0.0",
         "O(N) where N is the number of patterns to subscribe to.",
         "Listens to all channels whose name matches a pattern.",
-    ),
+    ).syntax("pattern:pattern+"),
     row(
         Spec::global("punsubscribe", -1, punsubscribe, WHY).flags(LISTENS),
         "2.0.0",
         "O(N) where N is the number of patterns to unsubscribe.",
         "Listens to patterns no longer.",
-    ),
+    ).syntax("pattern:pattern?+"),
     row(
         Spec::container("pubsub", SUBCOMMANDS),
         "2.8.0",
@@ -66,14 +66,14 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short \
          channels and patterns)",
         "Lists the channels to which somebody listens by name.",
-    ),
+    ).syntax("pattern:pattern?"),
     help_row(Group::Pubsub, "6.2.0", 0),
     row(
         Spec::global("numsub", -2, numsub, WHY).flags(PUBSUB | LOADING | STALE),
         "2.8.0",
         "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
         "Counts who listens to each channel by name.",
-    ),
+    ).syntax("channel?+"),
     row(
         Spec::global("numpat", 2, numpat, WHY).flags(PUBSUB | LOADING | STALE),
         "2.8.0",
@@ -118,7 +118,9 @@ fn punsubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 /// One answer to (un)subscribing: the kind, the name, and how many subscriptions the client has now.
 fn confirm(engine: &mut Engine, slot: usize, kind: &[u8], name: Option<&[u8]>) {
     let count = engine.clients[slot].subscriptions.as_ref().map_or(0, |s| s.count());
+    // Also a client that wants no replies gets these: they are messages.
     let mut reply = engine.reply(slot);
+    reply.set_muted(false);
     reply.push(3);
     reply.bulk(kind);
     reply.bulk_or_null(name);

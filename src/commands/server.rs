@@ -26,10 +26,12 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::Server, "1.0.0", "O(1)", "Tells when the last dump file was written."),
     Spec::local("replicaof", 3, replicaof)
         .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
-        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`."),
+        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`.")
+        .syntax("args(host-port{host port:integer} | no-one{NO ONE})"),
     Spec::local("slaveof", 3, replicaof)
         .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
         .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.")
+        .syntax("args(host-port{host port:integer} | no-one{NO ONE})")
         .deprecated("5.0.0", "`REPLICAOF`"),
     Spec::global("shutdown", -1, shutdown, "ends the server")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
@@ -39,6 +41,7 @@ pub(super) const COMMANDS: &[Spec] = &[
             "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
             "Ends the server in order.",
         )
+        .syntax("save-selector(NOSAVE | SAVE)? NOW?#7.0.0 FORCE?#7.0.0 ABORT?#7.0.0")
         .history(&[("7.0.0", "The modifiers `NOW`, `FORCE` and `ABORT`.")]),
     Spec::global("monitor", 1, monitor, "its client is told of all others' commands")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
@@ -75,25 +78,19 @@ const MODULE: &[Spec] = &[
         "O(N) where N is the number of loaded modules.",
         "Lists the loaded modules: none.",
     ),
-    Spec::local("load", -3, module_load).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
-        Group::Server,
-        "4.0.0",
-        "O(1)",
-        "Would load a module; this server takes none.",
-    ),
+    Spec::local("load", -3, module_load)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .doc(Group::Server, "4.0.0", "O(1)", "Would load a module; this server takes none.")
+        .syntax("path arg?+"),
     help_row(Group::Server, "5.0.0", 0),
-    Spec::local("loadex", -3, module_load).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
-        Group::Server,
-        "7.0.0",
-        "O(1)",
-        "Would load a module with its settings; this server takes none.",
-    ),
-    Spec::local("unload", 3, module_unload).flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED).doc(
-        Group::Server,
-        "4.0.0",
-        "O(1)",
-        "Unloads a module.",
-    ),
+    Spec::local("loadex", -3, module_load)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .doc(Group::Server, "7.0.0", "O(1)", "Would load a module with its settings; this server takes none.")
+        .syntax("path CONFIG=configs{name value}?+^ ARGS=args?+"),
+    Spec::local("unload", 3, module_unload)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .doc(Group::Server, "4.0.0", "O(1)", "Unloads a module.")
+        .syntax("name"),
 ];
 
 const MODULE_HELP: &[&str] = &[

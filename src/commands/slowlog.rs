@@ -29,6 +29,7 @@ const SUBCOMMANDS: &[Spec] = &[
             "O(N) where N is the number of entries returned",
             "Shows the last entries of the slow log.",
         )
+        .syntax("count:integer?")
         .history(&[("4.0.0", "Entries tell the address and the name of the client.")]),
     Spec::global("reset", 2, reset, WHY)
         .flags(ADMIN | LOADING | STALE)

@@ -102,9 +102,6 @@ impl Engine {
         row: &'static Row,
         hint: Hint,
     ) {
-        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            self.feed_monitors(slot, args);
-        }
         let id = self.clients[slot].handle;
         self.clients[slot].note_row(row);
         let db = self.clients[slot].db;
@@ -140,6 +137,9 @@ impl Engine {
             }
         }
         self.account(host, slot, id, args, row, failed);
+        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.feed_monitors(slot, db, args);
+        }
         if !self.rise.events.is_empty() {
             self.settle();
         }
@@ -302,9 +302,10 @@ impl Engine {
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0)
     }
 
-    /// Propagates a command that changed nothing here.
+    /// Propagates the command that runs as it came, even if it changed nothing here.
     pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
         let db = self.clients[slot].db;
+        self.rise.rewritten = true;
         self.pending.push_args(db, args);
     }
 

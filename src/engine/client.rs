@@ -65,8 +65,8 @@ pub struct Inbox {
 pub struct LargeRequest {
     /// Arguments that are complete.
     pub args: Vec<Bytes>,
-    /// The argument so far, with its line end.
-    pub target: Vec<u8>,
+    /// The argument so far, with its line end; none between two large ones.
+    pub target: Option<Vec<u8>>,
     /// Bytes that the argument will have, without its line end.
     pub bytes: usize,
     /// Arguments still to come, this one included.
@@ -76,7 +76,8 @@ pub struct LargeRequest {
 impl Inbox {
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.start + self.large.as_ref().map_or(0, |l| l.target.len())
+        self.bytes.len() - self.start
+            + self.large.as_ref().map_or(0, |l| l.target.as_ref().map_or(0, Vec::len))
     }
 
     /// Whether nothing waits.
@@ -89,7 +90,7 @@ impl Inbox {
     pub fn heap_bytes(&self) -> usize {
         let large = self.large.as_ref().map_or(0, |l| {
             size_of::<LargeRequest>()
-                + l.target.capacity()
+                + l.target.as_ref().map_or(0, Vec::capacity)
                 + l.args.iter().map(|a| a.len() + 32).sum::<usize>()
         });
         self.bytes.capacity() + self.progress.heap_bytes() + large

@@ -161,12 +161,17 @@ impl Engine {
 
     /// The line of CLIENT LIST and CLIENT INFO, without its end.
     pub fn describe_client(&self, slot: usize) -> String {
+        self.describe_running(slot, 0)
+    }
+
+    /// As [`Engine::describe_client`], of a client whose request of so many bytes is running.
+    pub fn describe_running(&self, slot: usize, running_bytes: usize) -> String {
         let client = &self.clients[slot];
         let now_us = self.now.mono_us;
         let seconds = |since: u64| now_us.saturating_sub(since) / 1_000_000;
         let (channels, patterns) =
             client.subscriptions.as_ref().map_or((0, 0), |s| (s.channels.len(), s.patterns.len()));
-        let inbox_used = client.inbox.len();
+        let inbox_used = client.inbox.len() + running_bytes;
         let inbox_free = client.inbox.bytes.capacity().saturating_sub(client.inbox.bytes.len());
         let argv = client.block.as_ref().map_or(0, |b| b.args.iter().map(|a| a.len()).sum::<usize>());
         let command = match client.last_row {
@@ -181,7 +186,7 @@ impl Engine {
         let _ = write!(
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi=-1 \
-             watch=0 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl=0 oll={} omem={} tot-mem={} \
+             watch=0 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
              events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
             client.id,
@@ -200,8 +205,9 @@ impl Engine {
             argv,
             client.reply_peak.size,
             client.reply_peak.peak,
+            client.out.open_bytes(),
             client.out.pieces(),
-            client.out.heap_bytes(),
+            client.out.piece_bytes(),
             client.memory_bytes(),
             if client.out.is_empty() { "r" } else { "rw" },
             command,

@@ -166,6 +166,32 @@ impl<'a> Ctx<'a> {
         parse_i64(self.args.at(index)).ok_or(CmdError::NotInteger)
     }
 
+    /// The argument at `index` as an integer between two others.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::NotInteger`], or a text that names the bounds.
+    pub fn int_between(&self, index: usize, min: i64, max: i64) -> Result<i64, CmdError> {
+        let value = self.int(index)?;
+        if (min..=max).contains(&value) {
+            return Ok(value);
+        }
+        Err(CmdError::err(format!("value is out of range, value must between {min} and {max}")))
+    }
+
+    /// The argument at `index` as the number of a database.
+    ///
+    /// # Errors
+    ///
+    /// When it is no integer, or there is no such database.
+    pub fn db_number(&self, index: usize) -> Result<u32, CmdError> {
+        let number = self.int_between(index, i32::MIN.into(), i32::MAX.into())?;
+        match u32::try_from(number) {
+            Ok(number) if (number as usize) < self.dbs.count() => Ok(number),
+            _ => Err(CmdError::coded("ERR DB index is out of range")),
+        }
+    }
+
     /// The selected database.
     #[inline]
     pub fn db(&mut self) -> &mut Db {
@@ -285,6 +311,21 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
+    /// Any entry of the selected database; it may be dead.
+    pub fn draw(&mut self) -> Option<Handle> {
+        self.dbs.at(*self.db_index as usize).random(self.rng)
+    }
+
+    /// Whether dead keys stay, although nobody sees them.
+    pub fn is_expiry_held(&self) -> bool {
+        self.rise.expiry_held
+    }
+
+    /// Replies with the key of an entry.
+    pub fn reply_key(&mut self, handle: Handle) {
+        self.reply.bulk(self.dbs.at(*self.db_index as usize).key(handle));
+    }
+
     /// Writes a string to a key; `found` is its entry. Counts and tells nobody.
     #[inline]
     pub fn set(
@@ -327,6 +368,12 @@ impl<'a> Ctx<'a> {
     pub fn propagate_as<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         self.rise.rewritten = true;
         self.pending.push(*self.db_index, args);
+    }
+
+    /// Propagates the removal of a key by a deadline in the past instead of the command as it came.
+    pub fn propagate_removal(&mut self, key: Key<'_>) {
+        let verb: &[u8] = if self.conf.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+        self.propagate_as(&[verb, key.bytes]);
     }
 
     /// Propagates nothing for this command.

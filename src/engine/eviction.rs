@@ -17,6 +17,9 @@ const POOL: usize = 16;
 /// Keys that are evicted between two looks at the time.
 const EVICTIONS_BETWEEN_LOOKS: usize = 16;
 
+/// Registrations of the wheel that are looked at when a key goes.
+const REGISTRATIONS_AN_EVICTION: usize = 8;
+
 /// A key that may go.
 #[derive(Debug)]
 struct Candidate {
@@ -62,6 +65,8 @@ impl Engine {
             if !self.evict_one() {
                 break false;
             }
+            // What the evicted keys left in the wheel counts as well.
+            self.dbs.iter_mut().for_each(|db| db.compact_wheel(REGISTRATIONS_AN_EVICTION));
             self.collect_garbage();
             if self.used_memory(host) <= limit {
                 break true;

@@ -84,8 +84,9 @@ impl Engine {
     /// The buffer into which the shell may read a large argument directly, and how many bytes are missing.
     pub fn read_target(&mut self, id: ClientId) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.client_mut(id)?.inbox.large.as_mut()?;
-        let missing = (large.bytes + 2).checked_sub(large.target.len()).filter(|&n| n > 0)?;
-        Some((&mut large.target, missing))
+        let target = large.target.as_mut()?;
+        let missing = (large.bytes + 2).checked_sub(target.len()).filter(|&n| n > 0)?;
+        Some((target, missing))
     }
 
     /// `n` bytes were read into the buffer of [`Engine::read_target`].
@@ -165,22 +166,29 @@ impl Engine {
         let limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
         if client.inbox.len() > limit {
-            log::warn!(
-                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
-                self.describe_client(slot),
-                crate::base::quote::repr(&client.inbox.bytes[..client.inbox.bytes.len().min(64)])
-                    .trim_matches('"')
-            );
-            self.stats.client_query_buffer_limit_disconnections += 1;
-            self.close_soon(slot);
+            let beginning = client.inbox.bytes[..client.inbox.bytes.len().min(64)].to_vec();
+            self.close_full(slot, &beginning);
         }
+    }
+
+    /// Closes a client whose requests are longer than the configuration allows.
+    #[cold]
+    fn close_full(&mut self, slot: usize, beginning: &[u8]) {
+        log::warn!(
+            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {})",
+            self.describe_client(slot),
+            crate::base::quote::repr(beginning)
+        );
+        self.stats.client_query_buffer_limit_disconnections += 1;
+        self.close_soon(slot);
     }
 
     /// Appends to a large argument; returns how many bytes belong to it.
     fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return 0 };
-        let n = bytes.len().min(large.bytes + 2 - large.target.len());
-        large.target.extend_from_slice(&bytes[..n]);
+        let Some(target) = large.target.as_mut() else { return 0 };
+        let n = bytes.len().min(large.bytes + 2 - target.len());
+        target.extend_from_slice(&bytes[..n]);
         n
     }
 
@@ -188,13 +196,14 @@ impl Engine {
     fn finish_large(&mut self, host: &mut dyn Host, slot: usize) {
         let id = self.clients[slot].handle;
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return };
-        if large.target.len() < large.bytes + 2 {
+        if let Some(mut argument) = large.target.take_if(|target| target.len() == large.bytes + 2) {
+            argument.truncate(large.bytes);
+            large.args.push(Bytes::from(argument));
+            large.remaining -= 1;
+        }
+        if large.target.is_some() {
             return;
         }
-        let mut argument = std::mem::take(&mut large.target);
-        argument.truncate(large.bytes);
-        large.args.push(Bytes::from(argument));
-        large.remaining -= 1;
         while let Some(large) = self.clients[slot].inbox.large.as_mut() {
             if large.remaining == 0 {
                 break;
@@ -232,8 +241,9 @@ impl Engine {
             }
             Ok(Step::Large { at, bytes, .. }) => {
                 large.bytes = bytes;
-                large.target = Vec::with_capacity(bytes + 2);
-                large.target.extend_from_slice(&input[at..]);
+                let mut target = Vec::with_capacity(bytes + 2);
+                target.extend_from_slice(&input[at..]);
+                large.target = Some(target);
                 inbox.start = 0;
                 inbox.bytes = Vec::new();
                 false
@@ -336,7 +346,7 @@ impl Engine {
 
     /// Parses requests from `at` on, until a batch is full or something ends it.
     fn parse_ahead(
-        &mut self,
+        &self,
         slot: usize,
         source: &[u8],
         at: usize,
@@ -348,6 +358,7 @@ impl Engine {
         ahead.spans.clear();
         let limits = self.limits(slot);
         let table = self.table;
+        let db = self.dbs.at(self.clients[slot].db as usize);
         let mut next = at;
         while ahead.requests.len() < PARSE_AHEAD_MAX.min(left) {
             let first = ahead.spans.len();
@@ -357,6 +368,10 @@ impl Engine {
                     let count = ahead.spans.len() - first;
                     let args = Args::Spans(source, &ahead.spans[first..]);
                     let (row, hint) = self.look_ahead(table, &args);
+                    if let Some(hash) = hint {
+                        // By the time the batch is parsed the bucket is there.
+                        db.prefetch_bucket(hash);
+                    }
                     next += end;
                     let barrier = ends_batch(table, row);
                     let (first, count) = (first as u32, count as u32);
@@ -416,16 +431,13 @@ impl Engine {
         }
     }
 
-    /// Fetches the buckets of all keys, then the entries.
+    /// Fetches the entries of all keys; their buckets were asked for when they were parsed.
     #[inline]
     fn prefetch(&self, slot: usize, ahead: &Ahead) {
         if ahead.requests.len() < 2 {
             return;
         }
         let db = self.dbs.at(self.clients[slot].db as usize);
-        for hash in ahead.requests.iter().filter_map(|r| r.hint) {
-            db.prefetch_bucket(hash);
-        }
         for hash in ahead.requests.iter().filter_map(|r| r.hint) {
             db.prefetch_entry(hash);
         }
@@ -447,9 +459,13 @@ impl Engine {
             .iter()
             .map(|s| Bytes::copy_from_slice(&source[s.start as usize..s.end as usize]))
             .collect();
+        if bytes + 2 > self.conf.client_query_buffer_limit_bytes as usize {
+            return self.close_full(slot, &source[..at.min(64)]);
+        }
         let mut target = Vec::with_capacity(bytes + 2);
         target.extend_from_slice(&source[at..]);
-        self.clients[slot].inbox.large = Some(Box::new(LargeRequest { args, target, bytes, remaining }));
+        self.clients[slot].inbox.large =
+            Some(Box::new(LargeRequest { args, target: Some(target), bytes, remaining }));
     }
 
     /// Answers something that is no request, and ends the connection behind the reply.

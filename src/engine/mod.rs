@@ -14,6 +14,7 @@ pub mod error;
 pub mod eviction;
 pub mod host;
 pub mod input;
+pub mod keys;
 pub mod latency;
 pub mod limits;
 pub mod monitor;
@@ -26,6 +27,7 @@ pub mod shutdown;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;
+pub mod syntax;
 pub mod table;
 pub mod timers;
 

@@ -30,16 +30,16 @@ impl Engine {
         self.monitors.len()
     }
 
-    /// Tells the monitors of a command that is about to run.
+    /// Tells the monitors of a command that ran on a database.
     #[cold]
-    pub(super) fn feed_monitors(&mut self, slot: usize, args: Args<'_>) {
+    pub(super) fn feed_monitors(&mut self, slot: usize, db: u32, args: Args<'_>) {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
         let from = match &client.peer {
             Address::Unix => format!("unix:{}", self.conf.unixsocket),
             _ => self.peer_text(slot),
         };
-        let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, client.db, from);
+        let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, db, from);
         for arg in args.iter_from(0) {
             line.push(' ');
             line.push_str(&repr(arg));

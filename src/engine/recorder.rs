@@ -77,7 +77,8 @@ impl Recorder {
     #[inline]
     pub fn stamp(&mut self, phase: Phase, ticks: u64) {
         let spent = ticks.saturating_sub(self.last).min(u64::from(u32::MAX)) as u32;
-        self.current.ticks[phase as usize] += spent;
+        let total = &mut self.current.ticks[phase as usize];
+        *total = total.saturating_add(spent);
         self.last = ticks;
     }
 

@@ -79,7 +79,7 @@ impl Engine {
     ) {
         let event = if row.has(flag::FAST) { "fast-command" } else { "command" };
         self.note_latency_us(event, us);
-        if !slow || row.has(flag::SKIP_SLOWLOG) {
+        if !slow || row.has(flag::SKIP_SLOWLOG) || self.conf.slowlog_max_len == 0 {
             return;
         }
         let max = self.conf.slowlog_max_len as usize;

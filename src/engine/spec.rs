@@ -314,6 +314,11 @@ impl Spec {
         Spec { subs, ..Spec::new(name, -2, Run::Container) }
     }
 
+    /// Sets the subcommands of a command that also runs without one.
+    pub const fn subs(self, subs: &'static [Spec]) -> Spec {
+        Spec { subs, ..self }
+    }
+
     /// Sets bits of [`flag`].
     pub const fn flags(self, flags: u32) -> Spec {
         Spec { flags: self.flags | flags, ..self }

@@ -49,13 +49,13 @@ impl Databases {
         self.dbs.swap(a, b);
     }
 
-    /// Empties one in constant time; what it held is to be freed. None when there was nothing.
-    pub fn flush(&mut self, index: usize, now_ms: u64) -> Option<Garbage> {
-        if self.dbs[index].is_empty() && self.dbs[index].buckets() <= 1 {
-            return None;
+    /// Empties those in a range in constant time; what they held is to be freed. None when there was nothing.
+    pub fn flush(&mut self, range: std::ops::Range<usize>, now_ms: u64) -> Option<Garbage> {
+        let mut old = Vec::new();
+        for db in self.dbs[range].iter_mut().filter(|db| !db.is_empty() || db.buckets() > 1) {
+            old.push(std::mem::replace(db, Db::new(self.hash_key, now_ms)));
         }
-        let empty = Db::new(self.hash_key, now_ms);
-        Some(Garbage::Database(Box::new(std::mem::replace(&mut self.dbs[index], empty))))
+        if old.is_empty() { None } else { Some(Garbage::Databases(old)) }
     }
 
     /// Keys in all of them.

@@ -41,7 +41,7 @@ pub enum Deadline {
 }
 
 /// Registrations that the wheel may hold beyond twice the keys with a deadline before it is compacted.
-const WHEEL_SLACK: usize = 4096;
+const WHEEL_SLACK: usize = 512;
 
 /// Hashes that are looked up together, so that their memory is fetched at the same time.
 const LOOKUPS_AT_ONCE: usize = 64;
@@ -337,7 +337,8 @@ impl Db {
     /// A value that outlives its entry; the bytes of a long string are shared.
     pub fn detached(&self, handle: Handle) -> NewValue<'static> {
         match self.value(handle) {
-            ValueRef::Inline(bytes, _) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
+            ValueRef::Inline(bytes, true) => NewValue::Raw(Bytes::copy_from_slice(bytes)),
+            ValueRef::Inline(bytes, false) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
             ValueRef::Int(value) => NewValue::Int(value),
             ValueRef::Shared(bytes) => NewValue::Shared(bytes.clone()),
         }
@@ -393,13 +394,17 @@ impl Db {
             due = Vec::new();
         }
         self.due = due;
+        more
+    }
+
+    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing.
+    pub fn compact_wheel(&mut self, budget: usize) {
         if self.wheel.len() > 2 * self.dated + WHEEL_SLACK {
             let (dict, store) = (&self.dict, &self.store);
-            self.wheel.compact(max, |hash| {
+            self.wheel.compact(budget, |hash| {
                 dict.find(hash, |h| store.dated_with_hash(h, hash)).and_then(|h| store.entry(h).deadline())
             });
         }
-        more
     }
 
     /// When `expire_due` has work to do next, as Unix time in milliseconds.
@@ -517,7 +522,7 @@ impl Db {
             return ValuePart::Inline(bytes, raw || bytes.len() > EMBSTR_BYTES_MAX);
         }
         let owned = match value {
-            NewValue::Shared(bytes) => bytes.clone(),
+            NewValue::Shared(bytes) | NewValue::Raw(bytes) => bytes.clone(),
             _ => Bytes::copy_from_slice(bytes),
         };
         self.store.value_bytes += owned.len();

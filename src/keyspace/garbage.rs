@@ -15,8 +15,8 @@ pub const FREE_AT_ONCE_BYTES: usize = 64 * 1024;
 pub enum Garbage {
     /// One large value.
     Value(Value),
-    /// All that a database held.
-    Database(Box<Db>),
+    /// All that some databases held.
+    Databases(Vec<Db>),
 }
 
 impl Garbage {
@@ -24,7 +24,7 @@ impl Garbage {
     pub fn objects(&self) -> u64 {
         match self {
             Garbage::Value(_) => 1,
-            Garbage::Database(db) => db.len() as u64,
+            Garbage::Databases(dbs) => dbs.iter().map(|db| db.len() as u64).sum(),
         }
     }
 
@@ -32,7 +32,7 @@ impl Garbage {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Garbage::Value(value) => value.heap_bytes(),
-            Garbage::Database(db) => db.used_bytes(),
+            Garbage::Databases(dbs) => dbs.iter().map(Db::used_bytes).sum(),
         }
     }
 }

@@ -52,6 +52,15 @@ impl ValueRef<'_> {
             ValueRef::Inline(..) | ValueRef::Int(_) | ValueRef::Shared(_) => Type::String,
         }
     }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            ValueRef::Int(_) => "int",
+            ValueRef::Inline(_, false) => "embstr",
+            ValueRef::Inline(_, true) | ValueRef::Shared(_) => "raw",
+        }
+    }
 }
 
 /// A value that is to be stored.
@@ -59,8 +68,8 @@ impl ValueRef<'_> {
 pub enum NewValue<'a> {
     /// A string, copied where it is short.
     Copied(&'a [u8]),
-    /// A string that was made by a change and is called `raw` whatever its length.
-    Raw(&'a [u8]),
+    /// A string that was made by a change and is called `raw` whatever its length; kept as it is where it is long.
+    Raw(Bytes),
     /// A string whose bytes are kept as they are where it is long.
     Shared(Bytes),
     /// An integer.

@@ -74,9 +74,23 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The request within this one that begins at `from`.
+    pub fn tail(self, from: usize) -> Args<'a> {
+        match self {
+            Args::Spans(buffer, spans) => Args::Spans(buffer, &spans[from..]),
+            Args::Owned(values) => Args::Owned(&values[from..]),
+        }
+    }
+
     /// The arguments from `from` on.
     pub fn iter_from(self, from: usize) -> impl Iterator<Item = &'a [u8]> {
         (from..self.len()).map(move |i| self.at(i))
+    }
+
+    /// Bytes of the request on the wire.
+    pub fn wire_bytes(&self) -> usize {
+        let line = |n: usize| 3 + n.checked_ilog10().unwrap_or(0) as usize + 1;
+        line(self.len()) + self.iter_from(0).map(|a| line(a.len()) + a.len() + 2).sum::<usize>()
     }
 
     /// All arguments as bytes of their own.

@@ -44,6 +44,16 @@ impl Output {
         self.chunks.len()
     }
 
+    /// Bytes of those pieces; what CLIENT LIST calls `omem`.
+    pub fn piece_bytes(&self) -> usize {
+        self.chunk_bytes
+    }
+
+    /// Bytes in the open piece; what CLIENT LIST calls `obl`.
+    pub fn open_bytes(&self) -> usize {
+        self.tail.len()
+    }
+
     /// Memory held for the pieces and the tail, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.chunk_bytes + self.tail.capacity() + self.chunks.capacity() * size_of::<Bytes>()

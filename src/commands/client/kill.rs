@@ -55,7 +55,8 @@ pub(super) fn list(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let mut text = String::new();
     for slot in slots {
         engine.reply_model(slot);
-        text += &engine.describe_client(slot);
+        let running = if slot == call.slot { args.wire_bytes() } else { 0 };
+        text += &engine.describe_running(slot, running);
         text.push('\n');
     }
     engine.reply(call.slot).verbatim("txt", text.as_bytes());

@@ -36,6 +36,13 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(N) where N is the number of client connections",
         "Closes connections by address or filter.",
     )
+    .syntax(
+        "filter(old-format/'ip:port'%2.8.12 | \
+new-format(ID=client-id:integer?#2.8.12 | TYPE=client-type(NORMAL | \
+MASTER#3.2.0 | SLAVE | REPLICA#5.0.0 | PUBSUB)?#2.8.12 | \
+USER=username? | ADDR=addr/'ip:port'? | LADDR=laddr/'ip:port'?#6.2.0 \
+| SKIPME=skipme(YES | NO)? | MAXAGE=maxage:integer?#7.4.0)+)",
+    )
     .flags(ADMIN)
     .history(&[
         ("2.8.12", "Filters in pairs of option and value."),
@@ -56,7 +63,8 @@ const SUBCOMMANDS: &[Spec] = &[
         "7.2.0",
         "O(1)",
         "Says whether this connection's reads count as accesses of the keys.",
-    ),
+    )
+    .syntax("enabled(ON | OFF)"),
     help_row(Group::Connection, "5.0.0", acl::CONNECTION),
     row(
         Spec::global("pause", -3, control::pause, "makes other connections wait"),
@@ -64,6 +72,7 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(1)",
         "Lets the commands of all clients wait for a while.",
     )
+    .syntax("timeout:integer mode(WRITE | ALL)?#6.2.0")
     .flags(ADMIN)
     .history(&[("6.2.0", "Only writes may be paused: the mode `WRITE`.")]),
     row(
@@ -72,6 +81,7 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(1)",
         "Notes the library that the client uses.",
     )
+    .syntax("attr(LIB-NAME=libname | LIB-VER=libver)")
     .tips(TO_ALL_NODES),
     row(
         Spec::global("unblock", -3, control::unblock, "wakes another connection"),
@@ -79,12 +89,17 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(log N) where N is the number of client connections",
         "Ends the waiting of another client.",
     )
+    .syntax("client-id:integer unblock-type(TIMEOUT | ERROR)?")
     .flags(ADMIN),
     row(
         Spec::global("list", -2, kill::list, "looks at all connections"),
         "2.4.0",
         "O(N) where N is the number of client connections",
         "Describes all connections, or some.",
+    )
+    .syntax(
+        "TYPE=client-type(NORMAL | MASTER | REPLICA | PUBSUB)?#5.0.0 \
+ID=client-id:integer?+#6.2.0",
     )
     .flags(ADMIN)
     .tips(&["nondeterministic_output"])
@@ -105,6 +120,7 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(1)",
         "Says whether this connection may be closed to save memory.",
     )
+    .syntax("enabled(ON | OFF)")
     .flags(ADMIN),
     row(
         Spec::global("setname", 3, setname, "names lie with the connection"),
@@ -112,13 +128,15 @@ const SUBCOMMANDS: &[Spec] = &[
         "O(1)",
         "Gives the connection a name.",
     )
+    .syntax("connection-name")
     .tips(TO_ALL_NODES),
     row(
         Spec::local("reply", 3, control::reply),
         "3.2.0",
         "O(1)",
         "Says whether this connection wants replies.",
-    ),
+    )
+    .syntax("action(ON | OFF | SKIP)"),
     row(
         Spec::global("unpause", 2, control::unpause, "wakes other connections"),
         "6.2.0",
@@ -248,7 +266,7 @@ fn id(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 
 fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.reply_model(call.slot);
-    let line = engine.describe_client(call.slot) + "\n";
+    let line = engine.describe_running(call.slot, call.args.wire_bytes()) + "\n";
     engine.reply(call.slot).verbatim("txt", line.as_bytes());
     Ok(Outcome::Done)
 }

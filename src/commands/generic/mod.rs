@@ -1,0 +1,15 @@
+//! Commands on keys of any type, and on whole databases.
+
+mod expire;
+mod flush;
+mod keys;
+mod object;
+mod scan;
+mod wait;
+
+pub(super) use expire::COMMANDS as EXPIRE;
+pub(super) use flush::COMMANDS as FLUSH;
+pub(super) use keys::COMMANDS as KEYS;
+pub(super) use object::COMMANDS as OBJECT;
+pub(super) use scan::COMMANDS as SCAN;
+pub(super) use wait::COMMANDS as WAIT;

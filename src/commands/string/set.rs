@@ -1,0 +1,289 @@
+//! SET with its options, its older forms, and GETEX, which shares the options about time.
+//!
+//! The feed carries absolute deadlines only: `SET key value EX 10` goes on as `SET key value PXAT …`, without the options
+//! that were decided here. A deadline in the past is accepted, as Redis does: the key dies at once by the ordinary way.
+
+use super::value_at;
+use crate::engine::ctx::{Ctx, Key};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::keyspace::{Deadline, EventClass};
+use crate::resp::Args;
+
+/// How an expire time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TimeUnit {
+    /// Milliseconds in one.
+    ms: i64,
+    /// It counts from now, not from 1970.
+    relative: bool,
+}
+
+const EX: TimeUnit = TimeUnit { ms: 1000, relative: true };
+const PX: TimeUnit = TimeUnit { ms: 1, relative: true };
+const EXAT: TimeUnit = TimeUnit { ms: 1000, relative: false };
+const PXAT: TimeUnit = TimeUnit { ms: 1, relative: false };
+
+/// What an option says about the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expiry {
+    /// Nothing: SET clears it, GETEX leaves it.
+    Unsaid,
+    /// KEEPTTL, or PERSIST for GETEX.
+    Word,
+    /// The argument at the index says when, in the unit.
+    At(usize, TimeUnit),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    /// NX: only a key that does not exist.
+    new_only: bool,
+    /// XX: only a key that exists.
+    old_only: bool,
+    /// GET: the old string is the reply.
+    get: bool,
+    expiry: Expiry,
+}
+
+/// Reads the options of SET from the argument `from` on.
+fn set_options(args: Args<'_>, from: usize) -> Result<Options, CmdError> {
+    let mut options = Options { new_only: false, old_only: false, get: false, expiry: Expiry::Unsaid };
+    let mut index = from;
+    while index < args.len() {
+        if args.is(index, "nx") && !options.old_only {
+            options.new_only = true;
+        } else if args.is(index, "xx") && !options.new_only {
+            options.old_only = true;
+        } else if args.is(index, "get") {
+            options.get = true;
+        } else {
+            index = expiry_option(args, index, "keepttl", &mut options.expiry)?;
+        }
+        index += 1;
+    }
+    Ok(options)
+}
+
+/// Reads the option about time at `index`, which must not contradict what was `said`; gives the last argument it used.
+fn expiry_option(args: Args<'_>, index: usize, word: &str, said: &mut Expiry) -> Result<usize, CmdError> {
+    if args.is(index, word) {
+        return match said {
+            Expiry::At(..) => Err(CmdError::Syntax),
+            _ => {
+                *said = Expiry::Word;
+                Ok(index)
+            }
+        };
+    }
+    let units = [("ex", EX), ("px", PX), ("exat", EXAT), ("pxat", PXAT)];
+    let unit = units.iter().find(|(name, _)| args.is(index, name)).map(|(_, unit)| *unit);
+    match (unit, *said) {
+        (Some(unit), Expiry::At(_, before)) if unit != before => Err(CmdError::Syntax),
+        (Some(_), Expiry::Word) => Err(CmdError::Syntax),
+        (Some(unit), _) if index + 1 < args.len() => {
+            *said = Expiry::At(index + 1, unit);
+            Ok(index + 1)
+        }
+        _ => Err(CmdError::Syntax),
+    }
+}
+
+/// The deadline that an argument asks for, as Unix time in milliseconds.
+fn deadline_at(ctx: &Ctx<'_>, index: usize, unit: TimeUnit) -> Result<u64, CmdError> {
+    let value = ctx.int(index)?;
+    let base = if unit.relative { ctx.now.unix_ms() as i64 } else { 0 };
+    let deadline = value.checked_mul(unit.ms).and_then(|ms| ms.checked_add(base));
+    match deadline {
+        Some(ms) if value > 0 => Ok(ms as u64),
+        _ => Err(CmdError::ExpireTime(ctx.row.full_name)),
+    }
+}
+
+pub(super) fn set(ctx: &mut Ctx<'_>) -> CmdResult {
+    if ctx.args.len() > 3 {
+        return set_with_options(ctx);
+    }
+    let key = ctx.key(1);
+    let found = ctx.write(key);
+    let value = value_at(&ctx.args, 2);
+    ctx.set(key, found, value, Deadline::Clear);
+    ctx.changed(1);
+    ctx.notify(EventClass::String, "set", key.bytes);
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn set_with_options(ctx: &mut Ctx<'_>) -> CmdResult {
+    let options = set_options(ctx.args, 3)?;
+    let deadline = match options.expiry {
+        Expiry::Unsaid => Deadline::Clear,
+        Expiry::Word => Deadline::Keep,
+        Expiry::At(index, unit) => Deadline::At(deadline_at(ctx, index, unit)?),
+    };
+    let key = ctx.key(1);
+    let found = if options.get { ctx.read(key) } else { ctx.write(key) };
+    if options.get {
+        match found {
+            Some(handle) => ctx.reply_value(handle)?,
+            None => ctx.reply.null(),
+        }
+    }
+    if (options.new_only && found.is_some()) || (options.old_only && found.is_none()) {
+        if !options.get {
+            ctx.reply.null();
+        }
+        return Ok(Outcome::Done);
+    }
+    let value = value_at(&ctx.args, 2);
+    ctx.set(key, found, value, deadline);
+    ctx.changed(1);
+    ctx.notify(EventClass::String, "set", key.bytes);
+    match (options.expiry, deadline) {
+        (Expiry::At(_, unit), Deadline::At(ms)) => {
+            ctx.notify(EventClass::Generic, "expire", key.bytes);
+            if unit != PXAT {
+                propagate_set(ctx, key, 2, ms);
+            }
+        }
+        _ if options.get => propagate_without_get(ctx),
+        _ => {}
+    }
+    if !options.get {
+        ctx.reply.ok();
+    }
+    Ok(Outcome::Done)
+}
+
+/// Propagates a SET with an absolute deadline; the value is the argument at `value`.
+fn propagate_set(ctx: &mut Ctx<'_>, key: Key<'_>, value: usize, deadline_ms: u64) {
+    let deadline = deadline_ms.to_string();
+    ctx.propagate_as(&[b"SET", key.bytes, ctx.args.at(value), b"PXAT", deadline.as_bytes()]);
+}
+
+/// The old value is nothing to those who follow.
+fn propagate_without_get(ctx: &mut Ctx<'_>) {
+    let words: Vec<&[u8]> = (0..ctx.args.len())
+        .filter(|&index| index < 3 || !ctx.args.is(index, "get"))
+        .map(|index| ctx.args.at(index))
+        .collect();
+    ctx.propagate_as(&words);
+}
+
+pub(super) fn setnx(ctx: &mut Ctx<'_>) -> CmdResult {
+    let key = ctx.key(1);
+    if ctx.write(key).is_some() {
+        ctx.reply.int(0);
+        return Ok(Outcome::Done);
+    }
+    let value = value_at(&ctx.args, 2);
+    ctx.set(key, None, value, Deadline::Clear);
+    ctx.changed(1);
+    ctx.notify(EventClass::String, "set", key.bytes);
+    ctx.reply.int(1);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn setex(ctx: &mut Ctx<'_>) -> CmdResult {
+    set_for(ctx, EX)
+}
+
+pub(super) fn psetex(ctx: &mut Ctx<'_>) -> CmdResult {
+    set_for(ctx, PX)
+}
+
+fn set_for(ctx: &mut Ctx<'_>, unit: TimeUnit) -> CmdResult {
+    let deadline_ms = deadline_at(ctx, 2, unit)?;
+    let key = ctx.key(1);
+    let found = ctx.write(key);
+    let value = value_at(&ctx.args, 3);
+    ctx.set(key, found, value, Deadline::At(deadline_ms));
+    ctx.changed(1);
+    ctx.notify(EventClass::String, "set", key.bytes);
+    ctx.notify(EventClass::Generic, "expire", key.bytes);
+    propagate_set(ctx, key, 3, deadline_ms);
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// What GETEX does to the deadline of its key.
+pub(super) fn getex(ctx: &mut Ctx<'_>) -> CmdResult {
+    let mut expiry = Expiry::Unsaid;
+    let mut index = 2;
+    while index < ctx.args.len() {
+        index = expiry_option(ctx.args, index, "persist", &mut expiry)? + 1;
+    }
+    let key = ctx.key(1);
+    let Some(handle) = ctx.read(key) else {
+        ctx.reply.null();
+        return Ok(Outcome::Done);
+    };
+    ctx.text(handle)?;
+    let deadline_ms = match expiry {
+        Expiry::At(index, unit) => Some(deadline_at(ctx, index, unit)?),
+        _ => None,
+    };
+    ctx.reply_value(handle)?;
+    match (expiry, deadline_ms) {
+        (Expiry::At(_, unit), Some(ms)) if !unit.relative && ms <= ctx.now.unix_ms() => {
+            ctx.remove(key);
+            ctx.notify(EventClass::Generic, "del", key.bytes);
+            ctx.propagate_removal(key);
+            ctx.changed(1);
+        }
+        (_, Some(ms)) => {
+            ctx.db().set_deadline(key.hash, handle, Some(ms));
+            ctx.notify(EventClass::Generic, "expire", key.bytes);
+            ctx.propagate_as(&[b"PEXPIREAT", key.bytes, ms.to_string().as_bytes()]);
+            ctx.changed(1);
+        }
+        (Expiry::Word, None) if ctx.db().deadline(handle).is_some() => {
+            ctx.db().set_deadline(key.hash, handle, None);
+            ctx.notify(EventClass::Generic, "persist", key.bytes);
+            ctx.propagate_as(&[b"PERSIST", key.bytes]);
+            ctx.changed(1);
+        }
+        _ => {}
+    }
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn parsed(line: &str) -> Result<Options, CmdError> {
+        let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+        set_options(Args::Owned(&words), 3)
+    }
+
+    #[track_caller]
+    fn accepts(line: &str, expiry: Expiry) {
+        assert_eq!(parsed(line).map(|o| o.expiry), Ok(expiry), "{line}");
+    }
+
+    #[test]
+    fn options_of_set_come_in_any_order_and_may_be_repeated() {
+        accepts("SET k v NX GET", Expiry::Unsaid);
+        accepts("SET k v get nx GeT NX", Expiry::Unsaid);
+        accepts("SET k v XX KEEPTTL KEEPTTL", Expiry::Word);
+        accepts("SET k v EX 1 EX 2 XX", Expiry::At(6, EX));
+        accepts("SET k v PXAT NX", Expiry::At(4, PXAT));
+    }
+
+    #[test]
+    fn options_of_set_that_contradict_each_other_are_syntax_errors() {
+        for line in [
+            "SET k v NX XX",
+            "SET k v EX",
+            "SET k v EX 1 PX 1",
+            "SET k v EX 1 KEEPTTL",
+            "SET k v KEEPTTL EXAT 1",
+            "SET k v PERSIST",
+            "SET k v EX 1 EX",
+            "SET k v what",
+        ] {
+            assert_eq!(parsed(line), Err(CmdError::Syntax), "{line}");
+        }
+    }
+}

@@ -133,6 +133,7 @@ pub struct Engine {
     now_ticks: u64,
     ticks_per_ms: u64,
     pace: Pace,
+    upkeep: timers::Upkeep,
     /// A command has to be looked at closely before it runs: there is a password, a memory limit or a pause.
     is_unusual: bool,
     next_db_to_expire: usize,
@@ -259,6 +260,7 @@ impl Engine {
             now_ticks: ticks,
             ticks_per_ms: host.ticks_per_ms(),
             pace: Pace::default(),
+            upkeep: timers::Upkeep::default(),
             is_unusual: false,
             next_db_to_expire: 0,
             sample_armed: false,

@@ -407,8 +407,9 @@ impl Db {
     }
 
     /// Does a little of the pending growth or shrinking of the table.
-    pub fn step_table(&mut self, buckets: usize) {
-        self.dict.step(buckets, &self.store);
+    /// True when more is to do.
+    pub fn step_table(&mut self, buckets: usize) -> bool {
+        self.dict.step(buckets, &self.store)
     }
 
     /// Removes keys whose deadline has passed, at most `max` of the registrations that are due; `expired` is told of
@@ -435,15 +436,18 @@ impl Db {
         more
     }
 
-    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing.
-    pub fn compact_wheel(&mut self, budget: usize) {
-        if self.wheel.len() > 2 * self.dated + WHEEL_SLACK {
+    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing. True when it
+    /// still does.
+    pub fn compact_wheel(&mut self, budget: usize) -> bool {
+        let is_full = self.wheel.len() > 2 * self.dated + WHEEL_SLACK;
+        if is_full {
             let (dict, store) = (&self.dict, &self.store);
             self.wheel.compact(budget, |hash| {
                 dict.find(hash, |h| store.dated_with_hash(h, hash))
                     .and_then(|h| store.entry(h).deadline().map(first_dead_ms))
             });
         }
+        is_full
     }
 
     /// When `expire_due` has work to do next, as Unix time in milliseconds.

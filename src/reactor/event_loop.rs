@@ -195,8 +195,8 @@ impl EventLoop {
 
     fn end_turn(&mut self) {
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
-        let busy_us = self.engine.recorder.end_turn(commands);
-        self.engine.end_turn(busy_us, commands);
+        let busy_ticks = self.engine.recorder.end_turn(commands);
+        self.engine.end_turn(busy_ticks, commands);
     }
 
     fn take_signals(&mut self) {

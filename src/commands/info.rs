@@ -57,12 +57,16 @@ const SECTIONS: &[Row] = &[
 ];
 
 /// The text so far.
-struct Text(String);
+struct Text {
+    out: String,
+    /// Where the memory was before this text took some.
+    memory: Overview,
+}
 
 impl Text {
     fn field(&mut self, name: &str, value: impl Display) {
         // Writing to a string cannot fail.
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.out, "{name}:{value}\r\n");
     }
 
     fn bytes(&mut self, name: &str, bytes: usize) {
@@ -80,7 +84,8 @@ fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let is_asked = |name: &str| asked.iter().any(|a| a == name.as_bytes());
     let all = is_asked("all") || is_asked("everything");
     let default = asked.is_empty() || is_asked("default");
-    let mut text = Text(String::with_capacity(8192));
+    let memory = Overview::of(engine, call.host);
+    let mut text = Text { out: String::with_capacity(8192), memory };
     for Row(name, title, shown, write) in SECTIONS {
         let wanted = is_asked(name)
             || match shown {
@@ -89,14 +94,14 @@ fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
                 Shown::ByName => false,
             };
         if wanted {
-            if !text.0.is_empty() {
-                text.0.push_str("\r\n");
+            if !text.out.is_empty() {
+                text.out.push_str("\r\n");
             }
-            let _ = write!(text.0, "# {title}\r\n");
+            let _ = write!(text.out, "# {title}\r\n");
             write(engine, call.host, &mut text);
         }
     }
-    engine.reply(call.slot).verbatim("txt", text.0.as_bytes());
+    engine.reply(call.slot).verbatim("txt", text.out.as_bytes());
     Ok(Outcome::Done)
 }
 
@@ -174,7 +179,7 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
 }
 
 fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
-    let seen = Overview::of(engine, host);
+    let seen = text.memory;
     let system = host.facts().system_memory_bytes;
     text.bytes("used_memory", seen.used);
     text.bytes("used_memory_rss", seen.resident);

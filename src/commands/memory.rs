@@ -108,6 +108,7 @@ fn malloc_stats(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 /// Where the memory of the server is, in bytes.
+#[derive(Clone, Copy)]
 pub(super) struct Overview {
     /// All that is in use.
     pub used: usize,

@@ -1,6 +1,7 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
 mod client;
+mod cluster;
 mod command;
 mod config;
 mod connection;
@@ -24,6 +25,7 @@ use crate::engine::spec::Spec;
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
     client::COMMANDS,
+    cluster::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,

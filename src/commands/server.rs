@@ -8,8 +8,6 @@ use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};
 
-const NO_CLUSTER: CmdError = CmdError::coded("ERR This instance has cluster support disabled");
-
 pub(super) const COMMANDS: &[Spec] = &[
     Spec::local("time", 1, time)
         .flags(LOADING | STALE | FAST)
@@ -49,26 +47,6 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec::container("module", MODULE)
         .doc(Group::Server, "4.0.0", "Depends on subcommand.", "Groups the commands about modules.")
         .help(MODULE_HELP),
-    Spec::local("cluster", -2, no_cluster).doc(
-        Group::Cluster,
-        "3.0.0",
-        "Depends on subcommand.",
-        "Groups the commands of cluster mode, which this server is not in.",
-    ),
-    Spec::local("readonly", 1, no_cluster)
-        .flags(LOADING | STALE | FAST)
-        .acl(acl::CONNECTION)
-        .doc(Group::Cluster, "3.0.0", "O(1)", "Lets a cluster's replica answer reads on this connection."),
-    Spec::local("readwrite", 1, no_cluster)
-        .flags(LOADING | STALE | FAST)
-        .acl(acl::CONNECTION)
-        .doc(Group::Cluster, "3.0.0", "O(1)", "Takes READONLY back."),
-    Spec::local("asking", 1, no_cluster).flags(FAST).acl(acl::CONNECTION).doc(
-        Group::Cluster,
-        "3.0.0",
-        "O(1)",
-        "Tells that the next command follows a redirection.",
-    ),
 ];
 
 const MODULE: &[Spec] = &[
@@ -165,10 +143,6 @@ fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.reply(call.slot).ok();
     engine.add_monitor(call.id);
     Ok(Outcome::Done)
-}
-
-fn no_cluster(_: &mut Ctx<'_>) -> CmdResult {
-    Err(NO_CLUSTER)
 }
 
 fn module_list(ctx: &mut Ctx<'_>) -> CmdResult {

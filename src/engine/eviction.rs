@@ -68,6 +68,10 @@ impl Engine {
             // What the evicted keys left in the wheel counts as well.
             self.dbs.iter_mut().for_each(|db| db.compact_wheel(REGISTRATIONS_AN_EVICTION));
             self.collect_garbage();
+            // Events that wait take memory, and would look as if nothing had been gained.
+            if !self.rise.events.is_empty() {
+                self.settle();
+            }
             if self.used_memory(host) <= limit {
                 break true;
             }
@@ -77,9 +81,6 @@ impl Engine {
             }
         };
         self.feed.commit_each(&mut self.pending);
-        if !self.rise.events.is_empty() {
-            self.settle();
-        }
         let spent = host.ticks().saturating_sub(begin);
         self.note_latency("eviction-cycle", spent);
         result

@@ -204,6 +204,11 @@ impl Engine {
         if large.target.is_some() {
             return;
         }
+        if large.bytes + 2 > self.conf.client_query_buffer_limit_bytes as usize {
+            let beginning = large.args.last().map_or(Bytes::new(), |a| a.slice(..a.len().min(64)));
+            self.clients[slot].inbox.large = None;
+            return self.close_full(slot, &beginning);
+        }
         while let Some(large) = self.clients[slot].inbox.large.as_mut() {
             if large.remaining == 0 {
                 break;
@@ -459,9 +464,6 @@ impl Engine {
             .iter()
             .map(|s| Bytes::copy_from_slice(&source[s.start as usize..s.end as usize]))
             .collect();
-        if bytes + 2 > self.conf.client_query_buffer_limit_bytes as usize {
-            return self.close_full(slot, &source[..at.min(64)]);
-        }
         let mut target = Vec::with_capacity(bytes + 2);
         target.extend_from_slice(&source[at..]);
         self.clients[slot].inbox.large =

@@ -13,6 +13,12 @@ const REPLY_BYTES_MIN: u32 = 1024;
 /// Largest reply buffer in Redis. Redis: `PROTO_REPLY_CHUNK_BYTES`.
 const REPLY_BYTES_MAX: u32 = 16 * 1024;
 
+/// How long a client may be over its soft limit, in microseconds. Redis counts whole seconds of its clock and closes when
+/// more than the limit have passed: half a second later than it says, on average.
+fn soft_us(limit: OutputLimit) -> u64 {
+    limit.soft_seconds * 1_000_000 + 500_000
+}
+
 impl ReplyPeak {
     /// The buffer of a new client.
     pub fn new(now_ms: u64) -> ReplyPeak {
@@ -61,11 +67,11 @@ impl Engine {
         if client.over_soft_limit_us == 0 {
             client.over_soft_limit_us = now_us.max(1);
             let id = client.handle;
-            let due_us = now_us + limit.soft_seconds * 1_000_000;
+            let due_us = now_us + soft_us(limit);
             self.timers.insert(due_us.div_ceil(1000) + 1, Timer::SoftLimit(id));
             return false;
         }
-        now_us.saturating_sub(client.over_soft_limit_us) >= limit.soft_seconds * 1_000_000
+        now_us.saturating_sub(client.over_soft_limit_us) >= soft_us(limit)
     }
 
     #[cold]

@@ -11,6 +11,10 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+/// An open piece up to this length is shown as Redis shows the fixed buffer of a client. Redis:
+/// `PROTO_REPLY_CHUNK_BYTES`.
+const FIXED_BUFFER_BYTES: usize = 16 * 1024;
+
 /// The bytes on their way to one client, in order.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -41,17 +45,17 @@ impl Output {
 
     /// Pieces behind the first buffer; what CLIENT LIST calls `oll`.
     pub fn pieces(&self) -> usize {
-        self.chunks.len()
+        self.chunks.len() + usize::from(self.tail.len() > FIXED_BUFFER_BYTES)
     }
 
     /// Bytes of those pieces; what CLIENT LIST calls `omem`.
     pub fn piece_bytes(&self) -> usize {
-        self.chunk_bytes
+        self.chunk_bytes + if self.tail.len() > FIXED_BUFFER_BYTES { self.tail.len() } else { 0 }
     }
 
     /// Bytes in the open piece; what CLIENT LIST calls `obl`.
     pub fn open_bytes(&self) -> usize {
-        self.tail.len()
+        if self.tail.len() > FIXED_BUFFER_BYTES { 0 } else { self.tail.len() }
     }
 
     /// Memory held for the pieces and the tail, in bytes.

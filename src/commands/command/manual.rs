@@ -78,6 +78,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_row_says_what_it_does_and_containers_have_help() {
+        let table = Table::new(crate::commands::FAMILIES);
+        for row in table.rows() {
+            assert!(row.spec.summary.ends_with('.'), "{} needs a sentence", row.full_name);
+            assert!(
+                !row.is_container() || table.find_sub(row, b"help").is_some(),
+                "{} needs HELP",
+                row.full_name
+            );
+        }
+    }
+
+    #[test]
     fn every_syntax_in_the_table_can_be_parsed() {
         for row in Table::new(crate::commands::FAMILIES).rows() {
             if let Err(error) = syntax::parse(row.spec.syntax) {

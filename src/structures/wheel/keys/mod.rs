@@ -22,8 +22,8 @@ use std::collections::VecDeque;
 
 /// Hashes of a full chunk: 4 KiB.
 const CHUNK_HASHES: usize = 512;
-/// Empty full-sized chunks that are kept for the next slot: 256 KiB.
-const POOL_CHUNKS_MAX: usize = 64;
+/// Empty full-sized chunks that are kept for the next slot: 16 KiB.
+const POOL_CHUNKS_MAX: usize = 4;
 const SLOT_BITS: u32 = 8;
 const SLOTS: usize = 1 << SLOT_BITS;
 /// Enough for any 64-bit deadline. A level has no memory before its first slot is used.

@@ -1,0 +1,135 @@
+//! Replies from bytes back to values, and values as `redis-cli` shows them.
+
+use waterwheel::base::quote::repr;
+
+/// One value of the protocol, version 2 or 3.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resp {
+    Status(String),
+    Error(String),
+    Int(i64),
+    Bulk(Vec<u8>),
+    Null,
+    Double(String),
+    Bool(bool),
+    Array(Vec<Resp>),
+    Set(Vec<Resp>),
+    Push(Vec<Resp>),
+    Map(Vec<(Resp, Resp)>),
+}
+
+impl Resp {
+    /// All values in a buffer.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are no whole values: the server must never send such.
+    pub fn all(bytes: &[u8]) -> Vec<Resp> {
+        let mut rest = bytes;
+        let mut values = Vec::new();
+        while !rest.is_empty() {
+            values.push(read(&mut rest));
+        }
+        values
+    }
+
+    /// The value as `redis-cli` shows it.
+    pub fn shown(&self) -> String {
+        match self {
+            Resp::Status(text) => text.clone(),
+            Resp::Error(text) => format!("(error) {text}"),
+            Resp::Int(value) => format!("(integer) {value}"),
+            Resp::Bulk(bytes) => repr(bytes),
+            Resp::Null => "(nil)".to_owned(),
+            Resp::Double(text) => format!("(double) {text}"),
+            Resp::Bool(true) => "(true)".to_owned(),
+            Resp::Bool(false) => "(false)".to_owned(),
+            Resp::Array(values) => list(values, ')', "(empty array)"),
+            Resp::Set(values) => list(values, '~', "(empty set)"),
+            Resp::Push(values) => format!("-> {}", list(values, ')', "(empty push)").replace('\n', "\n   ")),
+            Resp::Map(pairs) if pairs.is_empty() => "(empty hash)".to_owned(),
+            Resp::Map(pairs) => numbered(
+                pairs.iter().map(|(key, value)| {
+                    let key = format!("{} => ", key.shown());
+                    let indented = value.shown().replace('\n', &format!("\n{}", " ".repeat(key.len())));
+                    format!("{key}{indented}")
+                }),
+                '#',
+                pairs.len(),
+            ),
+        }
+    }
+
+    /// The words of a request.
+    ///
+    /// # Panics
+    ///
+    /// When it is none.
+    pub fn words(&self) -> Vec<String> {
+        let Resp::Array(values) = self else { panic!("{self:?} is no request") };
+        let word = |value: &Resp| match value {
+            Resp::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => panic!("{other:?} is no word of a request"),
+        };
+        values.iter().map(word).collect()
+    }
+}
+
+fn list(values: &[Resp], mark: char, empty: &str) -> String {
+    if values.is_empty() {
+        return empty.to_owned();
+    }
+    numbered(values.iter().map(Resp::shown), mark, values.len())
+}
+
+/// Lines with their numbers in front; what lies within is indented by the width of the number.
+fn numbered(items: impl Iterator<Item = String>, mark: char, count: usize) -> String {
+    let width = count.to_string().len();
+    let indent = format!("\n{}", " ".repeat(width + 2));
+    let lines = items.enumerate().map(|(i, item)| {
+        let number = i + 1;
+        format!("{number:>width$}{mark} {}", item.replace('\n', &indent))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn read(rest: &mut &[u8]) -> Resp {
+    let line = read_line(rest);
+    let (sigil, text) = line.split_at(1);
+    let int = || text.parse::<i64>().unwrap_or_else(|_| panic!("{line} has no number"));
+    let mut many = |per: i64| (0..int() * per).map(|_| read(rest)).collect::<Vec<Resp>>();
+    match sigil {
+        "+" => Resp::Status(text.to_owned()),
+        "-" => Resp::Error(text.to_owned()),
+        ":" => Resp::Int(int()),
+        "_" => Resp::Null,
+        "," => Resp::Double(text.to_owned()),
+        "#" => Resp::Bool(text == "t"),
+        "*" | "$" if text == "-1" => Resp::Null,
+        "*" => Resp::Array(many(1)),
+        "~" => Resp::Set(many(1)),
+        ">" => Resp::Push(many(1)),
+        "%" => {
+            let values = many(2);
+            Resp::Map(values.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        }
+        "$" => Resp::Bulk(read_bytes(rest, int() as usize)),
+        // The format of a verbatim text is not shown.
+        "=" => Resp::Bulk(read_bytes(rest, int() as usize).split_off(4)),
+        _ => panic!("{line} begins no reply"),
+    }
+}
+
+fn read_line(rest: &mut &[u8]) -> String {
+    let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line of a reply ends");
+    let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+    *rest = &rest[end + 2..];
+    line
+}
+
+fn read_bytes(rest: &mut &[u8], len: usize) -> Vec<u8> {
+    let bytes = rest[..len].to_vec();
+    assert_eq!(&rest[len..len + 2], b"\r\n", "a bulk string ends with its line");
+    *rest = &rest[len + 2..];
+    bytes
+}

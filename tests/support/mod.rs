@@ -16,7 +16,7 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
-mod reply;
+pub mod reply;
 
 use reply::Resp;
 use std::collections::{BTreeMap, VecDeque};
@@ -153,6 +153,11 @@ impl World {
             replies.push("(closed)".to_owned());
         }
         replies.join("\n")
+    }
+
+    /// As [`World::received`], the bytes as they came.
+    pub fn received_bytes(&mut self, client: &str) -> Vec<u8> {
+        std::mem::take(&mut self.connection(client).received)
     }
 
     /// Lets time pass, on both clocks; what falls due is done.

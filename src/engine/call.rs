@@ -191,11 +191,12 @@ impl Engine {
     }
 
     /// Moves the time on by what the tick counter says.
-    #[cold]
-    fn pass_time(&mut self, ticks: u64) {
-        let us = ticks.saturating_sub(self.now_ticks) * 1000 / self.ticks_per_ms;
-        self.now = self.now.after_us(us);
-        self.now_ticks = ticks;
+    pub fn pass_time(&mut self, ticks: u64) {
+        let us = self.pace.ns(ticks.saturating_sub(self.now_ticks)) / 1000;
+        if us > 0 {
+            self.now = self.now.after_us(us);
+            self.now_ticks = ticks;
+        }
     }
 
     /// Whether a request may run now.

@@ -88,7 +88,10 @@ impl Engine {
             }
         }
         let Some(client) = self.client_mut(id) else { return Ran::Stop };
-        client.set(state::REPLY_SKIP, false);
+        // The reply that is to be left out may come later.
+        if !client.is(state::BLOCKED) {
+            client.set(state::REPLY_SKIP, false);
+        }
         if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
     }
 

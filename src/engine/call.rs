@@ -79,7 +79,10 @@ impl Engine {
         }
         // Clients leave between turns only, so this is still the one that asked.
         let client = &mut self.clients[slot];
-        client.state &= !state::REPLY_SKIP;
+        // The reply that is to be left out may come later.
+        if !client.is(state::BLOCKED) {
+            client.state &= !state::REPLY_SKIP;
+        }
         if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
     }
 

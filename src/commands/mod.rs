@@ -5,7 +5,7 @@ mod cluster;
 mod command;
 mod config;
 mod connection;
-mod debug;
+pub mod debug;
 mod generic;
 mod help;
 mod info;

@@ -79,7 +79,10 @@ impl Engine {
         }
         // Clients leave between turns only, so this is still the one that asked.
         let client = &mut self.clients[slot];
-        client.state &= !state::REPLY_SKIP;
+        // The reply that is to be left out may come later.
+        if !client.is(state::BLOCKED) {
+            client.state &= !state::REPLY_SKIP;
+        }
         if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
     }
 
@@ -191,11 +194,12 @@ impl Engine {
     }
 
     /// Moves the time on by what the tick counter says.
-    #[cold]
-    fn pass_time(&mut self, ticks: u64) {
-        let us = ticks.saturating_sub(self.now_ticks) * 1000 / self.ticks_per_ms;
-        self.now = self.now.after_us(us);
-        self.now_ticks = ticks;
+    pub fn pass_time(&mut self, ticks: u64) {
+        let us = self.pace.ns(ticks.saturating_sub(self.now_ticks)) / 1000;
+        if us > 0 {
+            self.now = self.now.after_us(us);
+            self.now_ticks = ticks;
+        }
     }
 
     /// Whether a request may run now.

@@ -141,7 +141,7 @@ pub struct Client {
     pub fd: i32,
     /// When it came, monotonic microseconds.
     pub since_us: u64,
-    /// When it last sent a request, monotonic microseconds.
+    /// When it last sent a request or took a reply, monotonic microseconds.
     pub active_us: u64,
     /// Bytes received.
     pub bytes_in: u64,

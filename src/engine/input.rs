@@ -525,9 +525,10 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         self.stats.total_net_output_bytes += n as u64;
         self.stats.total_writes_processed += 1;
-        let now_ms = self.now.mono_ms();
+        let (now_ms, now_us) = (self.now.mono_ms(), self.now.mono_us);
         let client = &mut self.clients[slot];
         client.bytes_out += n as u64;
+        client.active_us = now_us;
         client.reply_peak.peak = client.reply_peak.peak.max(client.out.len().min(u32::MAX as usize) as u32);
         client.out.advance(n);
         if !client.out.is_empty() {

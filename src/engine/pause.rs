@@ -89,6 +89,8 @@ impl Engine {
         let client = &mut self.clients[slot];
         let blocked = client.block.take()?;
         client.set(state::BLOCKED, false);
+        // It was not idle while it waited.
+        client.active_us = self.now.mono_us;
         if let Some(timer) = blocked.timer {
             self.timers.cancel(timer);
         }
@@ -119,8 +121,9 @@ impl Engine {
         }
     }
 
-    /// Lets a client that waited run what it sent meanwhile.
+    /// Lets a client that waited, and has its reply, run what it sent meanwhile.
     pub(super) fn resume(&mut self, _host: &mut dyn Host, slot: usize) {
+        self.clients[slot].set(state::REPLY_SKIP, false);
         if !self.clients[slot].inbox.is_empty() {
             self.make_runnable(slot);
         }

@@ -4,7 +4,6 @@
 //! periodically while nothing happens: the sampler that feeds the `instantaneous_` figures is armed by traffic.
 
 use super::client::state;
-use super::error::BlockOn;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::EXPIRED_KEYS_PER_TURN;
@@ -230,8 +229,7 @@ impl Engine {
         if timeout_us == 0 {
             return;
         }
-        let waits = client.is(state::PUBSUB | state::MONITOR)
-            || client.block.as_ref().is_some_and(|b| matches!(b.block.on, BlockOn::Offset | BlockOn::Job(_)));
+        let waits = client.is(state::PUBSUB | state::MONITOR) || client.block.is_some();
         let due_us = client.active_us + timeout_us;
         if !waits && due_us <= self.now.mono_us {
             log::debug!("Closing idle client");

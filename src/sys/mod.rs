@@ -12,6 +12,7 @@ pub mod alloc;
 pub mod clock;
 pub mod memory;
 pub mod net;
+pub mod pages;
 pub mod process;
 pub mod read;
 pub mod title;

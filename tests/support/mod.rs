@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 pub mod reply;
+pub mod requests;
 
 use reply::Resp;
 use std::collections::{BTreeMap, VecDeque};
@@ -62,7 +63,8 @@ struct Connection {
 
 /// A shell without a machine.
 pub struct FakeHost {
-    now: Now,
+    /// Both clocks.
+    pub now: Now,
     rng: Rng,
     /// What the allocator is said to have given away.
     pub allocated_bytes: usize,
@@ -160,10 +162,50 @@ impl World {
         std::mem::take(&mut self.connection(client).received)
     }
 
+    /// What a client was sent and has not looked at yet, as values, and whether its connection was closed.
+    pub fn take_replies(&mut self, client: &str) -> (Vec<Resp>, bool) {
+        let connection = self.connection(client);
+        let bytes = std::mem::take(&mut connection.received);
+        let closed = connection.closed;
+        if closed {
+            self.clients.remove(client);
+        }
+        (Resp::all(&bytes), closed)
+    }
+
+    /// Whether a client is connected, and was not closed as far as it has looked.
+    pub fn is_connected(&self, client: &str) -> bool {
+        self.clients.contains_key(client)
+    }
+
+    /// The connection of a client, which connects when it is first named.
+    pub fn id_of(&mut self, client: &str) -> ClientId {
+        self.connection(client).id
+    }
+
+    /// Sets the wall clock forward or back; the monotonic clock does not notice.
+    pub fn set_wall_by_ms(&mut self, ms: i64) {
+        self.host.now.unix_us = self.host.now.unix_us.saturating_add_signed(ms * 1000);
+        self.turn();
+    }
+
+    /// Says that as much is allocated as the databases, the clients and the waiting garbage hold.
+    pub fn model_memory(&mut self) {
+        let keys: usize = self.engine.dbs.iter().map(|db| db.used_bytes() + db.free_bytes()).sum();
+        let clients: usize = self.engine.clients.iter().map(|(_, c)| c.memory_bytes()).sum();
+        let garbage = |job: &Job| if let Job::Free(garbage, _) = job { garbage.heap_bytes() } else { 0 };
+        self.host.allocated_bytes = keys + clients + self.jobs.iter().map(garbage).sum::<usize>();
+    }
+
     /// Lets time pass, on both clocks; what falls due is done.
     pub fn advance_ms(&mut self, ms: u64) {
         self.host.now = self.host.now.after_us(ms * 1000);
         self.turn();
+    }
+
+    /// What was propagated since the last call, as values.
+    pub fn feed_requests(&mut self) -> Vec<Resp> {
+        Resp::all(&self.engine.feed.take())
     }
 
     /// What was propagated since the last call: words of a request between spaces, requests between bars.

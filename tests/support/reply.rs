@@ -11,6 +11,7 @@ pub enum Resp {
     Bulk(Vec<u8>),
     Null,
     Double(String),
+    BigNumber(String),
     Bool(bool),
     Array(Vec<Resp>),
     Set(Vec<Resp>),
@@ -33,6 +34,13 @@ impl Resp {
         values
     }
 
+    /// The first value in a buffer and its length; none while it is not whole.
+    pub fn first(bytes: &[u8]) -> Option<(Resp, usize)> {
+        let len = extent(bytes)?;
+        let mut rest = &bytes[..len];
+        Some((read(&mut rest), len))
+    }
+
     /// The value as `redis-cli` shows it.
     pub fn shown(&self) -> String {
         match self {
@@ -42,6 +50,7 @@ impl Resp {
             Resp::Bulk(bytes) => repr(bytes),
             Resp::Null => "(nil)".to_owned(),
             Resp::Double(text) => format!("(double) {text}"),
+            Resp::BigNumber(text) => format!("(big number) {text}"),
             Resp::Bool(true) => "(true)".to_owned(),
             Resp::Bool(false) => "(false)".to_owned(),
             Resp::Array(values) => list(values, ')', "(empty array)"),
@@ -93,6 +102,35 @@ fn numbered(items: impl Iterator<Item = String>, mark: char, count: usize) -> St
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Bytes of the first value in a buffer, the attributes in front of it included; none while it is not whole.
+pub fn extent(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut missing) = (0, 1i64);
+    while missing > 0 {
+        let line_len = bytes.get(at..)?.windows(2).position(|pair| pair == b"\r\n")?;
+        let line = &bytes[at..at + line_len];
+        at += line_len + 2;
+        let number = || -> i64 {
+            let text = std::str::from_utf8(&line[1..]).expect("a number is text");
+            text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+        };
+        missing -= 1;
+        match line.first() {
+            Some(b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(') => {}
+            Some(b'$' | b'=') => {
+                let len = number();
+                if len >= 0 {
+                    at += len as usize + 2;
+                }
+            }
+            Some(b'*' | b'~' | b'>') => missing += number().max(0),
+            Some(b'%') => missing += 2 * number(),
+            Some(b'|') => missing += 2 * number() + 1,
+            _ => panic!("{:?} begins no reply", String::from_utf8_lossy(line)),
+        }
+    }
+    (at <= bytes.len()).then_some(at)
+}
+
 fn read(rest: &mut &[u8]) -> Resp {
     let line = read_line(rest);
     let (sigil, text) = line.split_at(1);
@@ -104,6 +142,12 @@ fn read(rest: &mut &[u8]) -> Resp {
         ":" => Resp::Int(int()),
         "_" => Resp::Null,
         "," => Resp::Double(text.to_owned()),
+        "(" => Resp::BigNumber(text.to_owned()),
+        // Attributes are not shown.
+        "|" => {
+            many(2);
+            read(rest)
+        }
         "#" => Resp::Bool(text == "t"),
         "*" | "$" if text == "-1" => Resp::Null,
         "*" => Resp::Array(many(1)),

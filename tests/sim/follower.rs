@@ -1,0 +1,125 @@
+//! A follower: an engine that is fed what another propagates, a second late, and must become the same.
+//!
+//! Its wall clock stands a month behind. A key never dies in it by itself, as on a replica: it leaves when the feed
+//! says so. And a frame whose meaning depends on the clock, such as a relative deadline, has another meaning here.
+
+use crate::support::World;
+use crate::support::reply::Resp;
+use std::collections::VecDeque;
+use waterwheel::commands::debug::dataset_digest;
+use waterwheel::resp::reply::encode_request;
+
+/// How late the feed arrives, in microseconds.
+const LATE_US: u64 = 1_000_000;
+
+/// How far the clock of a follower is behind, in milliseconds.
+const BEHIND_MS: i64 = 30 * 86_400_000;
+
+/// The engine that follows, and the way to it.
+pub struct Follower {
+    world: World,
+    /// What is on its way, and when it arrives by the monotonic clock of the leader.
+    under_way: VecDeque<(u64, Vec<u8>)>,
+    /// A mistake: deadlines are passed on relative to the clock of the leader.
+    relative: bool,
+    frames: u64,
+}
+
+impl Follower {
+    pub fn new(seed: u64, relative: bool) -> Follower {
+        let mut world = World::with_seed(seed);
+        world.set_wall_by_ms(-BEHIND_MS);
+        world.engine.facts.active_expire = false;
+        Follower { world, under_way: VecDeque::new(), relative, frames: 0 }
+    }
+
+    /// Takes what the leader has propagated, and applies what has arrived.
+    pub fn follow(&mut self, leader: &mut World) {
+        let now = leader.host.now;
+        let mut bytes = Vec::new();
+        for request in leader.feed_requests() {
+            self.frames += 1;
+            let mut words = raw_words(request);
+            if self.relative {
+                make_relative(&mut words, now.unix_ms());
+            }
+            encode_request(&words, &mut bytes);
+        }
+        if !bytes.is_empty() {
+            self.under_way.push_back((now.mono_us + LATE_US, bytes));
+        }
+        while self.under_way.front().is_some_and(|(due_us, _)| *due_us <= now.mono_us) {
+            self.apply_next();
+        }
+    }
+
+    /// Applies all that is under way, and compares. The leader must have expired whatever is due.
+    pub fn catch_up(&mut self, leader: &mut World) -> Result<(), String> {
+        self.follow(leader);
+        while !self.under_way.is_empty() {
+            self.apply_next();
+        }
+        let (ours, theirs) = (dataset_digest(&leader.engine), dataset_digest(&self.world.engine));
+        if ours == theirs {
+            return Ok(());
+        }
+        Err(format!("after {} frames:\n{}", self.frames, differences(leader, &self.world)))
+    }
+
+    fn apply_next(&mut self) {
+        let Some((_, bytes)) = self.under_way.pop_front() else { return };
+        self.world.send_bytes("feed", &bytes);
+        for reply in self.world.take_replies("feed").0 {
+            // While there are no transactions, their frames are all that may fail.
+            let unknown = |text: &str| ["'MULTI'", "'EXEC'"].iter().any(|name| text.contains(name));
+            let is_unknown = matches!(&reply, Resp::Error(text) if text.contains("unknown") && unknown(text));
+            assert!(is_unknown || !matches!(reply, Resp::Error(_)), "a frame failed: {}", reply.shown());
+        }
+    }
+}
+
+fn raw_words(request: Resp) -> Vec<Vec<u8>> {
+    let Resp::Array(values) = request else { panic!("{request:?} is no request") };
+    let word = |value| if let Resp::Bulk(bytes) = value { bytes } else { panic!("{value:?} is no word") };
+    values.into_iter().map(word).collect()
+}
+
+/// The planted mistake: `SET key value PXAT time` becomes `SET key value PX duration`.
+fn make_relative(words: &mut [Vec<u8>], now_ms: u64) {
+    let Some(at) = words.iter().skip(3).position(|w| w.eq_ignore_ascii_case(b"PXAT")).map(|i| i + 3) else {
+        return;
+    };
+    let time: u64 = String::from_utf8_lossy(&words[at + 1]).parse().expect("PXAT is followed by a time");
+    if time > now_ms {
+        words[at] = b"PX".to_vec();
+        words[at + 1] = (time - now_ms).to_string().into_bytes();
+    }
+}
+
+/// Keys that are not the same in two worlds, a few of them.
+fn differences(leader: &World, follower: &World) -> String {
+    let mut lines = Vec::new();
+    for (number, (a, b)) in leader.engine.dbs.iter().zip(follower.engine.dbs.iter()).enumerate() {
+        let all = |db: &waterwheel::keyspace::Db| {
+            let mut keys = std::collections::BTreeMap::new();
+            let mut cursor = 0;
+            loop {
+                cursor = db.scan(cursor, |handle| {
+                    let value = format!("{:?}", db.value(handle));
+                    keys.insert(db.key(handle).to_vec(), (value, db.deadline(handle)));
+                });
+                if cursor == 0 {
+                    return keys;
+                }
+            }
+        };
+        let (a, b) = (all(a), all(b));
+        for key in a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)) {
+            let (leader, follower) = (a.get(key), b.get(key));
+            lines.push(format!("db {number}, {}: {leader:?}, follower {follower:?}", key.escape_ascii()));
+        }
+    }
+    lines.dedup();
+    lines.truncate(8);
+    lines.join("\n")
+}

@@ -1,0 +1,42 @@
+//! The simulator: a server in a world of seeded chance, and what must be true of it whatever happens.
+//!
+//! Clients come and go, send random requests whose bytes are cut anywhere, and count their replies; both clocks advance
+//! in random steps, and the wall clock jumps; the helper thread is late; the memory is a model. Beside the server runs
+//! a follower that knows nothing but its feed.
+//!
+//! * `SEED=n` begins with another seed, `RUNS=n` makes so many runs of each test; a run that fails prints its seed.
+//! * Without them the whole takes under a minute, and does the same every time.
+#![allow(clippy::disallowed_methods, reason = "the environment says how much is run")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chaos;
+mod deadlines;
+mod follower;
+mod scans;
+mod timeouts;
+
+/// Runs a test with as many seeds as asked for; the seed of a run that fails is told.
+fn with_seeds(test: &str, runs: u64, run: impl Fn(u64)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("SEED").unwrap_or(1);
+    for seed in first..first + number("RUNS").unwrap_or(runs) {
+        let _teller = Teller { test, seed };
+        run(seed);
+    }
+}
+
+/// Tells the seed when a run ends in a panic.
+struct Teller<'a> {
+    test: &'a str,
+    seed: u64,
+}
+
+impl Drop for Teller<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("to see it again: SEED={} RUNS=1 cargo test --test sim {}", self.seed, self.test);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Random requests, drawn from a table of templates.
+//!
+//! ```text
+//! SET <key> <value> (|NX|XX) (|GET) (|EX <s>|PX <ms>|KEEPTTL)
+//! ```
+//!
+//! A hole in angle brackets is filled by chance; between round brackets stands a choice, of which an empty branch is
+//! nothing. The words in front of the first hole or choice name the command; a word inside a choice is an option. Now
+//! and then a request is spoiled: a word too many, too few, or of the wrong kind.
+
+use std::fmt::Write as _;
+use waterwheel::base::rng::Rng;
+
+/// One template.
+pub struct Template {
+    /// How often it is drawn, compared with the others.
+    pub weight: u32,
+    /// The request with its holes.
+    pub text: &'static str,
+}
+
+const fn t(weight: u32, text: &'static str) -> Template {
+    Template { weight, text }
+}
+
+/// What has the same effect on every server that is sent the same.
+pub const DATA: &[Template] = &[
+    t(30, "GET <key>"),
+    t(40, "SET <key> <value> (|||NX|XX) (|||GET) (|||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
+    t(6, "SETNX <key> <value>"),
+    t(6, "SETEX <key> <s> <value>"),
+    t(6, "PSETEX <key> <ms> <value>"),
+    t(6, "GETSET <key> <value>"),
+    t(6, "GETDEL <key>"),
+    t(12, "GETEX <key> (|EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|PERSIST)"),
+    t(8, "MGET <keys>"),
+    t(8, "MSET <pairs>"),
+    t(6, "MSETNX <pairs>"),
+    t(10, "APPEND <key> <value>"),
+    t(6, "STRLEN <key>"),
+    t(8, "GETRANGE <key> <index> <index>"),
+    t(5, "SUBSTR <key> <index> <index>"),
+    t(8, "SETRANGE <key> <offset> <value>"),
+    t(12, "INCR <key>"),
+    t(8, "DECR <key>"),
+    t(10, "INCRBY <key> <int>"),
+    t(8, "DECRBY <key> <int>"),
+    t(10, "INCRBYFLOAT <key> <float>"),
+    t(
+        8,
+        "LCS <key> <key> (|LEN|IDX|IDX WITHMATCHLEN|IDX MINMATCHLEN <small>|IDX MINMATCHLEN <small> WITHMATCHLEN)",
+    ),
+    t(10, "DEL <keys>"),
+    t(8, "UNLINK <keys>"),
+    t(8, "EXISTS <keys>"),
+    t(6, "TYPE <key>"),
+    t(5, "TOUCH <keys>"),
+    t(8, "RENAME <key> <key>"),
+    t(8, "RENAMENX <key> <key>"),
+    t(8, "MOVE <key> <db>"),
+    t(12, "COPY <key> <key> (||DB <db>) (|REPLACE)"),
+    t(12, "EXPIRE <key> <s> (||NX|XX|GT|LT|XX GT|XX LT)"),
+    t(12, "PEXPIRE <key> <ms> (||NX|XX|GT|LT|XX GT|XX LT)"),
+    t(10, "EXPIREAT <key> <at> (||NX|XX|GT|LT|XX GT|XX LT)"),
+    t(10, "PEXPIREAT <key> <at-ms> (||NX|XX|GT|LT|XX GT|XX LT)"),
+    t(6, "TTL <key>"),
+    t(6, "PTTL <key>"),
+    t(6, "EXPIRETIME <key>"),
+    t(6, "PEXPIRETIME <key>"),
+    t(8, "PERSIST <key>"),
+    t(4, "DBSIZE"),
+    t(4, "RANDOMKEY"),
+    t(4, "KEYS <pattern>"),
+    t(6, "SCAN 0 COUNT 100000 (|MATCH <pattern>) (||TYPE <type>)"),
+    t(3, "SCAN <int> (|COUNT <small>)"),
+    t(6, "OBJECT ENCODING <key>"),
+    t(3, "OBJECT REFCOUNT <key>"),
+    t(3, "OBJECT IDLETIME <key>"),
+    t(3, "OBJECT FREQ <key>"),
+    t(3, "MEMORY USAGE <key> (|SAMPLES <small>)"),
+    t(8, "SELECT <db>"),
+    t(2, "SWAPDB <db> <db>"),
+    t(1, "FLUSHDB (|ASYNC|SYNC)"),
+    t(1, "FLUSHALL (|ASYNC|SYNC)"),
+    t(4, "ECHO <value>"),
+    t(4, "PING (|<value>)"),
+    t(2, "WAIT 0 <small>"),
+    t(2, "WAITAOF 0 0 <small>"),
+    t(2, "PUBLISH <key> <value>"),
+    t(1, "PUBSUB CHANNELS (|<pattern>)"),
+    t(1, "PUBSUB NUMSUB (|<keys>)"),
+    t(1, "PUBSUB NUMPAT"),
+    t(2, "COMMAND GETKEYS (GET <key>|MSET <pairs>|DEL <keys>|COPY <key> <key>|SET <key> <value> GET|PING)"),
+    t(
+        2,
+        "COMMAND GETKEYSANDFLAGS (GET <key>|MSET <pairs>|DEL <keys>|RENAME <key> <key>|SET <key> <value> GET)",
+    ),
+    t(2, "CONFIG GET (maxmemory-policy|databases|timeout|appendonly|lfu-*|lazyfree-*)"),
+    t(
+        1,
+        "CONFIG SET (lazyfree-lazy-expire|lazyfree-lazy-user-del|lazyfree-lazy-user-flush|lazyfree-lazy-eviction) (yes|no)",
+    ),
+    t(
+        1,
+        "CONFIG SET maxmemory-policy (noeviction|allkeys-lru|allkeys-lfu|volatile-lru|volatile-lfu|volatile-ttl)",
+    ),
+    t(2, "CLIENT SETNAME <word>"),
+    t(2, "CLIENT GETNAME"),
+    t(1, "CLIENT NO-EVICT (ON|OFF)"),
+    t(1, "CLIENT NO-TOUCH (ON|OFF)"),
+    t(1, "CLIENT SETINFO (LIB-NAME|LIB-VER) <word>"),
+    t(1, "CLIENT ID"),
+    t(1, "CLIENT UNBLOCK <int> (|TIMEOUT|ERROR)"),
+    t(1, "TIME"),
+    t(1, "LASTSAVE"),
+    t(2, "HELLO (|2|3|2 SETNAME <word>|3 SETNAME <word>)"),
+    t(2, "RESET"),
+];
+
+/// How far deadlines lie in the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lives {
+    /// Some milliseconds to some hours: keys die while one looks.
+    Short,
+    /// Hours to months, each at a time of its own, or over before they begin: nothing dies while one looks.
+    Long,
+}
+
+/// A source of requests.
+pub struct Requests {
+    /// What is drawn by chance is drawn from here.
+    pub rng: Rng,
+    /// How many keys there are.
+    pub keys: u64,
+    /// Of how many requests one is spoiled.
+    pub spoiled_one_in: u64,
+    /// How many databases there are.
+    pub databases: u64,
+    /// The wall clock, for absolute deadlines.
+    pub now_unix_ms: u64,
+    lives: Lives,
+    templates: Vec<Parsed>,
+    weight_sum: u64,
+}
+
+/// A request that was drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Drawn {
+    /// Its words.
+    pub words: Vec<Vec<u8>>,
+    /// Number of its template.
+    pub template: usize,
+    /// Words that were chosen, as [`Requests::options`] numbers them.
+    pub options: Vec<u16>,
+    /// It was made wrong on purpose.
+    pub spoiled: bool,
+}
+
+impl Drawn {
+    /// The request as a line of a transcript.
+    pub fn shown(&self) -> String {
+        let shown = |word: &Vec<u8>| {
+            let plain =
+                !word.is_empty() && word.iter().all(|b| b.is_ascii_graphic() && !b"\"'\\|".contains(b));
+            let word = if word.len() > 100 { &word[..100] } else { word };
+            if plain {
+                String::from_utf8_lossy(word).into_owned()
+            } else {
+                waterwheel::base::quote::repr(word)
+            }
+        };
+        self.words.iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+}
+
+struct Parsed {
+    name: String,
+    weight: u64,
+    nodes: Vec<Node>,
+    options: Vec<&'static str>,
+}
+
+enum Node {
+    Word(&'static str),
+    Hole(&'static str),
+    Choice(Vec<Vec<Node>>),
+    /// A word inside a choice, and its number among the options.
+    Option(&'static str, u16),
+}
+
+impl Requests {
+    /// Requests from `tables`, the same for the same seed.
+    pub fn new(seed: u64, lives: Lives, tables: &[&'static [Template]]) -> Requests {
+        let templates: Vec<Parsed> = tables.iter().flat_map(|table| table.iter()).map(parsed).collect();
+        Requests {
+            rng: Rng::from_seed(seed),
+            keys: 60,
+            spoiled_one_in: 40,
+            databases: 16,
+            now_unix_ms: 0,
+            lives,
+            weight_sum: templates.iter().map(|t| t.weight).sum(),
+            templates,
+        }
+    }
+
+    /// Name of the command of each template.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.templates.iter().map(|t| t.name.as_str())
+    }
+
+    /// Options of a template.
+    pub fn options(&self, template: usize) -> &[&'static str] {
+        &self.templates[template].options
+    }
+
+    /// The next request.
+    pub fn draw(&mut self) -> Drawn {
+        let mut left = self.rng.below(self.weight_sum);
+        let template = self.templates.iter().position(|t| {
+            let here = left < t.weight;
+            left = left.wrapping_sub(t.weight);
+            here
+        });
+        let template = template.expect("the weights cover what is drawn");
+        let mut drawn = Drawn { template, ..Drawn::default() };
+        // The templates are lent for as long as they are read.
+        let templates = std::mem::take(&mut self.templates);
+        self.fill(&templates[template].nodes, &mut drawn);
+        self.templates = templates;
+        if self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
+            self.spoil(&mut drawn);
+        }
+        drawn
+    }
+
+    fn fill(&mut self, nodes: &[Node], into: &mut Drawn) {
+        for node in nodes {
+            match node {
+                Node::Word(word) => into.words.push(word.as_bytes().to_vec()),
+                Node::Option(word, number) => {
+                    into.words.push(word.as_bytes().to_vec());
+                    into.options.push(*number);
+                }
+                Node::Hole(name) => self.hole(name, &mut into.words),
+                Node::Choice(branches) => {
+                    let chosen = self.rng.below(branches.len() as u64) as usize;
+                    self.fill(&branches[chosen], into);
+                }
+            }
+        }
+    }
+
+    fn hole(&mut self, name: &str, into: &mut Vec<Vec<u8>>) {
+        let text = match name {
+            "key" => return into.push(self.key()),
+            "value" => return into.push(self.value()),
+            "keys" => {
+                let keys = 1 + self.rng.below(4);
+                return (0..keys).for_each(|_| into.push(self.key()));
+            }
+            "pairs" => {
+                for _ in 0..1 + self.rng.below(4) {
+                    into.push(self.key());
+                    into.push(self.value());
+                }
+                return;
+            }
+            "s" => self.lives_ms().div_euclid(1000).to_string(),
+            "ms" => self.lives_ms().to_string(),
+            "at" => (self.now_unix_ms as i64 + self.lives_ms()).div_euclid(1000).to_string(),
+            "at-ms" => (self.now_unix_ms as i64 + self.lives_ms()).to_string(),
+            "db" => self.rng.below(self.databases).to_string(),
+            "int" => self.integer(),
+            "small" => self.rng.below(8).to_string(),
+            "index" => (self.rng.below(60) as i64 - 25).to_string(),
+            "offset" => self.rng.below(60).to_string(),
+            "until" => (1 + self.rng.below(400)).to_string(),
+            "float" => self.float(),
+            "word" => self.one_of(&["", "name", "other", "with space", "1.2.3"]),
+            "type" => self.one_of(&["string", "STRING", "list", "hash", "nothing"]),
+            "pattern" => self.one_of(&["*", "k*", "k1?", "k[0-5]*", "k[^1]", "none*", "k\\1", "?", "*5"]),
+            _ => panic!("a template has a hole that nothing fills: {name}"),
+        };
+        into.push(text.into_bytes());
+    }
+
+    /// A key; a few are hot, a few are long.
+    pub fn key(&mut self) -> Vec<u8> {
+        let among = if self.rng.below(4) == 0 { 5 } else { self.keys };
+        let number = self.rng.below(among);
+        match self.rng.below(200) {
+            0 => format!("k{number}{}", "x".repeat(300)).into_bytes(),
+            1 => vec![b'k', number as u8, 0, b'\r', b'\n', 0xff],
+            _ => format!("k{number}").into_bytes(),
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.rng.below(40) {
+            0..=9 => self.integer().into_bytes(),
+            10..=13 => self.float().into_bytes(),
+            14 => Vec::new(),
+            15 => (0..self.rng.below(30)).map(|_| self.rng.next_u64() as u8).collect(),
+            16 => self.letters(44),
+            17 => self.letters(45),
+            18..=20 => {
+                let len = self.rng.below(300);
+                self.letters(len)
+            }
+            21 if self.rng.below(20) == 0 => self.letters(40_000),
+            _ => {
+                let len = self.rng.below(20);
+                self.letters(len)
+            }
+        }
+    }
+
+    fn letters(&mut self, len: u64) -> Vec<u8> {
+        let mut word = self.rng.next_u64();
+        let letter = |_| {
+            word = word.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            b'a' + (word >> 60) as u8
+        };
+        (0..len).map(letter).collect()
+    }
+
+    fn integer(&mut self) -> String {
+        match self.rng.below(12) {
+            0 => self.one_of(&[
+                "9223372036854775807",
+                "-9223372036854775808",
+                "9223372036854775806",
+                "-9223372036854775807",
+                "4611686018427387904",
+            ]),
+            1 => (self.rng.next_u64() as i64).to_string(),
+            2..=3 => (self.rng.below(100_000) as i64 - 50_000).to_string(),
+            _ => (self.rng.below(25) as i64 - 8).to_string(),
+        }
+    }
+
+    fn float(&mut self) -> String {
+        match self.rng.below(12) {
+            0 => self.one_of(&[
+                "inf", "-inf", "nan", "1e308", "-1e308", "1e-10", "5e3", "3.0e3", "0x10", "+1.5", ".5",
+            ]),
+            1..=2 => format!("{}.{:017}", self.rng.below(100), self.rng.below(10u64.pow(17))),
+            3 => self.integer(),
+            _ => {
+                let mut text = String::new();
+                let cents = self.rng.below(20_000) as i64 - 10_000;
+                write!(text, "{}", cents as f64 / 100.0).expect("a string takes every write");
+                text
+            }
+        }
+    }
+
+    /// Milliseconds until a key dies; now and then none or fewer.
+    fn lives_ms(&mut self) -> i64 {
+        match (self.rng.below(30), self.lives) {
+            (0, _) => 0,
+            (1, _) => -1 - self.rng.below(10_000) as i64,
+            (_, Lives::Short) => {
+                let longest = [20, 1000, 20_000, 20_000_000][self.rng.below(4) as usize];
+                1 + self.rng.below(longest) as i64
+            }
+            (_, Lives::Long) => 36_000_000 + self.rng.below(10_000_000_000) as i64,
+        }
+    }
+
+    fn one_of(&mut self, words: &[&str]) -> String {
+        words[self.rng.below(words.len() as u64) as usize].to_owned()
+    }
+
+    /// Makes a request wrong, or at least odd.
+    fn spoil(&mut self, drawn: &mut Drawn) {
+        drawn.spoiled = true;
+        let at = self.rng.below(drawn.words.len() as u64) as usize;
+        match self.rng.below(6) {
+            0 if drawn.words.len() > 1 => {
+                drawn.words.remove(at.max(1));
+            }
+            1 => {
+                let again = drawn.words[at].clone();
+                drawn.words.push(again);
+            }
+            2 => drawn.words[at].make_ascii_lowercase(),
+            3 if at > 0 => drawn.words[at] = Vec::new(),
+            _ if at > 0 => {
+                let odd =
+                    ["abc", "-1", "1.5", " 1", "01", "9223372036854775808", "99999999999999999", "NX", "\n"];
+                drawn.words[at] = self.one_of(&odd).into_bytes();
+            }
+            _ => drawn.words.push(b"more".to_vec()),
+        }
+    }
+}
+
+fn parsed(template: &Template) -> Parsed {
+    let mut rest = template.text;
+    let mut options = Vec::new();
+    let nodes = branch(&mut rest, false, &mut options);
+    assert!(rest.is_empty(), "{} has a bracket too many", template.text);
+    let words = nodes.iter().map_while(|n| if let Node::Word(word) = n { Some(*word) } else { None });
+    let name = words.take_while(|w| *w != "0").collect::<Vec<_>>().join(" ");
+    Parsed { name, weight: u64::from(template.weight), nodes, options }
+}
+
+/// Reads words, holes and choices up to a bar, a closing bracket, or the end.
+fn branch(rest: &mut &'static str, inside: bool, options: &mut Vec<&'static str>) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    loop {
+        *rest = rest.trim_start_matches(' ');
+        if rest.is_empty() || rest.starts_with(['|', ')']) {
+            return nodes;
+        }
+        if let Some(tail) = rest.strip_prefix('(') {
+            *rest = tail;
+            let mut branches = Vec::new();
+            loop {
+                branches.push(branch(rest, true, options));
+                let (mark, tail) = rest.split_at(1);
+                *rest = tail;
+                if mark == ")" {
+                    break;
+                }
+            }
+            nodes.push(Node::Choice(branches));
+            continue;
+        }
+        let len = rest.find([' ', '|', ')']).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(len);
+        *rest = tail;
+        let hole = word.strip_prefix('<').and_then(|w| w.strip_suffix('>'));
+        nodes.push(match hole {
+            Some(name) => Node::Hole(name),
+            None if inside => {
+                let known = options.iter().position(|option| *option == word);
+                let number = known.unwrap_or_else(|| {
+                    options.push(word);
+                    options.len() - 1
+                });
+                Node::Option(word, number as u16)
+            }
+            None => Node::Word(word),
+        });
+    }
+}

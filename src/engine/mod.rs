@@ -170,7 +170,7 @@ impl Pace {
     /// Ticks as nanoseconds.
     #[inline]
     fn ns(self, ticks: u64) -> u64 {
-        (u128::from(ticks) * u128::from(self.ns_per_tick) >> 32) as u64
+        ((u128::from(ticks) * u128::from(self.ns_per_tick)) >> 32) as u64
     }
 }
 

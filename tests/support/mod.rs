@@ -16,8 +16,10 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub mod peer;
 pub mod reply;
 pub mod requests;
+pub mod transcript;
 
 use reply::Resp;
 use std::collections::{BTreeMap, VecDeque};

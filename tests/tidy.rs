@@ -310,11 +310,11 @@ fn unsafe_is_where_the_list_says() {
         if !allowed {
             continue;
         }
+        let attribute = file.text.split("unsafe_code,").nth(1).unwrap_or_default();
+        let given = attribute.split('"').nth(1).unwrap_or_default();
         match UNSAFE.iter().find(|(path, _)| *path == file.path) {
             None => found.push(format!("{}: is not in the list of files with unsafe code", file.path)),
-            Some((_, reason))
-                if !file.text.contains(&format!("#![allow(unsafe_code, reason = \"{reason}\")]")) =>
-            {
+            Some((_, reason)) if *reason != given => {
                 found.push(format!("{}: gives another reason for unsafe than the list", file.path));
             }
             Some(_) => {}

@@ -204,14 +204,14 @@ fn draw(name: &str, event: &Event, now_s: u64) -> String {
                 std::cmp::Ordering::Greater => ' ',
             });
         }
-        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
+    text += &" ".repeat(spikes.len());
     text.push('\n');
     let ages: Vec<String> = spikes.iter().map(|s| age(now_s.saturating_sub(s.unix_s))).collect();
     for i in 0..ages.iter().map(String::len).max().unwrap_or(0) {
         let line: String = ages.iter().map(|a| a.chars().nth(i).unwrap_or(' ')).collect();
-        text += line.trim_end();
+        text += &line;
         text.push('\n');
     }
     text

@@ -127,7 +127,7 @@ impl Engine {
         }
         self.account(host, slot, id, args, row, failed);
         if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            self.feed_monitors(slot, db, args);
+            self.feed_monitors(slot, db, row, args);
         }
         if !self.rise.events.is_empty() {
             self.settle();
@@ -228,12 +228,13 @@ impl Engine {
             return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
         }
         if row.has(flag::PROTECTED) && !self.allows_protected(slot, row) {
+            let name = row.full_name.split('|').next().unwrap_or_default();
             let text = format!(
                 "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a \
                  local connection, otherwise you need to set this option in the configuration file, and then restart \
                  the server.",
-                row.full_name.to_ascii_uppercase(),
-                row.full_name
+                name.to_ascii_uppercase(),
+                name
             );
             return Err(Refusal::Error(CmdError::Text(text.into())));
         }
@@ -279,9 +280,6 @@ impl Engine {
                 self.peer_text(slot)
             );
             return Refusal::Close;
-        }
-        if needs_password(&self.conf) && !self.clients[slot].is(state::AUTHENTICATED) {
-            return Refusal::Error(CmdError::coded("NOAUTH Authentication required."));
         }
         let cut = |text: &[u8]| -> Vec<u8> {
             let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());

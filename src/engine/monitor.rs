@@ -2,6 +2,8 @@
 
 use super::Engine;
 use super::client::{Address, state};
+use super::slowlog::without_secrets;
+use super::table::Row;
 use crate::base::id::ClientId;
 use crate::base::quote::repr;
 use crate::resp::Args;
@@ -32,7 +34,7 @@ impl Engine {
 
     /// Tells the monitors of a command that ran on a database.
     #[cold]
-    pub(super) fn feed_monitors(&mut self, slot: usize, db: u32, args: Args<'_>) {
+    pub(super) fn feed_monitors(&mut self, slot: usize, db: u32, row: &Row, args: Args<'_>) {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
         let from = match &client.peer {
@@ -40,6 +42,8 @@ impl Engine {
             _ => self.peer_text(slot),
         };
         let mut line = format!("+{}.{:06} [{} {}]", us / 1_000_000, us % 1_000_000, db, from);
+        let public = without_secrets(row, args);
+        let args = public.as_deref().map_or(args, Args::Owned);
         for arg in args.iter_from(0) {
             line.push(' ');
             line.push_str(&repr(arg));

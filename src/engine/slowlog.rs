@@ -78,12 +78,7 @@ impl Engine {
             return;
         }
         let max = self.conf.slowlog_max_len as usize;
-        let args = match row.spec.name {
-            // Secrets are not kept.
-            "auth" => redacted(args, 1),
-            "hello" => redacted_after(args, "AUTH"),
-            _ => shortened(args),
-        };
+        let args = without_secrets(row, args).unwrap_or_else(|| shortened(args));
         let known = self.client(id).is_some();
         let peer = if known { self.peer_text(slot) } else { String::new() };
         let name = if known { Bytes::copy_from_slice(self.clients[slot].name()) } else { Bytes::new() };
@@ -96,14 +91,15 @@ impl Engine {
 
 const REDACTED: Bytes = Bytes::from_static(b"(redacted)");
 
-fn redacted(args: Args<'_>, from: usize) -> Vec<Bytes> {
-    (0..args.len()).map(|i| if i < from { args.bytes(i) } else { REDACTED }).collect()
-}
-
-/// Hides the two words behind `word`.
-fn redacted_after(args: Args<'_>, word: &str) -> Vec<Bytes> {
-    let hidden = |i: usize| (i > 1 && args.is(i - 1, word)) || (i > 2 && args.is(i - 2, word));
-    (0..args.len()).map(|i| if hidden(i) { REDACTED } else { args.bytes(i) }).collect()
+/// The arguments as others may see them, if there may be a secret among them.
+pub(super) fn without_secrets(row: &Row, args: Args<'_>) -> Option<Vec<Bytes>> {
+    let hidden: fn(Args<'_>, usize) -> bool = match row.full_name {
+        "auth" => |_, i| i > 0,
+        "hello" => |args, i| (i > 1 && args.is(i - 1, "AUTH")) || (i > 2 && args.is(i - 2, "AUTH")),
+        "config|set" => |args, i| i > 2 && i % 2 == 1 && super::config::is_sensitive(args.at(i - 1)),
+        _ => return None,
+    };
+    Some((0..args.len()).map(|i| if hidden(args, i) { REDACTED } else { args.bytes(i) }).collect())
 }
 
 #[cfg(test)]
@@ -118,25 +114,5 @@ mod tests {
         assert_eq!(kept[28], args[28]);
         assert!(kept[30].ends_with(b"... (2 more bytes)"));
         assert_eq!(&kept[31][..], b"... (9 more arguments)");
-    }
-
-    #[test]
-    fn secrets_are_hidden() {
-        let args: Vec<Bytes> =
-            ["HELLO", "3", "auth", "user", "secret", "SETNAME", "n"].map(Bytes::from_static_str).into();
-        let kept = redacted_after(Args::Owned(&args), "AUTH");
-        assert_eq!(
-            (&kept[3][..], &kept[4][..], &kept[6][..]),
-            (&b"(redacted)"[..], &b"(redacted)"[..], &b"n"[..])
-        );
-    }
-
-    trait FromStr {
-        fn from_static_str(text: &'static str) -> Bytes;
-    }
-    impl FromStr for Bytes {
-        fn from_static_str(text: &'static str) -> Bytes {
-            Bytes::from_static(text.as_bytes())
-        }
     }
 }

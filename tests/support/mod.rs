@@ -16,8 +16,10 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub mod peer;
 pub mod reply;
 pub mod requests;
+pub mod transcript;
 
 use reply::Resp;
 use std::collections::{BTreeMap, VecDeque};
@@ -157,11 +159,6 @@ impl World {
         replies.join("\n")
     }
 
-    /// As [`World::received`], the bytes as they came.
-    pub fn received_bytes(&mut self, client: &str) -> Vec<u8> {
-        std::mem::take(&mut self.connection(client).received)
-    }
-
     /// What a client was sent and has not looked at yet, as values, and whether its connection was closed.
     pub fn take_replies(&mut self, client: &str) -> (Vec<Resp>, bool) {
         let connection = self.connection(client);
@@ -195,6 +192,11 @@ impl World {
         let clients: usize = self.engine.clients.iter().map(|(_, c)| c.memory_bytes()).sum();
         let garbage = |job: &Job| if let Job::Free(garbage, _) = job { garbage.heap_bytes() } else { 0 };
         self.host.allocated_bytes = keys + clients + self.jobs.iter().map(garbage).sum::<usize>();
+    }
+
+    /// As [`World::received`], the bytes as they came.
+    pub fn received_bytes(&mut self, client: &str) -> Vec<u8> {
+        std::mem::take(&mut self.connection(client).received)
     }
 
     /// Lets time pass, on both clocks; what falls due is done.

@@ -47,7 +47,7 @@ pub(super) fn pause(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         Some(_) => return Err(CmdError::coded("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
     if call.args.len() > 4 {
-        return Err(CmdError::Arity("client|pause"));
+        return Err(crate::commands::unknown_form(call));
     }
     let until_us = time_out_at(engine, call, 2)?;
     engine.pause_clients(until_us, all);
@@ -69,7 +69,7 @@ pub(super) fn unblock(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         Some(_) => return Err(CmdError::coded("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     if call.args.len() > 4 {
-        return Err(CmdError::Arity("client|unblock"));
+        return Err(crate::commands::unknown_form(call));
     }
     let id = parse_i64(call.args.at(2)).ok_or(CmdError::NotInteger)?;
     let target = engine.client_by_id(id as u64).and_then(|handle| engine.slot_of(handle));

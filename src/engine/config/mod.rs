@@ -24,6 +24,11 @@ mod syntax;
 mod table;
 mod values;
 
+/// Whether what is set under a name is kept out of what others may see.
+pub fn is_sensitive(name: &[u8]) -> bool {
+    table::find(name).is_some_and(|row| row.flags.sensitive)
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,39 @@
+//! Passwords are not shown to others.
+
+mod support;
+
+use support::World;
+
+#[test]
+fn neither_monitor_nor_slowlog_shows_a_password() {
+    let mut world = World::new();
+    assert_eq!(world.run_as("watcher", "MONITOR"), "OK");
+    world.run("CONFIG SET slowlog-log-slower-than 0");
+    world.run("CONFIG SET requirepass hidden timeout 0");
+    world.run("AUTH hidden");
+    world.run("AUTH default hidden");
+    world.run("HELLO 2 AUTH default hidden SETNAME me");
+    let seen = world.received("watcher");
+    assert!(seen.contains("\"AUTH\" \"(redacted)\"") && seen.contains("\"SETNAME\" \"me\""), "{seen}");
+    let kept = world.run("SLOWLOG GET 100");
+    assert!(kept.contains("requirepass") && kept.contains("timeout"), "{kept}");
+    assert!(!seen.contains("hidden") && !kept.contains("hidden"), "{seen}\n{kept}");
+}
+
+#[test]
+fn the_switch_of_module_commands_is_named_as_it_is() {
+    let error = World::new().run("MODULE UNLOAD x");
+    assert!(
+        error.contains("MODULE command not allowed") && error.contains("enable-module-command"),
+        "{error}"
+    );
+}
+
+#[test]
+fn who_has_not_given_the_password_is_told_of_unknown_commands() {
+    let mut world = World::new();
+    world.run("CONFIG SET requirepass hidden");
+    assert_eq!(world.run_as("b", "GET k"), "(error) NOAUTH Authentication required.");
+    let error = world.run_as("b", "NOSUCH x");
+    assert_eq!(error, "(error) ERR unknown command 'NOSUCH', with args beginning with: 'x' ");
+}

@@ -1,0 +1,101 @@
+//! Another server: a program that is started on a free port, and ended by its process id.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads files"
+)]
+
+use super::reply::Resp;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use waterwheel::resp::reply::encode_request;
+
+/// A server of our own, in a folder of its own.
+pub struct Peer {
+    program: String,
+    port: u16,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Peer {
+    /// Starts a program that takes the arguments of a redis-server.
+    pub fn start(program: &str) -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        drop(listener);
+        let folder = std::env::temp_dir().join(format!("waterwheel-peer-{port}"));
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        let child = spawn(program, port, &folder);
+        let peer = Peer { program: program.to_owned(), port, child, folder };
+        peer.await_ready();
+        peer
+    }
+
+    /// Starts it again; what it held is lost.
+    pub fn restart(&mut self) {
+        self.end();
+        self.child = spawn(&self.program, self.port, &self.folder);
+        self.await_ready();
+    }
+
+    fn await_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "{} does not answer", self.program);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts");
+        socket.set_nodelay(true).expect("a socket has this option");
+        socket
+    }
+
+    /// Asks over a connection of its own, and gives the reply as redis-cli shows it.
+    pub fn ask(&self, words: &[&str]) -> String {
+        let mut socket = self.connect();
+        let (mut request, mut buffer, mut piece) = (Vec::new(), Vec::new(), [0; 65536]);
+        encode_request(words, &mut request);
+        socket.write_all(&request).expect("a request can be sent");
+        loop {
+            let n = socket.read(&mut piece).expect("a reply can be read");
+            buffer.extend_from_slice(&piece[..n]);
+            if let Some((reply, _)) = Resp::first(&buffer) {
+                return reply.shown();
+            }
+            assert!(n > 0, "the server went away");
+        }
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.end();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(program: &str, port: u16, folder: &PathBuf) -> Child {
+    let log = std::fs::File::create(folder.join("log")).expect("a log can be written");
+    Command::new(program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--enable-debug-command", "yes", "--dir"])
+        .arg(folder)
+        .stdout(log)
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{program} cannot be started: {e}"))
+}

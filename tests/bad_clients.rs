@@ -212,6 +212,8 @@ fn bad_clients_harm_nobody_but_themselves() {
         // The one that asks.
         server.wait_for("connected_clients", |clients| clients == 1);
     }
+    let recorder = String::from_utf8_lossy(&server.connect().ask(b"INFO recorder\r\n")).into_owned();
+    print!("{}", recorder.replace('\r', ""));
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 

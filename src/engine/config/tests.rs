@@ -481,7 +481,14 @@ fn nothing_else_is_without_effect() {
             Effect::Active => false,
             Effect::Inert(why) => !matches!(
                 why,
-                Why::Persistence | Why::Replication | Why::Scripting | Why::Users | Why::Thresholds
+                Why::Persistence
+                    | Why::Replication
+                    | Why::Scripting
+                    | Why::Users
+                    | Why::Thresholds
+                    | Why::Sessions
+                    | Why::Crash
+                    | Why::Valkey
             ),
         };
         assert_eq!(for_good, allowed(row.name), "{}", row.name);

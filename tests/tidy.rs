@@ -50,6 +50,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/alloc.rs", "a global allocator is an unsafe trait; it forwards each call"),
     ("src/sys/clock.rs", "reading the counter is an intrinsic; it saves 15 ns a command"),
     ("src/sys/memory.rs", "malloc_trim is a call of the C library without a safe face"),
+    ("src/sys/net.rs", "the mark of a socket has no safe face"),
     ("src/sys/pages.rs", "it maps and hands out memory; 20 to 30 % less user time a command"),
     ("src/sys/process.rs", "getrusage of one thread and the collation locale have no safe face"),
     ("src/sys/read.rs", "clearing 1 MiB before each large read costs as much as the read itself"),

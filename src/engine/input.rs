@@ -176,10 +176,13 @@ impl Engine {
     /// Closes a client whose requests are longer than the configuration allows.
     #[cold]
     fn close_full(&mut self, slot: usize, beginning: &[u8]) {
+        let shown = match self.conf.hide_user_data_from_log {
+            true => "*redacted*".to_owned(),
+            false => crate::base::quote::repr(beginning),
+        };
         log::warn!(
-            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {})",
-            self.describe_client(slot),
-            crate::base::quote::repr(beginning)
+            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {shown})",
+            self.describe_client(slot)
         );
         self.stats.client_query_buffer_limit_disconnections += 1;
         self.close_soon(slot);

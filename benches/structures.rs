@@ -3,6 +3,7 @@
 //! One million random 16-byte keys with 64-byte values, as in FACTS: the entries do not fit into any cache,
 //! so the figures are mostly memory misses, and the difference between `alone` and `prefetched` is what
 //! batching buys. Keys are asked for in an order unlike that of their insertion.
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -1,4 +1,9 @@
 //! The wiring: arguments, configuration, engine, loop.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it reads the configuration before there is a host"
+)]
 
 use std::ffi::OsString;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
 //! `docs/COMMANDS.md` is generated from the rows of the commands; `BLESS=1` writes it anew.
+#![allow(clippy::disallowed_methods, reason = "it compares a file, or writes it")]
 
 use std::{env, fs};
 

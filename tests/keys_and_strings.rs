@@ -76,17 +76,19 @@ fn a_key_that_was_found_dead_leaves_before_the_command_that_found_it() {
     world.run("DEBUG SET-ACTIVE-EXPIRE 0");
     world.run("SET k v PX 10");
     world.feed();
-    world.advance_ms(10);
+    world.advance_ms(11);
     assert_eq!(world.run("APPEND k x"), "(integer) 1");
     assert_eq!(world.feed(), "MULTI | DEL k | APPEND k x | EXEC");
 }
 
 #[test]
-fn a_key_dies_at_its_deadline_and_a_deadline_in_the_past_is_one() {
+fn a_key_lives_through_its_last_millisecond_and_a_deadline_in_the_past_is_one() {
     let mut world = World::new();
     world.run("SET k v PX 100");
     world.advance_ms(99);
     assert_eq!(world.run("PTTL k"), "(integer) 1");
+    world.advance_ms(1);
+    assert_eq!(world.run("PTTL k"), "(integer) 0");
     world.feed();
     world.advance_ms(1);
     assert_eq!(world.run("DBSIZE"), "(integer) 0");
@@ -194,7 +196,7 @@ fn keys_move_between_databases_with_their_deadlines() {
     assert_eq!(world.run("COPY k k DB 2"), "(integer) 1");
     assert_eq!(world.run("SWAPDB 1 9"), "OK");
     assert_eq!(world.run("DBSIZE"), "(integer) 0");
-    world.advance_ms(1000);
+    world.advance_ms(1001);
     world.run("SELECT 9");
     assert_eq!(world.run("DBSIZE"), "(integer) 0");
     let feed = world.feed();

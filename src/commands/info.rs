@@ -459,9 +459,12 @@ fn recorder(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     for (name, histogram) in PHASES.iter().zip(&recorder.phases).chain([(&"busy", &recorder.busy)]) {
         let shown: Vec<String> = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)]
             .iter()
-            .map(|(label, p)| format!("{label}={}", histogram.percentile(*p)))
+            .map(|(label, p)| format!("{label}={}", recorder.us(histogram.percentile(*p))))
             .collect();
-        text.field(&format!("loop_{name}_usec"), format!("{},max={}", shown.join(","), histogram.max()));
+        text.field(
+            &format!("loop_{name}_usec"),
+            format!("{},max={}", shown.join(","), recorder.us(histogram.max())),
+        );
     }
     text.field("loop_turns_above_2ms", recorder.turns_above_2ms);
     text.field("loop_turns_above_10ms", recorder.turns_above_10ms);

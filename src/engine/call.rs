@@ -2,7 +2,7 @@
 
 use super::client::state;
 use super::config::Config;
-use super::error::{Block, CmdError, Outcome};
+use super::error::{Block, CmdError, CmdResult, Outcome};
 use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
@@ -54,45 +54,51 @@ impl Engine {
         row: Result<u16, NoRow>,
         hint: Hint,
     ) -> Ran {
-        if args.is_empty() {
-            return Ran::Go;
-        }
-        self.lend_buffer(slot);
         let client = &mut self.clients[slot];
-        let id = client.handle;
+        if client.out.wants_buffer() {
+            client.out.give_buffer(self.buffers.pop().unwrap_or_default());
+        }
         client.commands += 1;
         // Only the command behind CLIENT REPLY SKIP is not answered.
         if client.is(state::REPLY_SKIP_NEXT) {
             client.state = (client.state & !state::REPLY_SKIP_NEXT) | state::REPLY_SKIP;
         }
-        let refused = match row {
-            Err(none) => Err(self.no_such(slot, args, none)),
+        match row {
             Ok(number) => {
                 let row = self.table.at(number);
-                self.admit(host, slot, args, row).map(|()| row)
+                match self.admit(host, slot, args, row) {
+                    Ok(()) => self.run_admitted(host, slot, args, row, hint),
+                    Err(refusal) => self.refuse(slot, args, Some(row), refusal),
+                }
             }
-        };
-        match refused {
-            Ok(row) => self.run_admitted(host, slot, args, row, hint),
-            Err(Refusal::Error(error)) => {
-                if let Ok(number) = row {
-                    self.stats.rows[number as usize].rejected += 1;
+            Err(_) if args.is_empty() => {}
+            Err(none) => {
+                let refusal = self.no_such(slot, args, none);
+                self.refuse(slot, args, None, refusal);
+            }
+        }
+        // Clients leave between turns only, so this is still the one that asked.
+        let client = &mut self.clients[slot];
+        // The reply that is to be left out may come later.
+        if !client.is(state::BLOCKED) {
+            client.state &= !state::REPLY_SKIP;
+        }
+        if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
+    }
+
+    /// A request does not run: its client is told, waits, or goes.
+    #[cold]
+    fn refuse(&mut self, slot: usize, args: Args<'_>, row: Option<&'static Row>, refusal: Refusal) {
+        match (refusal, row) {
+            (Refusal::Error(error), row) => {
+                if let Some(row) = row {
+                    self.stats.rows[row.id as usize].rejected += 1;
                 }
                 self.error_reply(slot, &error.to_string());
             }
-            Err(Refusal::Close) => self.close_soon(slot),
-            Err(Refusal::Wait(block)) => {
-                if let Ok(number) = row {
-                    self.block_client(slot, block, args.to_owned_args(), number);
-                }
-            }
+            (Refusal::Wait(block), Some(row)) => self.block_client(slot, block, args.to_owned_args(), row.id),
+            (Refusal::Close | Refusal::Wait(_), _) => self.close_soon(slot),
         }
-        let Some(client) = self.client_mut(id) else { return Ran::Stop };
-        // The reply that is to be left out may come later.
-        if !client.is(state::BLOCKED) {
-            client.set(state::REPLY_SKIP, false);
-        }
-        if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
     }
 
     /// Runs a request that nothing forbids, and all that follows from it.
@@ -105,9 +111,9 @@ impl Engine {
         row: &'static Row,
         hint: Hint,
     ) {
-        let id = self.clients[slot].handle;
-        self.clients[slot].note_row(row);
-        let db = self.clients[slot].db;
+        let client = &mut self.clients[slot];
+        let (id, db) = (client.handle, client.db);
+        client.note_row(row);
         let dirty = self.stats.dirty;
         self.rise.rewritten = false;
         let result = match row.spec.run {
@@ -115,7 +121,23 @@ impl Engine {
             Run::Global(run, _) => run(self, &mut Call { host: &mut *host, id, slot, args, row }),
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
-        let failed = match result {
+        let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
+        if self.pending.is_active() {
+            self.propagate_changes(db, args, row, dirty);
+        }
+        self.account(host, slot, id, args, row, failed);
+        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.feed_monitors(slot, db, row, args);
+        }
+        if !self.rise.events.is_empty() {
+            self.settle();
+        }
+    }
+
+    /// Answers an error, or lets the client wait; true for an error.
+    #[cold]
+    fn is_failure(&mut self, slot: usize, args: Args<'_>, row: &Row, result: CmdResult) -> bool {
+        match result {
             Ok(Outcome::Done) => false,
             Ok(Outcome::Block(block)) => {
                 self.block_client(slot, block, args.to_owned_args(), row.id);
@@ -125,26 +147,17 @@ impl Engine {
                 self.error_reply(slot, &error.to_string());
                 true
             }
-        };
-        if self.pending.is_active() {
-            if self.stats.dirty != dirty && !self.rise.rewritten {
-                assert!(
-                    row.has(flag::WRITE | flag::MAY_REPLICATE),
-                    "{} changes but is no write",
-                    row.full_name
-                );
-                self.pending.push_args(db, args);
-            }
-            if !self.pending.is_empty() {
-                self.feed.commit(&mut self.pending);
-            }
         }
-        self.account(host, slot, id, args, row, failed);
-        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            self.feed_monitors(slot, db, row, args);
+    }
+
+    /// Commits what a command has propagated: itself, if it changed something and did not say otherwise.
+    fn propagate_changes(&mut self, db: u32, args: Args<'_>, row: &Row, dirty_before: u64) {
+        if self.stats.dirty != dirty_before && !self.rise.rewritten {
+            assert!(row.has(flag::WRITE | flag::MAY_REPLICATE), "{} changes but is no write", row.full_name);
+            self.pending.push_args(db, args);
         }
-        if !self.rise.events.is_empty() {
-            self.settle();
+        if !self.pending.is_empty() {
+            self.feed.commit(&mut self.pending);
         }
     }
 
@@ -170,28 +183,23 @@ impl Engine {
         stats.ticks += spent;
         stats.failed += u64::from(failed);
         if self.conf.latency_tracking {
-            let ns = spent * 1_000_000 / self.ticks_per_ms;
-            stats.latency_ns.get_or_insert_default().record(ns);
+            stats.latency_ns.get_or_insert_default().record(self.pace.ns(spent));
         }
-        let slow_us = self.conf.slowlog_log_slower_than_us;
-        let slow = slow_us >= 0 && spent * 1000 >= slow_us as u64 * self.ticks_per_ms;
-        let threshold_ms = self.conf.latency_monitor_threshold_ms;
-        if slow || (threshold_ms > 0 && spent >= threshold_ms * self.ticks_per_ms) {
-            let us = spent * 1000 / self.ticks_per_ms;
-            self.note_slow(slot, id, args, row, us, slow);
+        if spent >= self.pace.slow_ticks {
+            self.note_slow(slot, id, args, row, spent);
         }
-        // A quarter of a millisecond is near enough for every deadline.
-        if ticks.saturating_sub(self.now_ticks) * 4 > self.ticks_per_ms {
+        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks {
             self.pass_time(ticks);
         }
     }
 
     /// Moves the time on by what the tick counter says.
-    #[cold]
-    fn pass_time(&mut self, ticks: u64) {
-        let us = ticks.saturating_sub(self.now_ticks) * 1000 / self.ticks_per_ms;
-        self.now = self.now.after_us(us);
-        self.now_ticks = ticks;
+    pub fn pass_time(&mut self, ticks: u64) {
+        let us = self.pace.ns(ticks.saturating_sub(self.now_ticks)) / 1000;
+        if us > 0 {
+            self.now = self.now.after_us(us);
+            self.now_ticks = ticks;
+        }
     }
 
     /// Whether a request may run now.
@@ -206,6 +214,15 @@ impl Engine {
         if !row.admits(args.len()) {
             return Err(Refusal::Error(CmdError::Arity(row.full_name)));
         }
+        if self.is_unusual || row.has(flag::PROTECTED) || self.clients[slot].is(state::PUBSUB) {
+            return self.admit_unusual(host, slot, row);
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::admit`], where more than the number of arguments has to be looked at.
+    #[cold]
+    fn admit_unusual(&mut self, host: &mut dyn Host, slot: usize, row: &'static Row) -> Result<(), Refusal> {
         let client = &self.clients[slot];
         if needs_password(&self.conf) && !client.is(state::AUTHENTICATED) && !row.has(flag::NO_AUTH) {
             return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));

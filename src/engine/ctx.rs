@@ -16,7 +16,7 @@ use crate::base::number::{format_i64, parse_i64};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
-use crate::keyspace::db::KeyHash;
+use crate::keyspace::db::{KeyHash, is_past};
 use crate::keyspace::{Databases, Db, Deadline, EventClass, NewValue, ValueRef};
 use crate::replication::feed::Pending;
 use crate::resp::{Args, Reply};
@@ -256,9 +256,9 @@ impl<'a> Ctx<'a> {
     /// As [`Ctx::peek`], in another database.
     #[inline]
     pub fn peek_in(&mut self, db: u32, key: Key<'_>) -> Option<Handle> {
-        let found = self.dbs.at(db as usize).find(key.bytes, key.hash)?;
-        match self.dbs.at(db as usize).deadline(found) {
-            Some(deadline) if deadline <= self.now.unix_ms() => {
+        let (found, deadline) = self.dbs.at(db as usize).find_dated(key.bytes, key.hash)?;
+        match deadline {
+            Some(deadline) if is_past(deadline, self.now.unix_ms()) => {
                 if !self.rise.expiry_held {
                     self.expire(db, key, deadline);
                 }
@@ -278,13 +278,11 @@ impl<'a> Ctx<'a> {
     /// Notes an access.
     #[inline]
     pub fn touch(&mut self, handle: Handle) {
-        if *self.client_state & state::NO_TOUCH != 0 && self.row.full_name != "touch" {
+        if *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch" {
             return;
         }
-        let db = self.dbs.at_mut(*self.db_index as usize);
         let rng = &mut *self.rng;
-        let access = self.clock.touched(db.access(handle), || rng.next_u64());
-        db.set_access(handle, access);
+        self.dbs.at_mut(*self.db_index as usize).touch(handle, self.clock, || rng.next_u64());
     }
 
     /// The string in an entry.

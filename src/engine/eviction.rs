@@ -66,7 +66,9 @@ impl Engine {
                 break false;
             }
             // What the evicted keys left in the wheel counts as well.
-            self.dbs.iter_mut().for_each(|db| db.compact_wheel(REGISTRATIONS_AN_EVICTION));
+            for db in self.dbs.iter_mut() {
+                db.compact_wheel(REGISTRATIONS_AN_EVICTION);
+            }
             self.collect_garbage();
             // Events that wait take memory, and would look as if nothing had been gained.
             if !self.rise.events.is_empty() {

@@ -568,7 +568,8 @@ impl Engine {
     }
 
     /// A turn of the loop ended: it worked so long and ran so many commands.
-    pub fn end_turn(&mut self, busy_us: u64, commands: u64) {
+    pub fn end_turn(&mut self, busy_ticks: u64, commands: u64) {
+        let busy_us = self.pace.ns(busy_ticks).div_ceil(1000);
         let stats = &mut self.stats;
         stats.eventloop_cycles += 1;
         stats.eventloop_us += busy_us;
@@ -577,7 +578,7 @@ impl Engine {
         if commands > 0 {
             self.note_traffic();
         }
-        for id in std::mem::take(&mut self.deferred) {
+        while let Some(id) = self.deferred.pop() {
             if let Some(slot) = self.slot_of(id) {
                 self.queue_output(slot);
             }

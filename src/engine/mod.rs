@@ -132,9 +132,46 @@ pub struct Engine {
     /// Ticks of the host that belong to `now`.
     now_ticks: u64,
     ticks_per_ms: u64,
+    pace: Pace,
+    upkeep: timers::Upkeep,
+    /// A command has to be looked at closely before it runs: there is a password, a memory limit or a pause.
+    is_unusual: bool,
     next_db_to_expire: usize,
     /// The sampler of the `instantaneous_` figures is armed.
     sample_armed: bool,
+}
+
+/// Times of the configuration in ticks of the host, so that a command divides nothing.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace {
+    /// Nanoseconds of a tick, times 2^32.
+    ns_per_tick: u64,
+    /// A command that takes so long is looked at: for the slow log, or as a latency spike.
+    slow_ticks: u64,
+    /// The time of the commands moves on when it is so far behind: a quarter of a millisecond.
+    step_ticks: u64,
+}
+
+impl Pace {
+    fn new(conf: &Config, ticks_per_ms: u64) -> Pace {
+        let slow_us = u64::try_from(conf.slowlog_log_slower_than_us).unwrap_or(u64::MAX);
+        let spike_us = match conf.latency_monitor_threshold_ms {
+            0 => u64::MAX,
+            ms => ms.saturating_mul(1000),
+        };
+        let ticks = u128::from(slow_us.min(spike_us)) * u128::from(ticks_per_ms) / 1000;
+        Pace {
+            ns_per_tick: ((1_000_000u128 << 32) / u128::from(ticks_per_ms)) as u64,
+            slow_ticks: u64::try_from(ticks).unwrap_or(u64::MAX),
+            step_ticks: ticks_per_ms / 4,
+        }
+    }
+
+    /// Ticks as nanoseconds.
+    #[inline]
+    fn ns(self, ticks: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(self.ns_per_tick)) >> 32) as u64
+    }
 }
 
 /// What describes the process and does not change, and the switches of DEBUG.
@@ -222,6 +259,9 @@ impl Engine {
             last_ticks: ticks,
             now_ticks: ticks,
             ticks_per_ms: host.ticks_per_ms(),
+            pace: Pace::default(),
+            upkeep: timers::Upkeep::default(),
+            is_unusual: false,
             next_db_to_expire: 0,
             sample_armed: false,
             conf,
@@ -240,8 +280,16 @@ impl Engine {
         let classes = u32::from(self.conf.notify_keyspace_events.0);
         let channels = crate::keyspace::event::KEYSPACE | crate::keyspace::event::KEYEVENT;
         self.rise.wanted = if classes & channels == 0 { 0 } else { classes };
+        self.pace = Pace::new(&self.conf, self.ticks_per_ms);
+        self.note_unusual();
         self.slowlog.trim(self.conf.slowlog_max_len as usize);
         self.arm_idle_timers();
+    }
+
+    /// Notes whether commands have to be looked at closely before they run.
+    fn note_unusual(&mut self) {
+        self.is_unusual =
+            input::needs_password(&self.conf) || self.conf.maxmemory_bytes > 0 || self.pause.until_us != 0;
     }
 
     /// Starts or stops to gather what is propagated.

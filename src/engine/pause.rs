@@ -46,6 +46,7 @@ impl Engine {
         self.pause.until_us = self.pause.until_us.max(until_us);
         self.pause.all |= all;
         self.rise.expiry_held = true;
+        self.note_unusual();
         self.timers.insert(self.pause.until_us.div_ceil(1000), Timer::PauseEnd);
     }
 
@@ -54,6 +55,7 @@ impl Engine {
         self.pause.until_us = 0;
         self.pause.all = false;
         self.rise.expiry_held = false;
+        self.note_unusual();
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };
             let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;

@@ -47,9 +47,9 @@ pub struct Recorder {
     current: Turn,
     last: u64,
     ticks_per_ms: u64,
-    /// Microseconds of each phase, of all turns in which it took any time.
+    /// Ticks of each phase, of all turns in which it took any time.
     pub phases: [Histogram; PHASES.len()],
-    /// Microseconds of all phases but the poll.
+    /// Ticks of all phases but the poll.
     pub busy: Histogram,
     /// Turns that worked longer than 2 ms.
     pub turns_above_2ms: u64,
@@ -82,7 +82,7 @@ impl Recorder {
         self.last = ticks;
     }
 
-    /// A turn ended; `commands` ran in it. Returns the microseconds of all phases but the poll.
+    /// A turn ended; `commands` ran in it. Returns the ticks of all phases but the poll.
     #[inline]
     pub fn end_turn(&mut self, commands: u64) -> u64 {
         let turn = std::mem::take(&mut self.current);
@@ -91,15 +91,14 @@ impl Recorder {
             if ticks == 0 {
                 continue;
             }
-            let us = self.us(u64::from(ticks));
-            self.phases[i].record(us);
+            self.phases[i].record(u64::from(ticks));
             if i != Phase::Poll as usize {
-                busy += us;
+                busy += u64::from(ticks);
             }
         }
         self.busy.record(busy);
-        self.turns_above_2ms += u64::from(busy > 2000);
-        self.turns_above_10ms += u64::from(busy > 10_000);
+        self.turns_above_2ms += u64::from(busy > 2 * self.ticks_per_ms);
+        self.turns_above_10ms += u64::from(busy > 10 * self.ticks_per_ms);
         self.turns[self.next] = Turn { commands: commands as u32, ..turn };
         self.next = (self.next + 1) % TURNS;
         busy

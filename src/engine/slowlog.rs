@@ -68,15 +68,10 @@ fn shortened(args: Args<'_>) -> Vec<Bytes> {
 impl Engine {
     /// A command took long: notes it in the slow log, and as a latency event.
     #[cold]
-    pub(super) fn note_slow(
-        &mut self,
-        slot: usize,
-        id: ClientId,
-        args: Args<'_>,
-        row: &Row,
-        us: u64,
-        slow: bool,
-    ) {
+    pub(super) fn note_slow(&mut self, slot: usize, id: ClientId, args: Args<'_>, row: &Row, ticks: u64) {
+        let us = ticks * 1000 / self.ticks_per_ms;
+        let slow_us = self.conf.slowlog_log_slower_than_us;
+        let slow = slow_us >= 0 && us >= slow_us as u64;
         let event = if row.has(flag::FAST) { "fast-command" } else { "command" };
         self.note_latency_us(event, us);
         if !slow || row.has(flag::SKIP_SLOWLOG) || self.conf.slowlog_max_len == 0 {

@@ -59,6 +59,8 @@ pub struct Table {
     rows: Vec<Row>,
     /// Open addressing: row number + 1, 0 for empty.
     slots: Vec<u16>,
+    /// Open addressing of the names of at most eight bytes.
+    short: Vec<ShortName>,
 }
 
 /// A request that names no command.
@@ -73,7 +75,7 @@ pub enum NoRow {
 impl Table {
     /// A table of all rows of `families`.
     pub fn new(families: &[&'static [Spec]]) -> Table {
-        let mut table = Table { rows: Vec::new(), slots: Vec::new() };
+        let mut table = Table { rows: Vec::new(), slots: Vec::new(), short: Vec::new() };
         for spec in families.iter().flat_map(|f| f.iter()) {
             let id = table.add(spec, None, Box::leak(spec.name.to_owned().into_boxed_str()));
             for sub in spec.subs {
@@ -121,6 +123,31 @@ impl Table {
             }
             self.slots[at] = row.id + 1;
         }
+        self.short = vec![ShortName::default(); size];
+        for row in self.rows.iter().filter(|r| r.parent.is_none() && (1..=8).contains(&r.name.len())) {
+            let name = ShortName::new(row.name.as_bytes(), row.id);
+            let mut at = short_slot(name.word, size);
+            while self.short[at].row != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.short[at] = name;
+        }
+    }
+
+    /// The row of a command whose name is in one word.
+    #[inline]
+    fn find_short(&self, word: u64) -> Option<&Row> {
+        let mut at = short_slot(word, self.short.len());
+        loop {
+            let known = &self.short[at];
+            if known.row == 0 {
+                return None;
+            }
+            if (known.word ^ word) & !known.letters == 0 {
+                return Some(&self.rows[known.row as usize - 1]);
+            }
+            at = (at + 1) & (self.short.len() - 1);
+        }
     }
 
     /// Lets clients call a command by another name, or by none.
@@ -163,7 +190,11 @@ impl Table {
     /// [`NoRow`] when there is none. A container without a second word is its own row.
     #[inline]
     pub fn resolve(&self, args: &Args<'_>) -> Result<&Row, NoRow> {
-        let row = self.find(args.at(0)).ok_or(NoRow::Command)?;
+        let row = match args.short_name() {
+            Some(name) => self.find_short(name),
+            None => self.find(args.at(0)),
+        };
+        let row = row.ok_or(NoRow::Command)?;
         if row.subs.is_empty() {
             return Ok(row);
         }
@@ -205,6 +236,37 @@ impl Table {
     pub fn commands(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|r| r.parent.is_none() && !r.name.is_empty())
     }
+}
+
+/// A name of at most eight bytes in one word, so that it is compared at once, without regard to case.
+#[derive(Clone, Copy, Default)]
+struct ShortName {
+    /// The bytes, as the row has them.
+    word: u64,
+    /// The bit that tells capitals from small letters, in each byte that is a letter.
+    letters: u64,
+    /// Row number + 1; 0 for an empty slot.
+    row: u16,
+}
+
+impl ShortName {
+    fn new(name: &[u8], id: u16) -> ShortName {
+        let mut bytes = [0; 8];
+        bytes[..name.len()].copy_from_slice(name);
+        let letters = bytes.map(|b| if b.is_ascii_alphabetic() { CASE } else { 0 });
+        ShortName { word: u64::from_le_bytes(bytes), letters: u64::from_le_bytes(letters), row: id + 1 }
+    }
+}
+
+/// The bit that tells a capital from its small letter.
+const CASE: u8 = 0x20;
+
+/// Where the search for a name begins: the same for all its spellings.
+#[inline]
+fn short_slot(word: u64, size: usize) -> usize {
+    let folded = word | u64::from_le_bytes([CASE; 8]);
+    // Fibonacci hashing: the product spreads all bits into the highest ones.
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (size - 1)
 }
 
 /// FNV-1a over the letters in small.

@@ -20,6 +20,23 @@ const TIMERS_PER_TURN: usize = 4096;
 /// Buckets of a growing or shrinking table that an idle turn moves.
 const TABLE_STEPS_PER_TURN: usize = 64;
 
+/// What is known about the databases, so that a turn need not look at all of them.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// Databases whose table or wheel is being worked on: bit `i % 64` for the database `i`.
+    unfinished: u64,
+    /// When each wheel has something to do next; `u64::MAX`: never.
+    deadlines_ms: Vec<u64>,
+    /// The least of them.
+    nearest_ms: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Upkeep {
+        Upkeep { unfinished: 0, deadlines_ms: Vec::new(), nearest_ms: u64::MAX }
+    }
+}
+
 /// What a timer stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
@@ -45,18 +62,9 @@ impl Engine {
             self.ring(host, timer);
         }
         let more = self.expire_keys(host);
-        for db in self.dbs.iter_mut() {
-            db.step_table(TABLE_STEPS_PER_TURN);
-            db.compact_wheel(REGISTRATIONS_PER_TURN);
-        }
-        self.collect_garbage();
-        let used = self.used_memory(host);
-        if used > self.stats.peak_memory_bytes {
-            self.stats.peak_memory_bytes = used;
-            self.stats.peak_memory_unix_s = self.now.unix_s();
-        }
+        self.tend_databases();
         let spent = host.ticks().saturating_sub(begin);
-        self.stats.eventloop_cron_us += (spent * 1000).div_ceil(self.ticks_per_ms);
+        self.stats.eventloop_cron_us += self.pace.ns(spent).div_ceil(1000);
         more || self.has_runnable()
     }
 
@@ -64,8 +72,9 @@ impl Engine {
     pub fn next_deadline_in_ms(&self) -> Option<u64> {
         let timers = self.timers.next_deadline().map(|ms| ms.saturating_sub(self.now.mono_ms()));
         let keys = if self.expires_actively() {
-            let next = self.dbs.iter().filter_map(crate::keyspace::Db::next_deadline_ms).min();
-            next.map(|ms| ms.saturating_sub(self.now.unix_ms()))
+            Some(self.upkeep.nearest_ms)
+                .filter(|ms| *ms < u64::MAX)
+                .map(|ms| ms.saturating_sub(self.now.unix_ms()))
         } else {
             None
         };
@@ -75,17 +84,38 @@ impl Engine {
         }
     }
 
+    /// Looks after the databases that changed: their tables, their wheels, what they threw away.
+    fn tend_databases(&mut self) {
+        let mask = self.dbs.take_touched() | self.upkeep.unfinished;
+        if mask == 0 {
+            return;
+        }
+        self.upkeep.unfinished = 0;
+        self.upkeep.deadlines_ms.resize(self.dbs.count(), u64::MAX);
+        for index in (0..self.dbs.count()).filter(|index| mask >> (index % 64) & 1 == 1) {
+            let db = self.dbs.at_mut(index);
+            let unfinished = db.step_table(TABLE_STEPS_PER_TURN) | db.compact_wheel(REGISTRATIONS_PER_TURN);
+            self.upkeep.unfinished |= u64::from(unfinished) << (index % 64);
+            self.upkeep.deadlines_ms[index] = db.next_deadline_ms().unwrap_or(u64::MAX);
+            while let Some(garbage) = self.dbs.at_mut(index).take_garbage() {
+                self.free(garbage, None);
+            }
+        }
+        self.dbs.take_touched();
+        self.upkeep.nearest_ms = self.upkeep.deadlines_ms.iter().copied().min().unwrap_or(u64::MAX);
+    }
+
     fn expires_actively(&self) -> bool {
         self.facts.active_expire && !self.facts.cron_paused && !self.is_keyspace_held()
     }
 
     /// Removes keys whose deadline has passed, database by database in turn.
     fn expire_keys(&mut self, host: &mut dyn Host) -> bool {
-        if !self.expires_actively() {
+        let now_ms = self.now.unix_ms();
+        if self.upkeep.nearest_ms > now_ms || !self.expires_actively() {
             return false;
         }
         let begin = host.ticks();
-        let now_ms = self.now.unix_ms();
         let mut more = false;
         let mut worked = false;
         for _ in 0..self.dbs.count() {
@@ -135,7 +165,7 @@ impl Engine {
             }
             Timer::Sample => {
                 self.sample_armed = false;
-                self.sample();
+                self.sample(host);
             }
         }
     }
@@ -148,9 +178,19 @@ impl Engine {
         }
     }
 
+    /// Notes the most memory that was ever in use.
+    pub fn note_peak(&mut self, host: &dyn Host) {
+        let used = self.used_memory(host);
+        if used > self.stats.peak_memory_bytes {
+            self.stats.peak_memory_bytes = used;
+            self.stats.peak_memory_unix_s = self.now.unix_s();
+        }
+    }
+
     /// Samples the counters; goes on while any figure is above zero.
-    pub fn sample(&mut self) {
+    pub fn sample(&mut self, host: &dyn Host) {
         let now_us = self.now.mono_us;
+        self.note_peak(host);
         let stats = &mut self.stats;
         stats.ops.sample(stats.total_commands_processed, now_us);
         stats.input.sample(stats.total_net_input_bytes, now_us);

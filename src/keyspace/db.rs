@@ -12,6 +12,7 @@
 //!   takes the old value.
 //! * The whole of it can be moved: a flush swaps in an empty one.
 
+use super::access::AccessClock;
 use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
 use super::garbage::{FREE_AT_ONCE_BYTES, Garbage};
 use super::sizes::Sizes;
@@ -38,6 +39,17 @@ pub enum Deadline {
     Clear,
     /// Unix time in milliseconds.
     At(u64),
+}
+
+/// Whether a key with this deadline is dead: as in Redis it lives through the millisecond of its deadline.
+#[inline]
+pub fn is_past(deadline_ms: u64, now_ms: u64) -> bool {
+    deadline_ms < now_ms
+}
+
+/// The first millisecond at which a key with this deadline is dead.
+fn first_dead_ms(deadline_ms: u64) -> u64 {
+    deadline_ms.saturating_add(1)
 }
 
 /// Registrations that the wheel may hold beyond twice the keys with a deadline before it is compacted.
@@ -194,6 +206,32 @@ impl Db {
     #[inline]
     pub fn find(&self, key: &[u8], hash: KeyHash) -> Option<Handle> {
         self.dict.find(hash, |handle| self.store.key(handle) == key)
+    }
+
+    /// The entry of a key, with its deadline.
+    #[inline]
+    pub fn find_dated(&self, key: &[u8], hash: KeyHash) -> Option<(Handle, Option<u64>)> {
+        let mut deadline = None;
+        let handle = self.dict.find(hash, |handle| {
+            let entry = self.store.entry(handle);
+            let is_it = match entry.key() {
+                Ok(near) => near == key,
+                Err(at) => *self.store.far_keys[at as usize] == *key,
+            };
+            if is_it {
+                deadline = entry.deadline();
+            }
+            is_it
+        })?;
+        Some((handle, deadline))
+    }
+
+    /// Notes an access of an entry.
+    #[inline]
+    pub fn touch(&mut self, handle: Handle, clock: &AccessClock, chance: impl FnOnce() -> u64) {
+        let cell = self.store.slab.get_mut(handle);
+        let access = clock.touched(Entry(cell).access(), chance);
+        entry::set_access(cell, access);
     }
 
     /// The key of an entry.
@@ -369,8 +407,9 @@ impl Db {
     }
 
     /// Does a little of the pending growth or shrinking of the table.
-    pub fn step_table(&mut self, buckets: usize) {
-        self.dict.step(buckets, &self.store);
+    /// True when more is to do.
+    pub fn step_table(&mut self, buckets: usize) -> bool {
+        self.dict.step(buckets, &self.store)
     }
 
     /// Removes keys whose deadline has passed, at most `max` of the registrations that are due; `expired` is told of
@@ -397,14 +436,18 @@ impl Db {
         more
     }
 
-    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing.
-    pub fn compact_wheel(&mut self, budget: usize) {
-        if self.wheel.len() > 2 * self.dated + WHEEL_SLACK {
+    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing. True when it
+    /// still does.
+    pub fn compact_wheel(&mut self, budget: usize) -> bool {
+        let is_full = self.wheel.len() > 2 * self.dated + WHEEL_SLACK;
+        if is_full {
             let (dict, store) = (&self.dict, &self.store);
             self.wheel.compact(budget, |hash| {
-                dict.find(hash, |h| store.dated_with_hash(h, hash)).and_then(|h| store.entry(h).deadline())
+                dict.find(hash, |h| store.dated_with_hash(h, hash))
+                    .and_then(|h| store.entry(h).deadline().map(first_dead_ms))
             });
         }
+        is_full
     }
 
     /// When `expire_due` has work to do next, as Unix time in milliseconds.
@@ -562,7 +605,8 @@ impl Db {
         loop {
             let store = &self.store;
             let is_due = |h: Handle| {
-                store.entry(h).deadline().is_some_and(|ms| ms <= now_ms) && store.dated_with_hash(h, hash)
+                store.entry(h).deadline().is_some_and(|ms| is_past(ms, now_ms))
+                    && store.dated_with_hash(h, hash)
             };
             let Some(handle) = self.dict.remove(hash, is_due) else { break };
             let deadline = self.entry(handle).deadline().unwrap_or(now_ms);
@@ -571,7 +615,7 @@ impl Db {
         }
         let later = self.dict.find(hash, |h| self.store.dated_with_hash(h, hash));
         if let Some(deadline) = later.and_then(|h| self.deadline(h)) {
-            self.wheel.register(deadline, hash);
+            self.wheel.register(first_dead_ms(deadline), hash);
         }
     }
 
@@ -590,7 +634,7 @@ impl Db {
             self.deadline_sum += u128::from(ms);
             // A later deadline is found when the earlier registration fires.
             if before.is_none_or(|old| ms < old) {
-                self.wheel.register(ms, hash);
+                self.wheel.register(first_dead_ms(ms), hash);
             }
         }
     }

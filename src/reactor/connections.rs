@@ -29,17 +29,20 @@ impl Socket {
         }
     }
 
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.write_vectored(slices),
-            Socket::Unix(socket) => socket.write_vectored(slices),
+    /// Writes pieces with one call; for a single piece the system has a cheaper one.
+    fn write_pieces(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            (Socket::Tcp(socket), [piece]) => socket.write(piece),
+            (Socket::Unix(socket), [piece]) => socket.write(piece),
+            (Socket::Tcp(socket), pieces) => socket.write_vectored(pieces),
+            (Socket::Unix(socket), pieces) => socket.write_vectored(pieces),
         }
     }
 
     /// Writes what fits of a farewell to a connection that may not stay.
     pub fn refuse(&mut self, text: &[u8]) {
         // It is closed next; that it may not hear why cannot be helped.
-        let _ = self.write_vectored(&[IoSlice::new(text)]);
+        let _ = self.write_pieces(&[IoSlice::new(text)]);
     }
 
     /// Number of the descriptor.
@@ -207,7 +210,7 @@ impl Connections {
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = client.out.gather(&mut slices, WRITE_BYTES_PER_TURN);
-            match connection.socket.write_vectored(&slices[..filled]) {
+            match connection.socket.write_pieces(&slices[..filled]) {
                 Ok(n) => {
                     connection.is_stuffed = false;
                     written += n;

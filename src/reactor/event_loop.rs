@@ -31,6 +31,9 @@ pub(super) const FIRST_SPECIAL: usize = usize::MAX - 64;
 pub const WAKER: Token = Token(usize::MAX);
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
 
+/// How often the clocks are asked, at most. In between the tick counter tells how the time goes on.
+const CLOCK_READS_PER_MS: u64 = 5;
+
 /// Events that one poll takes.
 const EVENTS: usize = 1024;
 
@@ -47,6 +50,8 @@ pub struct EventLoop {
     /// The engine has something to do at once.
     busy: bool,
     exit: Option<i32>,
+    /// Ticks at which the clocks were asked.
+    clocks_read_at: u64,
 }
 
 impl EventLoop {
@@ -62,6 +67,7 @@ impl EventLoop {
             ready: VecDeque::new(),
             busy: false,
             exit: None,
+            clocks_read_at: 0,
         }
     }
 
@@ -112,9 +118,14 @@ impl EventLoop {
         self.engine.next_deadline_in_ms().map(Duration::from_millis)
     }
 
+    /// Takes over the time; the clocks are asked only when the last answer is old.
     fn update_time(&mut self) {
-        let now = self.host.now();
         let ticks = self.host.ticks();
+        if ticks.saturating_sub(self.clocks_read_at) * CLOCK_READS_PER_MS < self.host.ticks_per_ms() {
+            return self.engine.pass_time(ticks);
+        }
+        self.clocks_read_at = ticks;
+        let now = self.host.now();
         self.engine.set_now(now, ticks);
     }
 
@@ -195,8 +206,8 @@ impl EventLoop {
 
     fn end_turn(&mut self) {
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
-        let busy_us = self.engine.recorder.end_turn(commands);
-        self.engine.end_turn(busy_us, commands);
+        let busy_ticks = self.engine.recorder.end_turn(commands);
+        self.engine.end_turn(busy_ticks, commands);
     }
 
     fn take_signals(&mut self) {

@@ -2,6 +2,11 @@
 //!
 //! [`event_loop`] turns; [`connections`] reads and writes sockets; [`listeners`] accepts; [`host`] answers what the
 //! engine asks; [`helper`] frees on a second thread what would take long; [`log`] writes the log.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the shell owns clocks, sockets, files and threads"
+)]
 
 pub mod connections;
 pub mod event_loop;

@@ -87,6 +87,21 @@ impl<'a> Args<'a> {
         (from..self.len()).map(move |i| self.at(i))
     }
 
+    /// The name of the command in one word; none when it is longer than eight bytes, or lies where eight bytes cannot be
+    /// read at once.
+    #[inline]
+    pub fn short_name(&self) -> Option<u64> {
+        let Args::Spans(buffer, spans) = self else { return None };
+        let span = spans[0];
+        let len = (span.end - span.start) as usize;
+        let word = buffer.get(span.start as usize..span.start as usize + 8)?;
+        if !(1..=8).contains(&len) {
+            return None;
+        }
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes long"));
+        Some(word & u64::MAX >> (64 - 8 * len))
+    }
+
     /// Bytes of the request on the wire.
     pub fn wire_bytes(&self) -> usize {
         let line = |n: usize| 3 + n.checked_ilog10().unwrap_or(0) as usize + 1;

@@ -128,6 +128,9 @@ pub fn parse(
     spans: &mut Vec<Span>,
 ) -> Result<Step, ProtoError> {
     if progress.is_fresh() {
+        if let Some(end) = parse_plain(input, base, spans) {
+            return Ok(Step::Request(end));
+        }
         match input.first() {
             None => return Ok(Step::Incomplete),
             Some(b'*') => {}
@@ -139,6 +142,39 @@ pub fn parse(
     let before = spans.len();
     spans.extend(known.drain(..).map(|s| shifted(s, base)));
     parse_bulks(input, base, limits, progress, spans, before)
+}
+
+/// Arguments of a request that [`parse_plain`] takes.
+const PLAIN_ARGUMENTS_MAX: usize = 9;
+
+/// A whole request of at most nine arguments of at most 99 bytes, as nearly all are. None: look closer.
+///
+/// No limit can be exceeded by such a request, so none is looked at.
+#[inline]
+fn parse_plain(input: &[u8], base: usize, spans: &mut Vec<Span>) -> Option<usize> {
+    let &[b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = input else { return None };
+    let count = usize::from(count - b'0');
+    let mut found = [Span::default(); PLAIN_ARGUMENTS_MAX];
+    let mut at = 4;
+    for span in &mut found[..count] {
+        // The shortest argument takes six bytes, so five are always there in a whole request.
+        let &[b'$', tens, ones, third, _] = input.get(at..at + 5)?.first_chunk::<5>()? else { return None };
+        let (len, start) = if ones == b'\r' && tens.is_ascii_digit() {
+            (usize::from(tens - b'0'), at + 4)
+        } else if third == b'\r' && tens.is_ascii_digit() && ones.is_ascii_digit() && tens != b'0' {
+            (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), at + 5)
+        } else {
+            return None;
+        };
+        let end = start + len;
+        if input.len() < end + 2 {
+            return None;
+        }
+        *span = Span { start: (base + start) as u32, end: (base + end) as u32 };
+        at = end + 2;
+    }
+    spans.extend_from_slice(&found[..count]);
+    Some(at)
 }
 
 fn shifted(span: Span, base: usize) -> Span {

@@ -240,7 +240,7 @@ impl PagedSlab {
         usize::from(self.pages[handle.page()].cell_bytes)
     }
 
-    /// Asks for the first line of the cell, and for the second if the cell reaches into it.
+    /// Asks for the first line of the cell, and for the next two if the cell reaches into them.
     #[inline]
     pub fn prefetch(&self, handle: Handle) {
         const LINE_BYTES: usize = 64;
@@ -249,8 +249,12 @@ impl PagedSlab {
         let at = handle.byte();
         prefetch(&bytes[at]);
         // Pages start at a line of the cache with every allocator that serves them from whole pages.
-        if at % LINE_BYTES + usize::from(page.cell_bytes) > LINE_BYTES && at + LINE_BYTES < PAGE_BYTES {
+        let end = at % LINE_BYTES + usize::from(page.cell_bytes);
+        if end > LINE_BYTES && at + LINE_BYTES < PAGE_BYTES {
             prefetch(&bytes[at + LINE_BYTES]);
+            if end > 2 * LINE_BYTES && at + 2 * LINE_BYTES < PAGE_BYTES {
+                prefetch(&bytes[at + 2 * LINE_BYTES]);
+            }
         }
     }
 

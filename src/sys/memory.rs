@@ -32,10 +32,18 @@ pub fn random_word() -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Forbids huge pages for this process.
+/// Forbids huge pages where nobody asked for them: only a kernel that gives them unasked needs to be told. The keyspace
+/// goes on asking for its own where the kernel knows the difference, which is from Linux 6.18 on.
 pub fn disable_huge_pages() {
-    // SAFETY: the call changes a flag of the process and takes no pointer.
+    const EXCEPT_ADVISED: libc::c_ulong = 1 << 1;
+    let mode = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    if !mode.contains("[always]") {
+        return;
+    }
+    // SAFETY: the calls change a flag of the process and take no pointer.
     unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+        if libc::prctl(libc::PR_SET_THP_DISABLE, 1, EXCEPT_ADVISED, 0, 0) != 0 {
+            libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+        }
     }
 }

@@ -233,7 +233,7 @@ impl Chaos {
             loop {
                 cursor = db.scan(cursor, |handle| {
                     let deadline = db.deadline(handle);
-                    assert!(deadline.is_none_or(|ms| ms > now_ms), "{:?} should be gone", db.key(handle));
+                    assert!(deadline.is_none_or(|ms| ms >= now_ms), "{:?} should be gone", db.key(handle));
                 });
                 if cursor == 0 {
                     break;

@@ -46,7 +46,7 @@ impl Deadlines {
 
     fn is_dead(&self, key: &str) -> bool {
         let now_ms = self.now_ms();
-        self.model.get(key).is_some_and(|(_, deadline)| deadline.is_some_and(|ms| ms <= now_ms))
+        self.model.get(key).is_some_and(|(_, deadline)| deadline.is_some_and(|ms| ms < now_ms))
     }
 
     /// A turn of the loop went by.
@@ -56,7 +56,7 @@ impl Deadlines {
         }
         if self.active && !self.is_paused() {
             let now_ms = self.now_ms();
-            self.model.retain(|_, (_, deadline)| deadline.is_none_or(|ms| ms > now_ms));
+            self.model.retain(|_, (_, deadline)| deadline.is_none_or(|ms| ms >= now_ms));
         }
     }
 

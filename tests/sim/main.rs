@@ -6,6 +6,7 @@
 //!
 //! * `SEED=n` begins with another seed, `RUNS=n` makes so many runs of each test; a run that fails prints its seed.
 //! * Without them the whole takes under a minute, and does the same every time.
+#![allow(clippy::disallowed_methods, reason = "seed and length of a long run come from the environment")]
 
 #[path = "../support/mod.rs"]
 mod support;

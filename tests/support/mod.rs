@@ -194,6 +194,11 @@ impl World {
         self.host.allocated_bytes = keys + clients + self.jobs.iter().map(garbage).sum::<usize>();
     }
 
+    /// As [`World::received`], the bytes as they came.
+    pub fn received_bytes(&mut self, client: &str) -> Vec<u8> {
+        std::mem::take(&mut self.connection(client).received)
+    }
+
     /// Lets time pass, on both clocks; what falls due is done.
     pub fn advance_ms(&mut self, ms: u64) {
         self.host.now = self.host.now.after_us(ms * 1000);

@@ -1,3 +1,5 @@
+//! Numbers as text, against the standard library and against the texts of Redis.
+
 use super::*;
 use crate::base::rng::Rng;
 

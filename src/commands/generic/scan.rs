@@ -8,6 +8,7 @@ use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{FAST, READONLY};
 use crate::engine::spec::{Group, Spec, acl};
 use crate::keyspace::Db;
+use crate::keyspace::db::is_past;
 use crate::structures::slab::Handle;
 
 /// Draws of RANDOMKEY among keys that may all be dead while nothing may be removed.
@@ -108,7 +109,7 @@ fn keys(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 fn is_alive(db: &Db, handle: Handle, now_ms: u64) -> bool {
-    db.deadline(handle).is_none_or(|deadline| deadline > now_ms)
+    db.deadline(handle).is_none_or(|deadline| !is_past(deadline, now_ms))
 }
 
 struct ScanOptions<'a> {

@@ -545,6 +545,7 @@ impl Dict {
             self.level += 1;
             self.split = 0;
             self.trend = Trend::Still;
+            self.moving = Vec::new();
         }
     }
 
@@ -558,8 +559,8 @@ impl Dict {
         for (tag, handle) in &moving {
             self.put(self.split, *tag, *handle);
         }
-        self.moving = moving;
         self.trend = if self.split == 0 { Trend::Still } else { Trend::Shrinking };
+        self.moving = if self.split == 0 { Vec::new() } else { moving };
         if self.split == 0 || self.buckets().is_multiple_of(SEGMENT_BUCKETS) {
             self.homes.shrink(self.buckets());
         }

@@ -1,3 +1,6 @@
+//! The dict against a model: every key once, whatever grows, shrinks or is scanned meanwhile.
+#![allow(clippy::disallowed_types, reason = "a model is compared, never walked in its order")]
+
 use super::*;
 use crate::base::hash::{HashKey, siphash13};
 use std::cell::Cell;

@@ -1,3 +1,6 @@
+//! The slab against a model: every cell keeps its bytes until it is freed.
+#![allow(clippy::disallowed_types, reason = "a model is compared, never walked in its order")]
+
 use super::*;
 use crate::base::rng::Rng;
 use std::collections::HashMap;

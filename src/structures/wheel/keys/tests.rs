@@ -1,3 +1,6 @@
+//! The wheel of keys against a model: nothing fires early, nothing is lost.
+#![allow(clippy::disallowed_types, reason = "a model is compared, never walked in its order")]
+
 use super::*;
 use crate::base::rng::Rng;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -1,3 +1,5 @@
+//! The wheel of timers: in time, once, and never after it was cancelled.
+
 use super::*;
 use crate::base::rng::Rng;
 use std::collections::BTreeMap;

@@ -1,0 +1,483 @@
+//! What the repository asks of its own files, as far as a test can see it.
+//!
+//! * The rooms of `src/` import only those below them, and only the shell knows sockets, files, clocks and threads.
+//! * Files are short, open with their idea, and hold no half-done work.
+//! * `unsafe`, and commands that are given the whole engine, are counted: both lists are below.
+//! * Links in the documents lead somewhere. A link to a line whose text is code, like `` [`fn main`](main.rs#L5) ``, has
+//!   to lead to a line with that code; after changes `BLESS=1 cargo test --test tidy` writes the lines anew.
+#![allow(clippy::disallowed_methods, reason = "it reads the repository")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use waterwheel::commands;
+use waterwheel::engine::spec::Run;
+use waterwheel::engine::table::Table;
+
+/// A room and the rooms that it may import besides itself.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("sys", &["base"]),
+    ("structures", &["base"]),
+    ("resp", &["base"]),
+    ("keyspace", &["base", "structures"]),
+    ("replication", &["base", "structures", "resp"]),
+    ("engine", &["base", "structures", "resp", "keyspace", "replication"]),
+    ("commands", &["base", "structures", "resp", "keyspace", "replication", "engine"]),
+    ("reactor", &["base", "sys", "resp", "keyspace", "engine"]),
+];
+
+/// Crates that speak with the system, and the rooms that may know them; `main.rs` is a room here.
+const SYSTEM_CRATES: &[(&str, &[&str])] = &[
+    ("libc", &["sys"]),
+    ("rustix", &["sys"]),
+    ("mio", &["reactor", "main.rs"]),
+    ("signal_hook", &["reactor"]),
+    ("simple_logger", &["reactor"]),
+    ("clap", &["engine"]),
+];
+
+/// Files that may lift the lints of clippy.toml on clocks, threads, sockets, files and chance.
+const MAY_REACH_OUT: &[&str] = &["src/sys/mod.rs", "src/reactor/mod.rs", "src/main.rs"];
+
+/// Every file with `unsafe`, and why. It grows only with a measured gain.
+const UNSAFE: &[(&str, &str)] = &[
+    (
+        "src/structures/dict/bucket.rs",
+        "one comparison of all tags takes 4 instructions, the same in whole words 25",
+    ),
+    ("src/structures/prefetch.rs", "the hint has no safe form; it may not change what a program computes"),
+    ("src/sys/alloc.rs", "a global allocator is an unsafe trait; it forwards each call"),
+    ("src/sys/clock.rs", "reading the counter is an intrinsic; it saves 15 ns a command"),
+    ("src/sys/memory.rs", "malloc_trim is a call of the C library without a safe face"),
+    (
+        "src/sys/pages.rs",
+        "mapping memory and handing out its pages; saves 20 to 30 % of a command's user time",
+    ),
+    ("src/sys/process.rs", "getrusage of one thread and the collation locale have no safe face"),
+    ("src/sys/read.rs", "clearing 1 MiB before each large read costs as much as the read itself"),
+    ("src/sys/title.rs", "the title is the memory of the arguments, to which no safe reference exists"),
+];
+
+/// Every command that is given the whole engine; its row says why.
+const GLOBAL: &str = "
+    auth client|getname client|id client|info client|kill client|list client|pause client|setinfo client|setname
+    client|unblock client|unpause config|get config|resetstat config|rewrite config|set debug flushall flushdb hello
+    info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset
+    memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub punsubscribe
+    reset shutdown slowlog|get slowlog|len slowlog|reset subscribe unsubscribe";
+
+const LINES_MAX: usize = 800;
+const TEST_LINES_MAX: usize = 150;
+const WORDS_OF_A_REASON: usize = 3;
+
+/// A file of the repository.
+struct File {
+    /// From the root of the repository, with slashes.
+    path: String,
+    text: String,
+}
+
+impl File {
+    /// The folder of `src/` that it lies in, or its own name if it lies in `src/` itself.
+    fn room(&self) -> &str {
+        let inner = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        inner.split('/').next().unwrap_or(inner)
+    }
+
+    /// The code without the tests at its end.
+    fn code(&self) -> &str {
+        self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/") || !self.path.starts_with("src/")
+    }
+
+    /// The lines of the code, numbered from 1, without comments.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let code = self.code().lines().map(|line| match line.find("//") {
+            // Not the slashes of an address in a string.
+            Some(at) if !line[..at].ends_with(':') => &line[..at],
+            _ => line,
+        });
+        code.enumerate().map(|(i, line)| (i + 1, line))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder whose name ends so.
+fn files(folder: &str, ending: &str) -> Vec<File> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, ending, found);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    walk(&root().join(folder), ending, &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| File {
+        path: path.strip_prefix(root()).expect("it lies below").to_string_lossy().replace('\\', "/"),
+        text: fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// All Rust files.
+fn rust_files() -> Vec<File> {
+    ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, ".rs")).collect()
+}
+
+/// Fails with all that was found.
+#[track_caller]
+fn report(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// The identifier at the start of a text.
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Whether a text has this identifier in it as a whole.
+fn has_word(text: &str, wanted: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(wanted)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + wanted.len()..].starts_with(is_part))
+}
+
+/// The names behind `crate::`, also those in braces.
+fn imported_rooms(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, found) in text.match_indices("crate::") {
+        let rest = &text[at + found.len()..];
+        match rest.strip_prefix('{') {
+            None => rooms.push(word(rest).to_owned()),
+            Some(list) => {
+                let mut depth = 0;
+                for part in list.split_inclusive(['{', '}', ',']) {
+                    if depth == 0 && !word(part.trim_start()).is_empty() {
+                        rooms.push(word(part.trim_start()).to_owned());
+                    }
+                    depth += i32::from(part.ends_with('{')) - i32::from(part.ends_with('}'));
+                    if depth < 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn layers_only_import_the_layers_below_them() {
+    let mut found = Vec::new();
+    for file in files("src", ".rs").iter().filter(|f| !["lib.rs", "main.rs"].contains(&f.room())) {
+        let Some((room, below)) = LAYERS.iter().find(|(room, _)| *room == file.room()) else {
+            found.push(format!("{}: this room is not in LAYERS", file.path));
+            continue;
+        };
+        // Tests in the same file keep to the rule, too.
+        for imported in imported_rooms(&file.text) {
+            if imported != *room && !below.contains(&imported.as_str()) {
+                found.push(format!("{}: {room} may not import {imported}", file.path));
+            }
+        }
+        // `super` must not lead out of the room: so many of them reach the root of the crate.
+        let inner = file.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        let to_root = "super::".repeat(inner.split('/').count());
+        for (at, _) in file.code().match_indices(&to_root) {
+            let name = word(&file.code()[at + to_root.len()..]);
+            if LAYERS.iter().any(|(room, _)| *room == name) {
+                found.push(format!("{}: say crate::{name}, not {to_root}{name}", file.path));
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn only_the_shell_knows_the_system() {
+    let mut found = Vec::new();
+    for file in files("src", ".rs") {
+        for (name, rooms) in SYSTEM_CRATES {
+            for (number, line) in file.lines() {
+                let named = line.contains(&format!("{name}::")) && has_word(line, name);
+                if named && !line.contains(&format!("::{name}::")) && !rooms.contains(&file.room()) {
+                    found.push(format!("{}:{number}: only {rooms:?} may know {name}", file.path));
+                }
+            }
+        }
+        for lint in ["disallowed_methods", "disallowed_types"] {
+            if has_word(&file.text, lint) && !file.is_test() && !MAY_REACH_OUT.contains(&file.path.as_str()) {
+                found.push(format!("{}: may not lift {lint}", file.path));
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn files_are_short_and_open_with_their_idea() {
+    let mut found = Vec::new();
+    for file in rust_files() {
+        if !file.text.starts_with("//! ") {
+            found.push(format!("{}: does not open with its idea, in lines of //!", file.path));
+        }
+        let (all, code) = (file.text.lines().count(), file.code().lines().count());
+        if code > LINES_MAX {
+            found.push(format!("{}: has {code} lines, more than {LINES_MAX}", file.path));
+        }
+        if all - code > TEST_LINES_MAX {
+            let sibling = file.path.replace(".rs", "/tests.rs");
+            found.push(format!("{}: has {} lines of tests, move them to {sibling}", file.path, all - code));
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn every_file_belongs_to_the_crate() {
+    // A file that no `mod` names is not compiled; one of src/commands would be missing from the table.
+    fn visit(file: &Path, seen: &mut BTreeSet<String>) {
+        let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        seen.insert(file.strip_prefix(root()).expect("it lies below").to_string_lossy().into_owned());
+        let stem = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        let folder = file.parent().expect("a file lies in a folder");
+        let inner = match stem.as_str() {
+            "lib" | "main" | "mod" => folder.to_path_buf(),
+            name => folder.join(name),
+        };
+        for line in text.lines() {
+            let Some(at) = line.find("mod ").filter(|_| line.ends_with(';')) else { continue };
+            if !line[..at].is_empty() && !line.starts_with("pub") {
+                continue;
+            }
+            let name = word(&line[at + 4..]);
+            let paths = [inner.join(format!("{name}.rs")), inner.join(name).join("mod.rs")];
+            for path in paths.iter().filter(|path| path.exists()) {
+                visit(path, seen);
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    visit(&root().join("src/lib.rs"), &mut seen);
+    visit(&root().join("src/main.rs"), &mut seen);
+    let lost = files("src", ".rs").into_iter().filter(|file| !seen.contains(&file.path));
+    report(&lost.map(|file| format!("{}: no `mod` names it", file.path)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_table_of_commands_is_among_the_families() {
+    let families = fs::read_to_string(root().join("src/commands/mod.rs")).expect("the file is there");
+    let (_, families) = families.split_once("FAMILIES").expect("it lists the families");
+    let mut found = Vec::new();
+    for file in files("src/commands", ".rs") {
+        if !file.code().contains("pub(super) const COMMANDS: &[Spec]") {
+            continue;
+        }
+        let inner =
+            file.path.trim_start_matches("src/commands/").trim_end_matches(".rs").trim_end_matches("/mod");
+        let listed = match inner.split_once('/') {
+            None => format!("{inner}::COMMANDS"),
+            Some((folder, name)) => format!("{folder}::{}", name.to_uppercase()),
+        };
+        if !families.contains(&listed) {
+            found.push(format!("{}: {listed} is not in FAMILIES of src/commands/mod.rs", file.path));
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn unsafe_is_where_the_list_says() {
+    let mut found = Vec::new();
+    let mut listed: BTreeSet<&str> = UNSAFE.iter().map(|(path, _)| *path).collect();
+    for file in files("src", ".rs").iter().filter(|file| file.path != "src/lib.rs") {
+        let with_tests = File { path: file.path.clone(), text: file.text.replace("#[cfg(test)]", "") };
+        let has_unsafe = with_tests.lines().any(|(_, line)| has_word(line, "unsafe"));
+        let allowed = file.text.contains("unsafe_code");
+        if has_unsafe != allowed {
+            found.push(format!("{}: unsafe: {has_unsafe}, allowed: {allowed}", file.path));
+        }
+        if !allowed {
+            continue;
+        }
+        match UNSAFE.iter().find(|(path, _)| *path == file.path) {
+            None => found.push(format!("{}: is not in the list of files with unsafe code", file.path)),
+            Some((_, reason))
+                if !file.text.contains(&format!("#![allow(unsafe_code, reason = \"{reason}\")]")) =>
+            {
+                found.push(format!("{}: gives another reason for unsafe than the list", file.path));
+            }
+            Some(_) => {}
+        }
+        listed.remove(file.path.as_str());
+    }
+    found.extend(listed.iter().map(|path| format!("{path}: is listed, but has no unsafe code")));
+    report(&found);
+}
+
+#[test]
+fn commands_that_are_given_the_whole_engine_are_counted() {
+    let table = Table::new(commands::FAMILIES);
+    let mut found = Vec::new();
+    let mut listed: BTreeSet<&str> = GLOBAL.split_whitespace().collect();
+    for row in table.rows() {
+        let Run::Global(_, why) = row.spec.run else { continue };
+        if why.split_whitespace().count() < WORDS_OF_A_REASON {
+            found.push(format!("{}: does not say why it needs the whole engine", row.full_name));
+        }
+        if !listed.remove(row.full_name) {
+            found.push(format!("{}: is not in the list of commands with the whole engine", row.full_name));
+        }
+    }
+    found.extend(listed.iter().map(|name| format!("{name}: is listed, but is given less")));
+    report(&found);
+}
+
+#[test]
+fn nothing_gives_up_without_a_reason() {
+    let mut found = Vec::new();
+    for file in files("src", ".rs").iter().filter(|file| !file.is_test()) {
+        let code = file.code();
+        for (at, call) in code.match_indices(".expect(") {
+            let argument = code[at + call.len()..].trim_start();
+            let Some(text) = argument.strip_prefix('"') else { continue };
+            let reason = text.split('"').next().unwrap_or_default();
+            if reason.split_whitespace().count() < WORDS_OF_A_REASON {
+                let number = code[..at].lines().count();
+                found.push(format!("{}:{number}: \"{reason}\" says too little", file.path));
+            }
+        }
+        for (number, line) in file.lines().filter(|(_, line)| line.contains(".unwrap()")) {
+            found.push(format!("{}:{number}: {}", file.path, line.trim()));
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn nothing_is_half_done() {
+    let mut found = Vec::new();
+    for file in files("src", ".rs") {
+        for (i, line) in file.text.lines().enumerate() {
+            let small = line.to_lowercase();
+            let marks = ["todo", "fixme", "xxx", "unimplemented", "stub", "for now"];
+            for mark in marks.into_iter().filter(|mark| has_word(&small, mark)) {
+                // The name of an ACL or a test datum in quotes is no remark.
+                if !line.contains(&format!("\"{mark}")) {
+                    found.push(format!("{}:{}: {mark}", file.path, i + 1));
+                }
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut found = Vec::new();
+    let mut pages: Vec<File> = ["docs", "tests"].into_iter().flat_map(|f| files(f, ".md")).collect();
+    for name in ["README.md", "CHANGELOG.md"] {
+        if let Ok(text) = fs::read_to_string(root().join(name)) {
+            pages.push(File { path: name.to_owned(), text });
+        }
+    }
+    for page in &mut pages {
+        let mut text = String::with_capacity(page.text.len());
+        let mut rest = page.text.as_str();
+        while let Some(middle) = rest.find("](") {
+            let Some(length) = rest[middle..].find(')') else { break };
+            let (before, behind) = rest.split_at(middle + length + 1);
+            let label = &before[before[..middle].rfind('[').map_or(0, |at| at + 1)..middle];
+            let target = &before[middle + 2..before.len() - 1];
+            text.push_str(&before[..middle + 2]);
+            match checked_link(&page.path, label, target) {
+                Ok(right) => {
+                    if right != target && !bless {
+                        found.push(format!("{}: [{label}]({target}) should be {right}", page.path));
+                    }
+                    text.push_str(&right);
+                }
+                Err(problem) => {
+                    found.push(format!("{}: [{label}]({target}): {problem}", page.path));
+                    text.push_str(target);
+                }
+            }
+            text.push(')');
+            rest = behind;
+        }
+        text.push_str(rest);
+        if bless && text != page.text {
+            fs::write(root().join(&page.path), text).expect("the page can be written");
+        }
+    }
+    if found.iter().any(|line| line.contains("should be")) {
+        found.push("BLESS=1 cargo test --test tidy writes them".to_owned());
+    }
+    report(&found);
+}
+
+/// The target of a link as it should be: with the line that holds the code which the label names.
+fn checked_link(page: &str, label: &str, target: &str) -> Result<String, String> {
+    if target.contains("://") || target.starts_with("mailto:") {
+        return Ok(target.to_owned());
+    }
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let file = match path {
+        "" => root().join(page),
+        _ => root().join(page).parent().expect("a page lies in a folder").join(path),
+    };
+    if !file.exists() {
+        return Err("there is no such file".to_owned());
+    }
+    if anchor.is_empty() {
+        return Ok(target.to_owned());
+    }
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+    let Some(number) = anchor.strip_prefix('L').and_then(|n| n.parse::<usize>().ok()) else {
+        let is_heading = |line: &str| line.starts_with('#') && slug(line) == anchor;
+        return match text.lines().any(is_heading) {
+            true => Ok(target.to_owned()),
+            false => Err("there is no such heading".to_owned()),
+        };
+    };
+    let Some(code) = label.strip_prefix('`').and_then(|l| l.strip_suffix('`')) else {
+        return match number <= text.lines().count() {
+            true => Ok(target.to_owned()),
+            false => Err("the file is shorter".to_owned()),
+        };
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| line.contains(code)).map(|(i, _)| i + 1);
+    match lines.min_by_key(|line| line.abs_diff(number)) {
+        None => Err("no line has this code".to_owned()),
+        Some(line) => Ok(format!("{path}#L{line}")),
+    }
+}
+
+/// The anchor of a heading.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn words_and_imports_are_seen() {
+    assert!(has_word("let stub = 1", "stub") && !has_word("stubborn", "stub"));
+    let text = "use crate::base::id; use crate::{sys::net, engine::{Host, spec}, resp}; crate::keyspace::Db";
+    assert_eq!(imported_rooms(text), ["base", "sys", "engine", "resp", "keyspace"]);
+    assert_eq!(slug("## What is there, and what not"), "what-is-there-and-what-not");
+}

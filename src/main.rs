@@ -7,12 +7,14 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
 use waterwheel::commands;
-use waterwheel::engine::config::{self, Config, Run, Start};
+use waterwheel::engine::config::{self, Config, Run, Start, Supervised};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::table::Table;
 use waterwheel::engine::{Engine, Host};
@@ -95,6 +97,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     };
     let (has_tcp, has_unix) = (conf.port != 0, !conf.unixsocket.is_empty());
     let pid_file = pid_file(&conf);
+    let supervised = conf.supervised;
     let engine = Engine::new(table, conf, names, &mut host as &mut dyn Host);
     log::info!("Server initialized");
     if has_tcp {
@@ -103,6 +106,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     if has_unix {
         log::info!("Ready to accept connections unix");
     }
+    tell_supervisor(supervised);
     let mut turning = EventLoop::new(poll, engine, host, signals, helper);
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {
@@ -175,7 +179,7 @@ fn open_log(conf: &Config) -> Result<(), String> {
             .map_err(|error| format!("Can't open the log file: {error}"))?;
         process::redirect_output(&file).map_err(|error| error.to_string())?;
     }
-    waterwheel::reactor::log::install(conf.logfile.is_empty() && process::output_is_terminal());
+    waterwheel::reactor::log::install(conf, conf.logfile.is_empty() && process::output_is_terminal());
     waterwheel::reactor::log::set_level(conf.loglevel);
     Ok(())
 }
@@ -225,6 +229,32 @@ fn announce(conf: &Config, config_file: Option<&Path>) {
         );
     } else {
         log::info!("Running mode=standalone, port={}.", conf.port);
+    }
+}
+
+/// Tells whoever started the server that it is ready: systemd by its socket, upstart by a stop.
+fn tell_supervisor(supervised: Supervised) {
+    let socket = env::var_os("NOTIFY_SOCKET").map(|path| path.to_string_lossy().replacen('@', "\0", 1));
+    let is_upstart = supervised == Supervised::Upstart
+        || (supervised == Supervised::Auto && env::var_os("UPSTART_JOB").is_some());
+    if is_upstart {
+        log::info!("supervised by upstart, will stop to signal readiness");
+        process::stop();
+        return;
+    }
+    let (Supervised::Systemd | Supervised::Auto, Some(path)) = (supervised, socket) else { return };
+    log::info!(
+        "supervised by systemd. Please make sure you set appropriate values for TimeoutStartSec and TimeoutStopSec."
+    );
+    let address = match path.strip_prefix('\0') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = address.and_then(|address| {
+        UnixDatagram::unbound()?.send_to_addr(b"READY=1\nSTATUS=Ready to accept connections\n", &address)
+    });
+    if let Err(error) = sent {
+        log::warn!("systemd could not be told: {error}");
     }
 }
 

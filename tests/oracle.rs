@@ -3,6 +3,11 @@
 //! Without the variable nothing is done. The feed is not compared, for Redis has none that can be seen. A reply that is
 //! meant to be another one stands in tests/oracle/explained.txt: what the transcript has, what Redis says (both may
 //! have a `*`), and why, with ` || ` between them. A row that explains nothing is an error.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads files"
+)]
 
 mod support;
 

@@ -2,6 +2,11 @@
 //!
 //! `BLESS=1` writes down what comes. A line that holds a `*` and still matches is kept; long replies are cut to their
 //! beginning and a `*`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads files"
+)]
 
 mod support;
 

@@ -57,9 +57,6 @@ pub const WRITE_BYTES_PER_TURN: usize = 1024 * 1024;
 /// Descriptors kept for files, listeners and the poll itself. Redis: `CONFIG_MIN_RESERVED_FDS`.
 pub const RESERVED_DESCRIPTORS: u64 = 32;
 
-/// Accepted connections a listener and turn.
-pub const ACCEPTS_PER_TURN: usize = 200;
-
 /// Longest string value that lives inside its entry; the whole entry fits a slab cell.
 pub const INLINE_VALUE_BYTES_MAX: usize = 512;
 

@@ -64,6 +64,8 @@ const HELP: &[&str] = &[
     "    Run a fuzz tester against the pattern matcher.",
     "PAUSE-CRON <0|1>",
     "    Stop periodic cron job processing.",
+    "TURN-CPU <0|1>",
+    "    Measure the processor time of every turn of the loop; INFO recorder shows it.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>",
     "    Sets the time (in milliseconds) to wait between client reply buffer peak resets.",
     "    In case NEVER is provided the last observed peak will never be reset",
@@ -96,6 +98,10 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         (b"sleep", 3) => sleep(engine, call)?,
         (b"set-active-expire", 3) => engine.facts.active_expire = flag_at(call, 2),
         (b"pause-cron", 3) => engine.facts.cron_paused = flag_at(call, 2),
+        (b"turn-cpu", 3) => {
+            engine.recorder.cpu.is_on = flag_at(call, 2);
+            engine.recorder.reset();
+        }
         (b"dict-resizing", 3) => {
             let resizing = if flag_at(call, 2) { Resizing::Allowed } else { Resizing::Avoid };
             engine.dbs.iter_mut().for_each(|db| db.set_resizing(resizing));

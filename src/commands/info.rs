@@ -468,6 +468,11 @@ fn recorder(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     }
     text.field("loop_turns_above_2ms", recorder.turns_above_2ms);
     text.field("loop_turns_above_10ms", recorder.turns_above_10ms);
+    if recorder.cpu.is_on {
+        text.field("loop_cpu_turns_above_2ms", recorder.cpu.above_2ms);
+        text.field("loop_cpu_turns_above_10ms", recorder.cpu.above_10ms);
+        text.field("loop_cpu_max_usec", recorder.cpu.max_us);
+    }
 }
 
 fn debug(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {

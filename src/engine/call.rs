@@ -252,6 +252,9 @@ impl Engine {
             );
             return Err(Refusal::Error(CmdError::Text(text.into())));
         }
+        if let Some(busy) = self.busy.filter(|_| !row.has(flag::ALLOW_BUSY)) {
+            return Err(Refusal::Error(CmdError::coded(busy.refusal)));
+        }
         if let Some(block) = self.paused_for(row) {
             return Err(Refusal::Wait(block));
         }

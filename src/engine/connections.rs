@@ -59,7 +59,7 @@ impl Engine {
             id,
             state: bits,
             db: 0,
-            resp: 2,
+            resp: self.conf.client_default_resp as u8,
             last_row: 0,
             inbox: Inbox::default(),
             out: Output::default(),

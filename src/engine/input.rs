@@ -73,7 +73,7 @@ impl Engine {
         if self.clients[slot].inbox.is_empty() && !self.clients[slot].is(state::STOPPED | state::RUNNABLE) {
             let used = self.serve(host, slot, rest, COMMANDS_PER_SERVING);
             let Some(slot) = self.slot_of(id) else { return };
-            self.clients[slot].inbox.bytes.extend_from_slice(&rest[used..]);
+            self.keep_rest(slot, &rest[used..]);
         } else {
             self.clients[slot].inbox.bytes.extend_from_slice(rest);
             self.serve_inbox(host, slot);
@@ -157,11 +157,13 @@ impl Engine {
             inbox.bytes.drain(..inbox.start);
             inbox.start = 0;
         }
-        inbox.bytes.extend_from_slice(&newer);
+        if !newer.is_empty() {
+            self.keep_newer(slot, &newer);
+        }
     }
 
     /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
-    fn after_serving(&mut self, id: ClientId) {
+    pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
@@ -174,17 +176,20 @@ impl Engine {
     /// Closes a client whose requests are longer than the configuration allows.
     #[cold]
     fn close_full(&mut self, slot: usize, beginning: &[u8]) {
+        let shown = match self.conf.hide_user_data_from_log {
+            true => "*redacted*".to_owned(),
+            false => crate::base::quote::repr(beginning),
+        };
         log::warn!(
-            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {})",
-            self.describe_client(slot),
-            crate::base::quote::repr(beginning)
+            "Closing client that reached max query buffer length: {} (qbuf initial bytes: {shown})",
+            self.describe_client(slot)
         );
         self.stats.client_query_buffer_limit_disconnections += 1;
         self.close_soon(slot);
     }
 
     /// Appends to a large argument; returns how many bytes belong to it.
-    fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
+    pub(super) fn fill_large(&mut self, slot: usize, bytes: &[u8]) -> usize {
         let Some(large) = self.clients[slot].inbox.large.as_mut() else { return 0 };
         let Some(target) = large.target.as_mut() else { return 0 };
         let n = bytes.len().min(large.bytes + 2 - target.len());

@@ -5,6 +5,7 @@
 //! file, reads a clock or draws an unseeded number; what a command needs of that kind it asks its [`Host`] for. The
 //! engine never learns which shell drives it.
 
+pub mod busy;
 pub mod call;
 pub mod client;
 pub mod config;
@@ -136,6 +137,8 @@ pub struct Engine {
     upkeep: timers::Upkeep,
     /// A command has to be looked at closely before it runs: there is a password, a memory limit or a pause.
     is_unusual: bool,
+    /// The command that breathes at the moment.
+    busy: Option<busy::Busy>,
     next_db_to_expire: usize,
     /// The sampler of the `instantaneous_` figures is armed.
     sample_armed: bool,
@@ -262,6 +265,7 @@ impl Engine {
             pace: Pace::default(),
             upkeep: timers::Upkeep::default(),
             is_unusual: false,
+            busy: None,
             next_db_to_expire: 0,
             sample_armed: false,
             conf,
@@ -288,8 +292,10 @@ impl Engine {
 
     /// Notes whether commands have to be looked at closely before they run.
     fn note_unusual(&mut self) {
-        self.is_unusual =
-            input::needs_password(&self.conf) || self.conf.maxmemory_bytes > 0 || self.pause.until_us != 0;
+        self.is_unusual = input::needs_password(&self.conf)
+            || self.conf.maxmemory_bytes > 0
+            || self.pause.until_us != 0
+            || self.busy.is_some();
     }
 
     /// Starts or stops to gather what is propagated.

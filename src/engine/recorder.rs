@@ -55,6 +55,30 @@ pub struct Recorder {
     pub turns_above_2ms: u64,
     /// Turns that worked longer than 10 ms.
     pub turns_above_10ms: u64,
+    /// The same by the processor's time, which other processes cannot lengthen; only under `DEBUG TURN-CPU 1`.
+    pub cpu: TurnCpu,
+}
+
+/// Processor time of turns.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct TurnCpu {
+    /// Whether it is measured: a look at the clock of the thread costs 350 ns.
+    pub is_on: bool,
+    /// Turns that took longer than 2 ms.
+    pub above_2ms: u64,
+    /// Turns that took longer than 10 ms.
+    pub above_10ms: u64,
+    /// The longest, in microseconds.
+    pub max_us: u64,
+}
+
+impl TurnCpu {
+    /// A turn took so long.
+    pub fn note(&mut self, us: u64) {
+        self.above_2ms += u64::from(us > 2000);
+        self.above_10ms += u64::from(us > 10_000);
+        self.max_us = self.max_us.max(us);
+    }
 }
 
 impl Recorder {
@@ -70,6 +94,7 @@ impl Recorder {
             busy: Histogram::default(),
             turns_above_2ms: 0,
             turns_above_10ms: 0,
+            cpu: TurnCpu::default(),
         }
     }
 
@@ -117,7 +142,8 @@ impl Recorder {
 
     /// Forgets everything but the rate of the counter.
     pub fn reset(&mut self) {
-        *self = Recorder { last: self.last, ..Recorder::new(self.ticks_per_ms) };
+        let cpu = TurnCpu { is_on: self.cpu.is_on, ..TurnCpu::default() };
+        *self = Recorder { last: self.last, cpu, ..Recorder::new(self.ticks_per_ms) };
     }
 }
 

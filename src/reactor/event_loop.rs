@@ -20,6 +20,7 @@ use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
 use crate::engine::recorder::Phase;
 use crate::engine::{Engine, Job};
+use crate::sys::process;
 use mio::{Events, Poll, Token};
 use std::collections::VecDeque;
 use std::io;
@@ -50,6 +51,8 @@ pub struct EventLoop {
     /// The engine has something to do at once.
     busy: bool,
     exit: Option<i32>,
+    /// Processor time of this thread at the end of the last turn, under DEBUG TURN-CPU.
+    cpu_us: u64,
     /// Ticks at which the clocks were asked.
     clocks_read_at: u64,
 }
@@ -67,6 +70,7 @@ impl EventLoop {
             ready: VecDeque::new(),
             busy: false,
             exit: None,
+            cpu_us: 0,
             clocks_read_at: 0,
         }
     }
@@ -205,6 +209,11 @@ impl EventLoop {
     }
 
     fn end_turn(&mut self) {
+        if self.engine.recorder.cpu.is_on {
+            let time = process::cpu_time(true);
+            let us = time.user_us + time.system_us;
+            self.engine.recorder.cpu.note(us.saturating_sub(std::mem::replace(&mut self.cpu_us, us)));
+        }
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);

@@ -6,7 +6,6 @@
 use super::connections::{Connections, Socket};
 use super::event_loop::FIRST_SPECIAL;
 use crate::base::id::ClientId;
-use crate::base::limit::ACCEPTS_PER_TURN;
 use crate::engine::Engine;
 use crate::engine::client::Address;
 use crate::engine::config::Config;
@@ -77,7 +76,9 @@ impl Listeners {
         let mut opened = 0;
         for (name, ip, optional) in addresses(&conf.bind, port) {
             let listening = match ip {
-                Some(ip) => net::listen_tcp(SocketAddr::new(ip, port), conf.tcp_backlog as i32),
+                Some(ip) => {
+                    net::listen_tcp(SocketAddr::new(ip, port), conf.tcp_backlog as i32, conf.socket_mark_id)
+                }
                 None => Err(io::Error::other("Name or service not known")),
             };
             match listening {
@@ -109,6 +110,11 @@ impl Listeners {
         let _ = fs::remove_file(path);
         let listener = net::listen_unix(path, conf.tcp_backlog as i32)
             .map_err(|error| format!("Failed opening Unix socket: bind: {error}"))?;
+        if let Some(group) = group_id(&conf.unixsocketgroup)
+            && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
+        {
+            log::warn!("Failed to set the group of the unix socket: {error}");
+        }
         if conf.unixsocketperm != 0 {
             let _ = fs::set_permissions(path, fs::Permissions::from_mode(conf.unixsocketperm));
         }
@@ -170,7 +176,7 @@ impl Listeners {
         ready: &mut VecDeque<ClientId>,
     ) {
         for (listener, is_ready) in &mut self.listeners {
-            for _ in 0..ACCEPTS_PER_TURN {
+            for _ in 0..engine.conf().max_new_connections_per_cycle {
                 if !*is_ready {
                     break;
                 }
@@ -195,6 +201,19 @@ impl Listeners {
             let _ = fs::remove_file(&self.unix_path);
         }
     }
+}
+
+/// Number of a group by its name, or of a number.
+fn group_id(name: &str) -> Option<u32> {
+    if name.is_empty() {
+        return None;
+    }
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let named = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
+    });
+    named.or_else(|| name.parse().ok())
 }
 
 /// A connection that was accepted: its socket, the other end, this end.

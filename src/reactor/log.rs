@@ -3,10 +3,11 @@
 //! A person at a terminal sees the lines of `simple_logger` instead, with their level in colour. Levels map to Redis's:
 //! error and warn are `#` (warning), info is `*` (notice), debug is `-` (verbose), trace is `.` (debug).
 
-use crate::engine::config::LogLevel;
+use crate::engine::config::{Config, LogLevel};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::io::Write;
+use std::os::unix::net::UnixDatagram;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MONTHS: [&str; 12] =
@@ -15,12 +16,46 @@ const MONTHS: [&str; 12] =
 struct ServerLog {
     pid: u32,
     terminal: Option<SimpleLogger>,
+    system: Option<SystemLog>,
 }
 
-/// Installs the log. Lines go to standard output, wherever that leads.
-pub fn install(is_terminal: bool) {
+/// The log of the machine, as `syslog-enabled` asks for it.
+struct SystemLog {
+    socket: UnixDatagram,
+    ident: String,
+    facility: u8,
+}
+
+impl SystemLog {
+    fn open(conf: &Config) -> Option<SystemLog> {
+        if !conf.syslog_enabled {
+            return None;
+        }
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.connect("/dev/log").ok()?;
+        let local = conf.syslog_facility.name().strip_prefix("local").and_then(|n| n.parse::<u8>().ok());
+        // The number of `user` is 1, that of `local0` 16, by RFC 3164.
+        let facility = local.map_or(1, |n| 16 + n);
+        Some(SystemLog { socket, ident: conf.syslog_ident.clone(), facility })
+    }
+
+    fn write(&self, pid: u32, record: &Record<'_>) {
+        let severity = match record.level() {
+            Level::Error | Level::Warn => 4,
+            Level::Info => 5,
+            Level::Debug => 6,
+            Level::Trace => 7,
+        };
+        let line = format!("<{}>{}[{pid}]: {}", self.facility * 8 + severity, self.ident, record.args());
+        // The line is on standard output as well.
+        let _ = self.socket.send(line.as_bytes());
+    }
+}
+
+/// Installs the log. Lines go to standard output, wherever that leads, and to the machine's log if it is wanted.
+pub fn install(conf: &Config, is_terminal: bool) {
     let terminal = is_terminal.then(SimpleLogger::new);
-    let logger = ServerLog { pid: std::process::id(), terminal };
+    let logger = ServerLog { pid: std::process::id(), terminal, system: SystemLog::open(conf) };
     // The only error is that there is a log already, as in a test.
     let _ = log::set_boxed_logger(Box::new(logger));
     set_level(LogLevel::Notice);
@@ -45,6 +80,9 @@ impl Log for ServerLog {
     fn log(&self, record: &Record<'_>) {
         if !record.target().starts_with("waterwheel") {
             return;
+        }
+        if let Some(system) = &self.system {
+            system.write(self.pid, record);
         }
         if let Some(terminal) = &self.terminal {
             return terminal.log(record);

@@ -1,28 +1,44 @@
 //! Sockets with the options that the standard library does not set.
+#![allow(unsafe_code, reason = "the mark of a socket has no safe face")]
 
 use rustix::fd::AsFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-/// A listening TCP socket that does not block.
+/// A listening TCP socket that does not block; a `mark` that is not 0 is set for packet filters.
 ///
 /// # Errors
 ///
 /// What the system says, such as an address in use.
-pub fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub fn listen_tcp(address: SocketAddr, backlog: i32, mark: u32) -> io::Result<TcpListener> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
+    if mark != 0 {
+        set_mark(socket.as_fd(), mark)?;
+    }
     bind(&socket, &address)?;
     listen(&socket, backlog)?;
     Ok(TcpListener::from(socket))
+}
+
+/// Marks a socket for packet filters.
+fn set_mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    let size = size_of::<u32>() as libc::socklen_t;
+    let value = std::ptr::from_ref(&mark).cast();
+    // SAFETY: the option takes a pointer to so many bytes and does not keep it.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MARK, value, size) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// A listening unix socket that does not block.

@@ -112,6 +112,13 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
+/// Stops the process until somebody lets it go on.
+pub fn stop() {
+    let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+    // A process may always stop itself.
+    debug_assert!(stopped.is_ok());
+}
+
 /// Ends the process by a read of an address that is not mapped.
 pub fn segfault() -> ! {
     // SAFETY: none is wanted: a signal to ourselves ends the process as such a read would.

@@ -24,6 +24,7 @@ pub mod transcript;
 use reply::Resp;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
+use std::sync::OnceLock;
 use waterwheel::base::id::ClientId;
 use waterwheel::base::quote::split_args;
 use waterwheel::base::rng::Rng;
@@ -85,8 +86,7 @@ impl World {
         let mut host = FakeHost { now, rng: Rng::from_seed(seed), allocated_bytes: 0, requests: Vec::new() };
         let mut conf = Config::new();
         conf.save.clear();
-        let table: &'static Table = Box::leak(Box::new(Table::new(commands::FAMILIES)));
-        let mut engine = Engine::new(table, conf, ProcessNames::default(), &mut host);
+        let mut engine = Engine::new(table(), conf, ProcessNames::default(), &mut host);
         engine.follow_feed(true);
         World { engine, host, clients: BTreeMap::new(), jobs: VecDeque::new(), jobs_held: false }
     }
@@ -302,6 +302,12 @@ impl World {
         }
         self.clients.get_mut(name).expect("it is there or was inserted")
     }
+}
+
+/// The table of all commands, one for all worlds.
+pub fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| Table::new(commands::FAMILIES))
 }
 
 impl Host for FakeHost {

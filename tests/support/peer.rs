@@ -1,4 +1,9 @@
 //! Another server: a program that is started on a free port, and ended by its process id.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads files"
+)]
 
 use super::reply::Resp;
 use std::io::{Read, Write};

@@ -20,6 +20,11 @@
 //! * Below the line stands a line for each reply, as `redis-cli` shows it, but in one line. A `*` stands for anything.
 //! * A scene is played in both versions of the protocol; where the replies to a client of version 3 differ, they stand
 //!   in a part of their own. A line `only resp 2` or `only resp 3` behind the sentence says that the other makes no sense.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads files"
+)]
 
 use super::reply::Resp;
 use std::collections::BTreeMap;

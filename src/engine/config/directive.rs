@@ -146,6 +146,12 @@ pub enum Why {
     Users,
     /// Still to come.
     Thresholds,
+    /// Still to come.
+    Sessions,
+    /// Still to come.
+    Crash,
+    /// Still to come.
+    Valkey,
 }
 
 impl Why {
@@ -167,6 +173,9 @@ impl Why {
             Why::Scripting => "scripting is still to come",
             Why::Users => "users are still to come",
             Why::Thresholds => "the data type is still to come",
+            Why::Sessions => "what it bounds is still to come",
+            Why::Crash => "the report of a crash is still to come",
+            Why::Valkey => "what Valkey does with it is still to come",
         }
     }
 }

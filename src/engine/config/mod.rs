@@ -48,4 +48,4 @@ pub use values::{
 };
 
 /// The version of Redis whose behaviour is kept, as reports name it.
-pub const REDIS_VERSION: &str = "8.0.2";
+pub const REDIS_VERSION: &str = "8.0.0";

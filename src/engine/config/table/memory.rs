@@ -29,6 +29,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Frees expired values later instead of at once."),
     flag("lazyfree-lazy-server-del", "no", |c| &mut c.lazyfree_lazy_server_del)
         .debug()
+        .inert(Why::Persistence)
         .doc("Frees values that another command replaces later instead of at once."),
     flag("lazyfree-lazy-user-del", "no", |c| &mut c.lazyfree_lazy_user_del)
         .debug()

@@ -16,6 +16,7 @@ pub(super) const ROWS: &[Directive] = &[
         .applies(Group::Bind)
         .doc("Addresses to listen on; one with a minus in front may be missing on this machine."),
     optional("bind-source-addr", |c| &mut c.bind_source_addr)
+        .inert(Why::Replication)
         .doc("Local address from which connections to other servers start."),
     optional("unixsocket", |c| &mut c.unixsocket)
         .immutable()
@@ -51,6 +52,7 @@ pub(super) const ROWS: &[Directive] = &[
     flag("mptcp", "no", |c| &mut c.mptcp)
         .immutable()
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Listens with multipath TCP."),
     bytes("requirepass", |c| &mut c.requirepass)
         .sensitive()
@@ -75,6 +77,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Bytes of the longest argument that a request may hold."),
     number_in(Unit::MemoryOrPercent, "maxmemory-clients", "0", -100, I64, |c| &mut c.maxmemory_clients)
         .applies(Group::ClientMemory)
+        .inert(Why::Sessions)
         .doc("Bytes that all clients together may occupy, or a percentage of maxmemory; 0 sets no limit."),
     number("client-default-resp", "2", 2, 3, |c| &mut c.client_default_resp)
         .immutable()
@@ -85,6 +88,7 @@ pub(super) const ROWS: &[Directive] = &[
         .immutable()
         .hidden()
         .origin(Origin::SinceRedis8)
+        .inert(Why::Valkey)
         .doc("File that records all requests and replies, for tests of the protocol."),
     unread::number("min-io-threads-avoid-copy-reply", "7", 0, I32, Why::Threads)
         .hidden()
@@ -95,6 +99,7 @@ pub(super) const ROWS: &[Directive] = &[
     })
     .hidden()
     .origin(Origin::Valkey)
+    .inert(Why::Valkey)
     .doc("Bytes of a value from which on a reply refers to it instead of copying it."),
     unread::number("min-string-size-avoid-copy-reply-threaded", "65536", 0, I32, Why::Threads)
         .hidden()
@@ -102,6 +107,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("The same bound in bytes while I/O threads are active."),
     number("prefetch-batch-max-size", "16", 0, 128, |c| &mut c.prefetch_batch_max_size)
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Requests whose keys are prefetched together; 0 and 1 prefetch nothing."),
     special("rdma-bind", "", syntax::set_rdma_bind, syntax::get_rdma_bind, None)
         .multi()

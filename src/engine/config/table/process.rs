@@ -45,10 +45,12 @@ pub(super) const ROWS: &[Directive] = &[
     choice("log-format", "legacy", LogFormat::NAMES, |c| &mut c.log_format)
         .applies(Group::Log)
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Form of a line of the log."),
     choice("log-timestamp-format", "legacy", LogTimestamp::NAMES, |c| &mut c.log_timestamp_format)
         .applies(Group::Log)
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Form of the time in a line of the log."),
     flag("hide-user-data-from-log", "no", |c| &mut c.hide_user_data_from_log)
         .origin(Origin::SinceRedis8)
@@ -64,15 +66,19 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Facility of the system logger."),
     flag("crash-log-enabled", "yes", |c| &mut c.crash_log_enabled)
         .applies(Group::CrashLog)
+        .inert(Why::Crash)
         .doc("Writes a report when the process crashes."),
     flag("crash-memcheck-enabled", "yes", |c| &mut c.crash_memcheck_enabled)
+        .inert(Why::Crash)
         .doc("Tests the memory as part of a crash report."),
     flag("use-exit-on-panic", "no", |c| &mut c.use_exit_on_panic)
         .hidden()
+        .inert(Why::Crash)
         .doc("Leaves with exit instead of abort after a panic, for test coverage."),
     number("watchdog-period", "0", 0, I32, |c| &mut c.watchdog_period_ms)
         .hidden()
         .applies(Group::Watchdog)
+        .inert(Why::Crash)
         .doc("Milliseconds after which a turn of the loop that does not end is reported; 0 never."),
     flag("disable-thp", "yes", |c| &mut c.disable_thp)
         .immutable()
@@ -103,6 +109,7 @@ pub(super) const ROWS: &[Directive] = &[
         None,
     )
     .multi()
+    .inert(Why::Persistence)
     .doc("What SIGINT does: default, or any of save, nosave, now and force."),
     special(
         "shutdown-on-sigterm",
@@ -112,8 +119,10 @@ pub(super) const ROWS: &[Directive] = &[
         None,
     )
     .multi()
+    .inert(Why::Persistence)
     .doc("What SIGTERM does: default, or any of save, nosave, now and force."),
     number("shutdown-timeout", "10", 0, I32, |c| &mut c.shutdown_timeout_s)
+        .inert(Why::Persistence)
         .doc("Seconds that a shutdown waits for replicas that lag behind."),
     choice("enable-protected-configs", "no", Permission::NAMES, |c| &mut c.enable_protected_configs)
         .immutable()
@@ -128,23 +137,29 @@ pub(super) const ROWS: &[Directive] = &[
         .immutable()
         .hidden()
         .origin(Origin::Valkey)
+        .inert(Why::Crash)
         .doc("Turns the costly assertions on."),
     text("debug-context", "", |c| &mut c.debug_context)
         .hidden()
         .debug()
         .origin(Origin::Valkey)
+        .inert(Why::Crash)
         .doc("Text that a crash report repeats."),
     choice("propagation-error-behavior", "ignore", PropagationError::NAMES, |c| {
         &mut c.propagation_error_behavior
     })
+    .inert(Why::Crash)
     .doc("What follows when a command from the primary or the append only file fails."),
     text("ignore-warnings", "", |c| &mut c.ignore_warnings)
+        .inert(Why::Crash)
         .doc("Names of warnings at start that do not end the process."),
     text("availability-zone", "", |c| &mut c.availability_zone)
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Zone of the machine, told to clients."),
     flag("extended-redis-compatibility", "no", |c| &mut c.extended_redis_compatibility)
         .origin(Origin::Valkey)
+        .inert(Why::Valkey)
         .doc("Answers as Redis where Valkey would name itself."),
     number("busy-reply-threshold", "5000", 0, I64, |c| &mut c.busy_reply_threshold_ms)
         .alias("lua-time-limit")

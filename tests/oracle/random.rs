@@ -6,6 +6,11 @@
 //! key by key. After a difference both are emptied, so that one mistake is told once.
 //!
 //! Last comes a table: how often each command, and each of its options, succeeded, gave nothing, and failed.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads clocks"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

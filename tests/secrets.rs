@@ -1,4 +1,4 @@
-//! Passwords are not shown to others.
+//! What errors, MONITOR and SLOWLOG show of what clients sent: no password, and nothing behind a NUL.
 
 mod support;
 
@@ -36,4 +36,12 @@ fn who_has_not_given_the_password_is_told_of_unknown_commands() {
     assert_eq!(world.run_as("b", "GET k"), "(error) NOAUTH Authentication required.");
     let error = world.run_as("b", "NOSUCH x");
     assert_eq!(error, "(error) ERR unknown command 'NOSUCH', with args beginning with: 'x' ");
+}
+
+#[test]
+fn errors_quote_up_to_the_first_nul() {
+    let mut world = World::new();
+    let error = world.run("EXPIRE k 100 \"a\\x00b\"");
+    assert_eq!(error, "(error) ERR Unsupported option a");
+    assert_eq!(world.run("OBJECT \"a\\x00b\" k"), "(error) ERR unknown subcommand 'a'. Try OBJECT HELP.");
 }

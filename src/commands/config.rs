@@ -76,7 +76,7 @@ fn get(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let words: Vec<&[u8]> = call.args.iter_from(2).collect();
     if words.len() % 2 == 1 {
-        return Err(CmdError::Arity("config|set"));
+        return Err(CmdError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let asker = Asker { local: engine.is_local(call.slot), loading: false };

@@ -1,10 +1,10 @@
 //! Commands about the connection itself: handshake, password, database, and the end.
 
-use super::client::name_client;
+use super::client::checked_name;
 use crate::base::number::parse_i64;
 use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine, config};
@@ -95,11 +95,7 @@ fn quit(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 fn select(ctx: &mut Ctx<'_>) -> CmdResult {
-    let index = ctx.int(1)?;
-    if index < 0 || index >= ctx.dbs().count() as i64 {
-        return Err(CmdError::coded("ERR DB index is out of range"));
-    }
-    *ctx.db_index = index as u32;
+    *ctx.db_index = ctx.db_number(1)?;
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -159,10 +155,10 @@ impl<'a> Hello<'a> {
                 hello.credentials = Some((args.at(at + 1), args.at(at + 2)));
                 at += 3;
             } else if args.is(at, "setname") && at + 1 < args.len() {
-                hello.name = Some(args.bytes(at + 1));
+                hello.name = Some(checked_name(args.bytes(at + 1))?);
                 at += 2;
             } else {
-                let option = String::from_utf8_lossy(args.at(at)).into_owned();
+                let option = quoted(args.at(at));
                 return Err(CmdError::err(format!("Syntax error in HELLO option '{option}'")));
             }
         }
@@ -183,7 +179,7 @@ fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         ));
     }
     if let Some(name) = hello.name {
-        name_client(engine, call.slot, name)?;
+        engine.clients[call.slot].labels_mut().name = name;
     }
     let client = &mut engine.clients[call.slot];
     if let Some(version) = hello.version {

@@ -1,7 +1,7 @@
 //! LATENCY: spikes by event, and how long each command takes.
 
 use super::help::help_row;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::latency::{Event, Spike};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
@@ -172,7 +172,7 @@ const COLUMNS: usize = 80;
 fn graph(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let name = call.args.at(2);
     let Some((name, event)) = event_named(engine, name) else {
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = quoted(name);
         return Err(CmdError::err(format!("No samples available for event '{name}'")));
     };
     let text = draw(name, event, engine.now.unix_s());

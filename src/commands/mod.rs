@@ -19,7 +19,7 @@ mod string;
 pub use command::markdown;
 
 use crate::engine::Call;
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, quoted};
 use crate::engine::spec::Spec;
 
 /// The rows of all families.
@@ -48,7 +48,7 @@ pub const FAMILIES: &[&[Spec]] = &[
 /// The answer to a subcommand that takes fewer arguments than it got.
 fn unknown_form(call: &Call<'_>) -> CmdError {
     let container = String::from_utf8_lossy(call.args.at(0)).to_ascii_uppercase();
-    let sub = String::from_utf8_lossy(call.args.at(1)).into_owned();
+    let sub = quoted(call.args.at(1));
     CmdError::err(format!(
         "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
     ))

@@ -2,7 +2,7 @@
 
 use super::client::state;
 use super::config::Config;
-use super::error::{Block, CmdError, CmdResult, Outcome};
+use super::error::{Block, CmdError, CmdResult, Outcome, quoted};
 use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
@@ -281,14 +281,10 @@ impl Engine {
             );
             return Refusal::Close;
         }
-        let cut = |text: &[u8]| -> Vec<u8> {
-            let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-            text[..end.min(128)].to_vec()
-        };
+        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(128)]).into_owned();
         if let NoRow::Subcommand(container) = none {
             let container = self.table.at(container).spec.name.to_ascii_uppercase();
             let sub = cut(args.at(1));
-            let sub = String::from_utf8_lossy(&sub);
             return Refusal::Error(CmdError::err(format!(
                 "unknown subcommand '{sub}'. Try {container} HELP."
             )));
@@ -299,10 +295,9 @@ impl Engine {
                 break;
             }
             let piece = cut(&arg[..arg.len().min(128 - shown.len())]);
-            shown += &format!("'{}' ", String::from_utf8_lossy(&piece));
+            shown += &format!("'{piece}' ");
         }
         let name = cut(args.at(0));
-        let name = String::from_utf8_lossy(&name);
         Refusal::Error(CmdError::err(format!("unknown command '{name}', with args beginning with: {shown}")))
     }
 

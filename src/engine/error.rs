@@ -35,6 +35,12 @@ pub enum BlockOn {
     Job(u64),
 }
 
+/// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.
+pub fn quoted(bytes: &[u8]) -> Cow<'_, str> {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end])
+}
+
 /// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CmdError {

@@ -65,8 +65,9 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error. A text without a code in capitals of its own gets `ERR`. Line ends become spaces.
+    /// An error. Line ends become spaces, but for those at the end, which go.
     pub fn error(&mut self, text: &str) {
+        let text = text.trim_end_matches(['\r', '\n']);
         let clean: Vec<u8> = text.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }).collect();
         self.line(b'-', &clean);
     }

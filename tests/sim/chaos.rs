@@ -18,7 +18,7 @@ const STEPS: usize = 600;
 const CLIENTS: usize = 12;
 
 /// What the tables and wheels of all databases may keep for the next keys, in bytes.
-const EMPTY_BYTES_MAX: usize = 256 * 1024;
+const EMPTY_BYTES_MAX: usize = 512 * 1024;
 
 const HOUR_MS: i64 = 3_600_000;
 const YEAR_MS: u64 = 365 * 86_400_000;
@@ -33,6 +33,7 @@ const CONTROL: &[requests::Template] = &[
     t(2, "CLIENT PAUSE <offset> (|WRITE|ALL)"),
     t(2, "CLIENT UNPAUSE"),
     t(1, "CLIENT KILL ID <offset>"),
+    t(3, "SCAN <int> (|COUNT <small>)"),
     t(2, "CLIENT LIST"),
     t(1, "CLIENT INFO"),
     t(2, "WAIT 1 <until>"),

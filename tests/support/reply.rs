@@ -106,7 +106,10 @@ fn numbered(items: impl Iterator<Item = String>, mark: char, count: usize) -> St
 pub fn extent(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut missing) = (0, 1i64);
     while missing > 0 {
-        let line_len = bytes.get(at..)?.windows(2).position(|pair| pair == b"\r\n")?;
+        let line_len = bytes.get(at..)?.iter().position(|&byte| byte == b'\r')?;
+        if at + line_len + 2 > bytes.len() {
+            return None;
+        }
         let line = &bytes[at..at + line_len];
         at += line_len + 2;
         let number = || -> i64 {

@@ -72,7 +72,6 @@ pub const DATA: &[Template] = &[
     t(4, "RANDOMKEY"),
     t(4, "KEYS <pattern>"),
     t(6, "SCAN 0 COUNT 100000 (|MATCH <pattern>) (||TYPE <type>)"),
-    t(3, "SCAN <int> (|COUNT <small>)"),
     t(6, "OBJECT ENCODING <key>"),
     t(3, "OBJECT REFCOUNT <key>"),
     t(3, "OBJECT IDLETIME <key>"),
@@ -223,12 +222,18 @@ impl Requests {
             here
         });
         let template = template.expect("the weights cover what is drawn");
+        // A flush leaves little to look at: most are drawn again.
+        if self.templates[template].name.starts_with("FLUSH") && self.rng.below(8) > 0 {
+            return self.draw();
+        }
         let mut drawn = Drawn { template, ..Drawn::default() };
         // The templates are lent for as long as they are read.
         let templates = std::mem::take(&mut self.templates);
         self.fill(&templates[template].nodes, &mut drawn);
         self.templates = templates;
-        if self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
+        // A wait that went wrong could be one for ever.
+        let may_spoil = !self.templates[template].name.starts_with("WAIT");
+        if may_spoil && self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
             self.spoil(&mut drawn);
         }
         drawn
@@ -268,8 +273,8 @@ impl Requests {
             }
             "s" => self.lives_ms().div_euclid(1000).to_string(),
             "ms" => self.lives_ms().to_string(),
-            "at" => (self.now_unix_ms as i64 + self.lives_ms()).div_euclid(1000).to_string(),
-            "at-ms" => (self.now_unix_ms as i64 + self.lives_ms()).to_string(),
+            "at" => self.dies_ms().div_euclid(1000).to_string(),
+            "at-ms" => self.dies_ms().to_string(),
             "db" => self.rng.below(self.databases).to_string(),
             "int" => self.integer(),
             "small" => self.rng.below(8).to_string(),
@@ -367,6 +372,13 @@ impl Requests {
             }
             (_, Lives::Long) => 36_000_000 + self.rng.below(10_000_000_000) as i64,
         }
+    }
+
+    /// When a key dies. In a world of real clocks never just now.
+    fn dies_ms(&mut self) -> i64 {
+        let lives = self.lives_ms();
+        let slack = if self.lives == Lives::Long && lives <= 0 { 3000 } else { 0 };
+        self.now_unix_ms as i64 + lives - slack
     }
 
     fn one_of(&mut self, words: &[&str]) -> String {

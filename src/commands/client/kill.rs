@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::engine::client::{Client, state};
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::{Call, Engine};
 
 /// The kinds of `TYPE`.
@@ -22,7 +22,7 @@ fn class_named(name: &[u8]) -> Result<Class, CmdError> {
         b"pubsub" => Ok(Class::Pubsub),
         b"slave" | b"replica" => Ok(Class::Replica),
         b"master" | b"primary" => Ok(Class::Primary),
-        _ => Err(CmdError::err(format!("Unknown client type '{}'", String::from_utf8_lossy(name)))),
+        _ => Err(CmdError::err(format!("Unknown client type '{}'", quoted(name)))),
     }
 }
 
@@ -85,7 +85,7 @@ impl Filter {
         let mut at = 2;
         while at < args.len() {
             let Some(value) = args.get(at + 1) else { return Err(CmdError::Syntax) };
-            let text = || String::from_utf8_lossy(value).into_owned();
+            let text = || quoted(value).into_owned();
             if args.is(at, "id") {
                 let id = parse_i64(value).filter(|id| *id > 0);
                 let id = id.ok_or(CmdError::coded("ERR client-id should be greater than 0"))?;

@@ -6,7 +6,7 @@ mod kill;
 use super::help::help_row;
 use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};
@@ -219,31 +219,26 @@ fn getname(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn setname(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let name = call.args.bytes(2);
-    name_client(engine, call.slot, name)?;
+    // An empty name takes it away.
+    engine.clients[call.slot].labels_mut().name = checked_name(call.args.bytes(2))?;
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }
 
-/// Gives a connection a name; an empty one takes it away.
-pub(super) fn name_client(engine: &mut Engine, slot: usize, name: Bytes) -> Result<(), CmdError> {
-    if !is_label(&name) {
-        return Err(CmdError::coded(
-            "ERR Client names cannot contain spaces, newlines or special characters.",
-        ));
-    }
-    engine.clients[slot].labels_mut().name = name;
-    Ok(())
+/// A name as it may be given to a connection.
+pub(super) fn checked_name(name: Bytes) -> Result<Bytes, CmdError> {
+    let error = "ERR Client names cannot contain spaces, newlines or special characters.";
+    if is_label(&name) { Ok(name) } else { Err(CmdError::coded(error)) }
 }
 
 fn setinfo(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let (option, value) = (call.args.at(2), call.args.bytes(3));
     let is_name = option.eq_ignore_ascii_case(b"lib-name");
     if !is_name && !option.eq_ignore_ascii_case(b"lib-ver") {
-        return Err(CmdError::err(format!("Unrecognized option '{}'", String::from_utf8_lossy(option))));
+        return Err(CmdError::err(format!("Unrecognized option '{}'", quoted(option))));
     }
     if !is_label(&value) {
-        let option = if is_name { "lib-name" } else { "lib-ver" };
+        let option = quoted(option);
         return Err(CmdError::err(format!(
             "{option} cannot contain spaces, newlines or special characters."
         )));

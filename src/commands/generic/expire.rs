@@ -1,7 +1,7 @@
 //! When keys die: EXPIRE and its kind, TTL and its kind, PERSIST.
 
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::spec::flag::{FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::EventClass;
@@ -103,7 +103,7 @@ impl Conditions {
             match named.into_iter().find(|(name, _)| args.is(index, name)) {
                 Some((_, asked)) => *asked = true,
                 None => {
-                    let option = String::from_utf8_lossy(args.at(index));
+                    let option = quoted(args.at(index));
                     return Err(CmdError::err(format!("Unsupported option {option}")));
                 }
             }

@@ -35,8 +35,9 @@ use bucket::{Bucket, Buckets, SEGMENT_BUCKETS, SLOTS};
 const STEPS_PER_CHANGE: usize = 3;
 /// More than 92 entries to 10 buckets: grow. About one bucket in seven has overflowed then.
 const GROW_ENTRIES_PER_10_BUCKETS: usize = 92;
-/// Fewer than 12 entries to 10 buckets: shrink.
-const SHRINK_ENTRIES_PER_10_BUCKETS: usize = 12;
+/// Fewer than 36 entries to 10 buckets: shrink, to a table from which it is as far to grow again. A table that waits
+/// longer costs an eviction one key in twenty that would have had room, see docs/BENCHMARKS.md#eviction.
+const SHRINK_ENTRIES_PER_10_BUCKETS: usize = 36;
 /// How many times fuller a table gets before it grows although it should avoid that.
 const AVOID_FACTOR: usize = 4;
 /// Random draws before `random` settles for an entry near a random bucket.

@@ -1,0 +1,546 @@
+//! The same random commands for Waterwheel and for a real Redis; every reply has to be the same.
+//!
+//! `tests/oracle/run` starts it. Both servers get the same bytes over several connections, one batch at a time, so that
+//! all that happens happens in the same order. What may differ, and by how much, stands in `rules.txt`. Now and then
+//! keys are given a few milliseconds to live, and both are compared when those are over; and both datasets are compared
+//! key by key. After a difference both are emptied, so that one mistake is told once.
+//!
+//! Last comes a table: how often each command, and each of its options, succeeded, gave nothing, and failed.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to real servers and reads clocks"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::peer::Peer;
+use support::reply::{Resp, extent};
+use support::requests::{DATA, Drawn, Lives, Requests};
+use waterwheel::resp::reply::encode_request;
+
+/// Connections to each server; every other one speaks version 3 at first.
+const CONNECTIONS: usize = 4;
+
+/// Commands between two looks at keys that live for milliseconds.
+const COMMANDS_PER_FLASH: u64 = 50_000;
+
+/// Commands between two comparisons of the datasets.
+const COMMANDS_PER_COMPARISON: u64 = 250_000;
+
+/// Requests that are remembered, to be shown with a difference.
+const REMEMBERED: usize = 3000;
+
+/// How often each cell of the table has to be met in a full run.
+const CELL_MIN: u64 = 100;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (mut commands, mut seed, mut full, mut programs) = (300_000, 1, false, Vec::new());
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number follows");
+        match argument.as_str() {
+            "--commands" => commands = number(),
+            "--seed" => seed = number(),
+            "--full" => full = true,
+            _ => programs.push(argument),
+        }
+    }
+    let [redis, ours] = programs.as_slice() else {
+        eprintln!("usage: tests/oracle/run [--commands N] [--seed S] [--full] REDIS WATERWHEEL");
+        return ExitCode::from(2);
+    };
+    let mut run = Run::new(redis, ours, seed);
+    let begun = Instant::now();
+    while run.sent < commands && run.differences < 200 {
+        run.batch();
+    }
+    run.compare_datasets();
+    let seconds = begun.elapsed().as_secs_f64();
+    let complete = run.print_table();
+    println!(
+        "seed {seed}: {} commands in {seconds:.1} s, {:.0} a second; {} datasets compared, {} keys; {} differences; the \
+         reference crashed {} times",
+        run.sent,
+        run.sent as f64 / seconds,
+        run.comparisons,
+        run.keys_compared,
+        run.differences,
+        run.crashes
+    );
+    if run.differences == 0 && (complete || !full) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How a reply may differ.
+#[derive(Clone, Copy)]
+enum How {
+    /// It must have the same type, and be nothing when the other is.
+    Kind,
+    /// As `Kind`, but one may be nothing.
+    KindOrNothing,
+    /// Its elements may come in another order.
+    Sorted,
+    /// Its number may differ so much.
+    Within(i64),
+}
+
+struct Server {
+    peer: Peer,
+    connections: Vec<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+struct Run {
+    redis: Server,
+    ours: Server,
+    requests: Requests,
+    rules: Vec<Option<How>>,
+    names: Vec<String>,
+    sent: u64,
+    since_flash: u64,
+    since_comparison: u64,
+    differences: u64,
+    crashes: u64,
+    comparisons: u64,
+    keys_compared: u64,
+    /// Template and option (none: the command) to successes, empty replies, failures.
+    cells: BTreeMap<(usize, Option<u16>), [u64; 3]>,
+    remembered: VecDeque<Drawn>,
+}
+
+impl Server {
+    fn start(program: &str) -> Server {
+        let mut server = Server { peer: Peer::start(program), connections: Vec::new(), buffer: Vec::new() };
+        server.connect();
+        server
+    }
+
+    fn connect(&mut self) {
+        self.connections = (0..CONNECTIONS).map(|_| self.peer.connect()).collect();
+        for connection in &self.connections {
+            // Nothing that is asked for here takes a second.
+            connection.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket has time-outs");
+        }
+        self.buffer.clear();
+    }
+
+    fn send(&mut self, connection: usize, bytes: &[u8]) -> bool {
+        self.connections[connection].write_all(bytes).is_ok()
+    }
+
+    /// Reads so many replies and gives where each ends; none when the server is gone.
+    fn receive(&mut self, connection: usize, count: usize) -> Option<Vec<usize>> {
+        self.buffer.clear();
+        let (mut ends, mut at, mut filled) = (Vec::with_capacity(count), 0, 0);
+        while ends.len() < count {
+            if self.buffer.len() < filled + 65536 {
+                self.buffer.resize((filled + 65536) * 2, 0);
+            }
+            match self.connections[connection].read(&mut self.buffer[filled..]) {
+                Ok(n) if n > 0 => filled += n,
+                _ => return None,
+            }
+            while let Some(len) = extent(&self.buffer[at..filled]) {
+                at += len;
+                ends.push(at);
+                if at == filled {
+                    break;
+                }
+            }
+        }
+        assert!(ends.len() == count && at == filled, "more replies than requests");
+        Some(ends)
+    }
+
+    fn ask(&mut self, connection: usize, words: &[&[u8]]) -> Option<Resp> {
+        let mut bytes = Vec::new();
+        encode_request(words, &mut bytes);
+        self.send(connection, &bytes);
+        let ends = self.receive(connection, 1)?;
+        Resp::first(&self.buffer[..ends[0]]).map(|(reply, _)| reply)
+    }
+}
+
+impl Run {
+    fn new(redis: &str, ours: &str, seed: u64) -> Run {
+        let mut requests = Requests::new(seed, Lives::Long, &[DATA]);
+        requests.databases = 4;
+        requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
+        requests.keys = [60, 60, 8, 500][seed as usize % 4];
+        let names: Vec<String> = requests.names().map(str::to_owned).collect();
+        let rules = rules();
+        for name in rules.keys() {
+            assert!(names.contains(name), "a rule for {name}, which is no command here");
+        }
+        let mut run = Run {
+            redis: Server::start(redis),
+            ours: Server::start(ours),
+            requests,
+            rules: names.iter().map(|name| rules.get(name).copied()).collect(),
+            names,
+            sent: 0,
+            since_flash: 0,
+            since_comparison: 0,
+            differences: 0,
+            crashes: 0,
+            comparisons: 0,
+            keys_compared: 0,
+            cells: BTreeMap::new(),
+            remembered: VecDeque::new(),
+        };
+        run.begin_anew();
+        run
+    }
+
+    /// Empties both servers and forgets what the connections have asked for.
+    fn begin_anew(&mut self) {
+        self.remembered.clear();
+        for server in [&mut self.redis, &mut self.ours] {
+            for connection in 0..CONNECTIONS {
+                server.ask(connection, &[b"RESET"]);
+                server.ask(connection, &[b"HELLO", if connection % 2 == 0 { b"2" } else { b"3" }]);
+            }
+            server.ask(0, &[b"FLUSHALL"]);
+            server.ask(0, &[b"CONFIG", b"SET", b"maxmemory-policy", b"noeviction"]);
+        }
+    }
+
+    /// One connection sends some requests, to both.
+    fn batch(&mut self) {
+        let connection = self.requests.rng.below(CONNECTIONS as u64) as usize;
+        let most = [1, 20, 200, 600][self.requests.rng.below(4) as usize];
+        let count = 1 + self.requests.rng.below(most);
+        self.requests.now_unix_ms = unix_ms();
+        let drawn: Vec<Drawn> = (0..count).map(|_| self.requests.draw()).collect();
+        self.exchange(connection, drawn);
+        if self.since_flash >= COMMANDS_PER_FLASH {
+            self.since_flash = 0;
+            self.flash();
+        }
+        if self.since_comparison >= COMMANDS_PER_COMPARISON {
+            self.since_comparison = 0;
+            self.compare_datasets();
+        }
+    }
+
+    fn exchange(&mut self, connection: usize, drawn: Vec<Drawn>) {
+        let mut bytes = Vec::new();
+        drawn.iter().for_each(|one| encode_request(&one.words, &mut bytes));
+        let sent = self.redis.send(connection, &bytes);
+        self.ours.send(connection, &bytes);
+        let theirs = if sent { self.redis.receive(connection, drawn.len()) } else { None };
+        let Some(theirs) = theirs else { return self.revive() };
+        let ours = self.ours.receive(connection, drawn.len()).expect("waterwheel answers");
+        let count = drawn.len() as u64;
+        self.sent += count;
+        self.since_flash += count;
+        self.since_comparison += count;
+        let (mut from_theirs, mut from_ours) = (0, 0);
+        let mut different = false;
+        for (at, one) in drawn.into_iter().enumerate() {
+            let (a, b) =
+                (&self.redis.buffer[from_theirs..theirs[at]], &self.ours.buffer[from_ours..ours[at]]);
+            (from_theirs, from_ours) = (theirs[at], ours[at]);
+            let outcome = outcome(a);
+            for option in one.options.iter().map(|option| Some(*option)).chain([None]) {
+                self.cells.entry((one.template, option)).or_default()[outcome] += 1;
+            }
+            let same = a == b || may_differ(a, b, self.rules[one.template], one.spoiled);
+            if !same && !different {
+                different = true;
+                self.differences += 1;
+                tell(&one, a, b, &self.remembered);
+            }
+            if self.remembered.len() == REMEMBERED {
+                self.remembered.pop_front();
+            }
+            self.remembered.push_back(one);
+        }
+        if different {
+            self.begin_anew();
+        }
+    }
+
+    /// The reference has crashed: both begin with nothing.
+    fn revive(&mut self) {
+        self.crashes += 1;
+        println!("the reference crashed; the last requests were");
+        self.remembered.iter().rev().take(5).for_each(|one| println!("    {}", one.shown()));
+        assert!(self.crashes < 20, "the reference crashes all the time");
+        self.redis.peer.restart();
+        self.redis.connect();
+        self.ours.connect();
+        self.begin_anew();
+    }
+
+    /// Some keys live for a few milliseconds; when those are over both must have forgotten them.
+    fn flash(&mut self) {
+        let db = self.requests.rng.below(4).to_string().into_bytes();
+        let request =
+            |words: &[&[u8]]| Drawn { words: words.iter().map(|w| w.to_vec()).collect(), ..Drawn::default() };
+        let mut bytes = Vec::new();
+        encode_request(&[b"SELECT", &db[..]], &mut bytes);
+        let mut count = 1;
+        for key in 0..self.requests.keys {
+            let (key, ms) = (format!("k{key}").into_bytes(), (1 + self.requests.rng.below(15)).to_string());
+            let one = match self.requests.rng.below(6) {
+                0 => request(&[b"SET", &key, b"flash", b"PX", ms.as_bytes()]),
+                1 => request(&[b"PEXPIRE", &key, ms.as_bytes()]),
+                2 => request(&[b"GETEX", &key, b"PX", ms.as_bytes()]),
+                3 => request(&[b"PSETEX", &key, ms.as_bytes(), b"flash"]),
+                _ => continue,
+            };
+            encode_request(&one.words, &mut bytes);
+            count += 1;
+        }
+        for server in [&mut self.redis, &mut self.ours] {
+            server.send(0, &bytes);
+            server.receive(0, count).expect("a server answers");
+        }
+        std::thread::sleep(Duration::from_millis(25));
+        self.sent += count as u64;
+        // Redis may leave dead keys where they are until somebody asks for them.
+        let keys: Vec<Vec<u8>> = (0..self.requests.keys).map(|key| format!("k{key}").into_bytes()).collect();
+        let words: Vec<&[u8]> = [&b"EXISTS"[..]].into_iter().chain(keys.iter().map(Vec::as_slice)).collect();
+        for server in [&mut self.redis, &mut self.ours] {
+            server.ask(0, &words);
+        }
+        self.compare_datasets();
+    }
+
+    /// Compares all keys: which there are, and of each the value, the encoding and the deadline.
+    fn compare_datasets(&mut self) {
+        self.comparisons += 1;
+        for db in 0..16 {
+            let db = db.to_string();
+            let mut both = Vec::new();
+            for server in [&mut self.redis, &mut self.ours] {
+                server.ask(0, &[b"SELECT", db.as_bytes()]);
+                both.push(dataset(server));
+            }
+            let (theirs, ours) = (&both[0], &both[1]);
+            self.keys_compared += theirs.len() as u64;
+            let keys = theirs.keys().chain(ours.keys());
+            let differs = |key: &&Vec<u8>| match (theirs.get(*key), ours.get(*key)) {
+                (Some((value, deadline)), Some((our_value, our_deadline))) => {
+                    value != our_value
+                        || (deadline - our_deadline).abs() > if *deadline < 0 { 0 } else { 2000 }
+                }
+                _ => true,
+            };
+            if let Some(key) = keys.into_iter().find(differs) {
+                self.differences += 1;
+                println!("DIFFERENT: database {db}, {}", key.escape_ascii());
+                println!("    Redis {:?}\n    we    {:?}", theirs.get(key), ours.get(key));
+                history(&self.remembered, std::slice::from_ref(key));
+                return self.begin_anew();
+            }
+        }
+    }
+
+    /// Prints how often each cell was met; true when each was met often enough.
+    fn print_table(&self) -> bool {
+        let mut complete = true;
+        println!("{:<28} {:<12} {:>9} {:>9} {:>9}", "command", "option", "success", "empty", "error");
+        for (template, name) in self.names.iter().enumerate() {
+            let options = self.requests.options(template);
+            for option in [None].into_iter().chain((0..options.len() as u16).map(Some)) {
+                let cell = self.cells.get(&(template, option)).copied().unwrap_or_default();
+                let shown = option.map_or("", |option| options[option as usize]);
+                let few = cell.iter().zip(expected(name, shown)).any(|(n, can)| can && *n < CELL_MIN);
+                let mark = if few { "  few" } else { "" };
+                complete &= !few;
+                println!("{name:<28} {shown:<12} {:>9} {:>9} {:>9}{mark}", cell[0], cell[1], cell[2]);
+            }
+        }
+        complete
+    }
+}
+
+/// Which outcomes a command can have at all: success, nothing, an error.
+fn expected(name: &str, option: &str) -> [bool; 3] {
+    let never_empty = [
+        "SET",
+        "SETEX",
+        "PSETEX",
+        "MSET",
+        "APPEND",
+        "RENAME",
+        "SELECT",
+        "SWAPDB",
+        "FLUSHDB",
+        "FLUSHALL",
+        "PING",
+        "TIME",
+        "LASTSAVE",
+        "HELLO",
+        "RESET",
+        "WAITAOF",
+        "CONFIG SET maxmemory-policy",
+        "MGET",
+        "TYPE",
+        "SCAN",
+        "ECHO",
+        "COMMAND GETKEYS",
+        "COMMAND GETKEYSANDFLAGS",
+        "CONFIG GET",
+        "CONFIG SET",
+        "CLIENT SETNAME",
+        "CLIENT NO-EVICT",
+        "CLIENT NO-TOUCH",
+        "CLIENT SETINFO",
+        "CLIENT ID",
+        "CLIENT GETNAME",
+        "TTL",
+        "PTTL",
+        "EXPIRETIME",
+        "PEXPIRETIME",
+        "INCR",
+        "DECR",
+        "INCRBY",
+        "DECRBY",
+        "INCRBYFLOAT",
+        "PUBSUB NUMSUB",
+        "OBJECT REFCOUNT",
+        "OBJECT IDLETIME",
+        "OBJECT FREQ",
+        "LCS",
+        "SETRANGE",
+        "DBSIZE",
+        "RANDOMKEY",
+        "KEYS",
+    ];
+    let never_full = ["WAIT", "PUBLISH", "PUBSUB CHANNELS", "PUBSUB NUMPAT", "CLIENT UNBLOCK"];
+    let sometimes_fails =
+        ["SET", "SETRANGE", "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "RENAME", "SELECT"];
+    let success = !never_full.contains(&name) && option != "PING";
+    let empty = option.is_empty() && !never_empty.contains(&name);
+    let error = option.is_empty() && sometimes_fails.contains(&name);
+    [success, empty, error]
+}
+
+/// All keys of the selected database: value and encoding, and the deadline or -1.
+fn dataset(server: &mut Server) -> BTreeMap<Vec<u8>, (String, i64)> {
+    let Some(Resp::Array(keys)) = server.ask(0, &[b"KEYS", b"*"]) else { panic!("KEYS gives an array") };
+    let mut bytes = Vec::new();
+    let keys: Vec<Vec<u8>> = keys
+        .into_iter()
+        .map(|key| if let Resp::Bulk(key) = key { key } else { panic!("a key is a string") })
+        .collect();
+    for key in &keys {
+        for words in
+            [&[b"GET", &key[..]][..], &[b"OBJECT", b"ENCODING", key], &[b"TYPE", key], &[b"PEXPIRETIME", key]]
+        {
+            encode_request(words, &mut bytes);
+        }
+    }
+    server.send(0, &bytes);
+    let ends = server.receive(0, keys.len() * 4).expect("a server answers");
+    let mut replies = Resp::all(&server.buffer[..ends.last().copied().unwrap_or(0)]).into_iter();
+    let mut dataset = BTreeMap::new();
+    for key in keys {
+        let mut next = || replies.next().expect("there are four replies a key");
+        let value = [next().shown(), next().shown(), next().shown()].join(" ");
+        let Resp::Int(deadline) = next() else { panic!("PEXPIRETIME gives a number") };
+        dataset.insert(key, (value, deadline));
+    }
+    dataset
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// 0: it succeeded, 1: it gave nothing, 2: it failed.
+fn outcome(reply: &[u8]) -> usize {
+    let nothing: [&[u8]; 8] =
+        [b"$-1\r\n", b"*-1\r\n", b"_\r\n", b"*0\r\n", b":0\r\n", b"$0\r\n\r\n", b"~0\r\n", b"%0\r\n"];
+    match reply {
+        [b'-', ..] => 2,
+        _ if nothing.contains(&reply) => 1,
+        _ => 0,
+    }
+}
+
+/// Whether a rule allows two replies to be different.
+fn may_differ(a: &[u8], b: &[u8], rule: Option<How>, spoiled: bool) -> bool {
+    if a.starts_with(b"-") && String::from_utf8_lossy(a).as_bytes() == b {
+        return true;
+    }
+    let Some(how) = rule else { return false };
+    let (Some((a, _)), Some((b, _))) = (Resp::first(a), Resp::first(b)) else { return false };
+    let same_kind = std::mem::discriminant(&a) == std::mem::discriminant(&b) && !matches!(a, Resp::Error(_));
+    match how {
+        How::Kind => same_kind,
+        How::KindOrNothing => same_kind || a == Resp::Null || b == Resp::Null,
+        // A spoiled request may ask for a part, and each server has its own idea of which.
+        How::Sorted => (spoiled && same_kind) || sorted(a) == sorted(b),
+        How::Within(most) => {
+            matches!((a, b), (Resp::Int(a), Resp::Int(b)) if a >= 0 && b >= 0 && (a - b).abs() <= most)
+        }
+    }
+}
+
+fn sorted(reply: Resp) -> Resp {
+    match reply {
+        Resp::Array(values) => {
+            let mut values: Vec<Resp> = values.into_iter().map(sorted).collect();
+            values.sort_by_key(Resp::shown);
+            Resp::Array(values)
+        }
+        Resp::Map(mut pairs) => {
+            pairs.sort_by_key(|(key, _)| key.shown());
+            Resp::Map(pairs)
+        }
+        other => other,
+    }
+}
+
+fn tell(one: &Drawn, theirs: &[u8], ours: &[u8], remembered: &VecDeque<Drawn>) {
+    println!("DIFFERENT: {}", one.shown());
+    for (who, reply) in [("Redis", theirs), ("we   ", ours)] {
+        let reply = reply[..reply.len().min(400)].escape_ascii();
+        println!("    {who} {reply}");
+    }
+    history(remembered, &one.words[1..]);
+}
+
+/// The last requests about the same keys.
+fn history(remembered: &VecDeque<Drawn>, words: &[Vec<u8>]) {
+    let concerns = |before: &&Drawn| {
+        let is_general = matches!(before.words[0].first(), Some(b'F' | b'S'))
+            && before.words.len() < 4
+            && [&b"SELECT"[..], b"SWAPDB", b"FLUSHALL", b"FLUSHDB"].contains(&&before.words[0][..]);
+        is_general || before.words[1..].iter().any(|word| words.contains(word))
+    };
+    let lines: Vec<String> = remembered.iter().rev().filter(concerns).take(14).map(Drawn::shown).collect();
+    lines.iter().rev().for_each(|line| println!("        after {line}"));
+}
+
+/// Rows of rules.txt: command | how | why.
+fn rules() -> BTreeMap<String, How> {
+    let text = include_str!("rules.txt");
+    let rows = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut rules = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [name, how, why] = cells.as_slice() else { panic!("three cells: {row}") };
+        assert!(!why.is_empty(), "a rule has a reason: {row}");
+        let how = match how.split_once(' ') {
+            None if *how == "kind" => How::Kind,
+            _ if *how == "kind or nothing" => How::KindOrNothing,
+            None if *how == "sorted" => How::Sorted,
+            Some(("within", most)) => How::Within(most.parse().expect("within is followed by a number")),
+            _ => panic!("no such rule: {row}"),
+        };
+        rules.insert((*name).to_owned(), how);
+    }
+    assert!(rules.len() <= 40, "so many rules hide what they explain");
+    rules
+}

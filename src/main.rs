@@ -107,7 +107,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         log::info!("Ready to accept connections unix");
     }
     tell_supervisor(supervised);
-    let mut turning = EventLoop::new(poll, engine, host, signals, helper);
+    let mut turning = EventLoop::new(poll, engine, host, signals, helper).map_err(failed)?;
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {
         log::info!("Removing the pid file.");

@@ -68,16 +68,11 @@ impl Engine {
         more || self.has_runnable()
     }
 
-    /// Milliseconds until `tick` has something to do; none: until the outside world says something.
-    pub fn next_deadline_in_ms(&self) -> Option<u64> {
-        let timers = self.timers.next_deadline().map(|ms| ms.saturating_sub(self.now.mono_ms()));
-        let keys = if self.expires_actively() {
-            Some(self.upkeep.nearest_ms)
-                .filter(|ms| *ms < u64::MAX)
-                .map(|ms| ms.saturating_sub(self.now.unix_ms()))
-        } else {
-            None
-        };
+    /// Microseconds until `tick` has something to do; none: until the outside world says something.
+    pub fn next_deadline_in_us(&self) -> Option<u64> {
+        let timers = self.timers.next_deadline().map(|ms| (ms * 1000).saturating_sub(self.now.mono_us));
+        let nearest = Some(self.upkeep.nearest_ms).filter(|ms| *ms < u64::MAX && self.expires_actively());
+        let keys = nearest.map(|ms| ms.saturating_mul(1000).saturating_sub(self.now.unix_us));
         match (timers, keys) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

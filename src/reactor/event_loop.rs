@@ -20,8 +20,10 @@ use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
 use crate::engine::recorder::Phase;
 use crate::engine::{Engine, Job};
+use crate::sys::alarm::Alarm;
 use crate::sys::process;
-use mio::{Events, Poll, Token};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -31,6 +33,10 @@ pub(super) const FIRST_SPECIAL: usize = usize::MAX - 64;
 /// Token of the waker by which the helper thread ends the poll's sleep.
 pub const WAKER: Token = Token(usize::MAX);
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
+const ALARM: Token = Token(usize::MAX - 2);
+
+/// A deadline nearer than this is left to the alarm.
+const ALARM_US: u64 = 3000;
 
 /// How often the clocks are asked, at most. In between the tick counter tells how the time goes on.
 const CLOCK_READS_PER_MS: u64 = 5;
@@ -46,6 +52,7 @@ pub struct EventLoop {
     connections: Connections,
     signals: Signals,
     helper: Helper,
+    alarm: Alarm,
     /// Connections that may have something to read.
     ready: VecDeque<ClientId>,
     /// The engine has something to do at once.
@@ -59,20 +66,33 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// A loop around an engine and its host, whose listeners are open.
-    pub fn new(poll: Poll, engine: Engine, host: ShellHost, signals: Signals, helper: Helper) -> EventLoop {
-        EventLoop {
+    ///
+    /// # Errors
+    ///
+    /// When the system grants no timer.
+    pub fn new(
+        poll: Poll,
+        engine: Engine,
+        host: ShellHost,
+        signals: Signals,
+        helper: Helper,
+    ) -> io::Result<EventLoop> {
+        let alarm = Alarm::new()?;
+        poll.registry().register(&mut SourceFd(&alarm.number()), ALARM, Interest::READABLE)?;
+        Ok(EventLoop {
             poll,
             engine,
             host,
             connections: Connections::default(),
             signals,
             helper,
+            alarm,
             ready: VecDeque::new(),
             busy: false,
             exit: None,
             cpu_us: 0,
             clocks_read_at: 0,
-        }
+        })
     }
 
     /// Turns until somebody asks for the end; returns the exit code.
@@ -110,16 +130,21 @@ impl EventLoop {
         }
     }
 
-    /// How long the poll may sleep; none: until something happens.
+    /// How long the poll may sleep; none: until something happens. What is left of a deadline after whole milliseconds
+    /// is slept through by the alarm.
     fn sleep_at_most(&self) -> Option<Duration> {
-        if self.busy
-            || !self.ready.is_empty()
-            || self.engine.has_runnable()
-            || self.host.listeners.has_waiting()
-        {
+        let listeners = &self.host.listeners;
+        if self.busy || !self.ready.is_empty() || self.engine.has_runnable() || listeners.has_waiting() {
             return Some(Duration::ZERO);
         }
-        self.engine.next_deadline_in_ms().map(Duration::from_millis)
+        match self.engine.next_deadline_in_us()? {
+            0 => Some(Duration::ZERO),
+            us if us < ALARM_US => {
+                self.alarm.ring_in_us(us);
+                None
+            }
+            us => Some(Duration::from_millis(us / 1000 - 1)),
+        }
     }
 
     /// Takes over the time; the clocks are asked only when the last answer is old.
@@ -142,7 +167,7 @@ impl EventLoop {
         for event in events {
             match event.token() {
                 SIGNALS => self.take_signals(),
-                WAKER => {}
+                WAKER | ALARM => {}
                 Token(token) if token >= FIRST_SPECIAL => self.host.listeners.note_ready(token),
                 Token(token) => {
                     let id = ClientId::from_word(token as u64);

@@ -8,6 +8,7 @@
     reason = "the engine reaches the system through this room"
 )]
 
+pub mod alarm;
 pub mod alloc;
 pub mod clock;
 pub mod memory;

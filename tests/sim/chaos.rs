@@ -262,7 +262,7 @@ impl Chaos {
         assert_eq!(engine.pending_free_objects(), 0, "garbage is left");
         assert!(!engine.has_runnable(), "a turn is owed to nobody");
         // What is left of deadlines in the far future finds nobody; a bounded number of them may stay.
-        let next_ms = engine.next_deadline_in_ms();
+        let next_ms = engine.next_deadline_in_us().map(|us| us.div_ceil(1000));
         assert!(next_ms.is_none_or(|ms| ms > YEAR_MS), "a timer is left: {next_ms:?}");
         let registrations: usize = engine.dbs.iter().map(|db| db.registrations()).sum();
         assert!(registrations < 512, "{registrations} deadlines of no key are left");

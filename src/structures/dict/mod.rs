@@ -387,12 +387,12 @@ impl Dict {
         let wanted = out.len() + count;
         let start = rng.below(self.buckets() as u64) as usize;
         for step in 0..self.buckets().min(10 * count) {
-            self.each_in((start + step) % self.buckets(), &mut |handle| {
-                if out.len() < wanted {
-                    out.push(handle);
-                }
-            });
-            if out.len() == wanted {
+            let first = out.len();
+            self.each_in((start + step) % self.buckets(), &mut |handle| out.push(handle));
+            if out.len() >= wanted {
+                // Which of a bucket are taken is drawn: entries in its last slots would never be seen otherwise.
+                rng.shuffle(&mut out[first..]);
+                out.truncate(wanted);
                 break;
             }
         }

@@ -283,3 +283,21 @@ fn samples_are_live_entries_and_not_too_many() {
         assert_eq!(out.iter().collect::<HashSet<_>>().len(), 16);
     }
 }
+
+#[test]
+fn every_entry_is_sampled_about_as_often() {
+    let mut dict = Dict::new();
+    (1..=2000).for_each(|number| insert(&mut dict, number));
+    let mut rng = Rng::from_seed(3);
+    let mut seen: HashMap<Handle, u32> = HashMap::new();
+    let mut sampled = Vec::new();
+    for _ in 0..100_000 {
+        sampled.clear();
+        dict.sample(&mut rng, 5, &mut sampled);
+        sampled.iter().for_each(|handle| *seen.entry(*handle).or_default() += 1);
+    }
+    assert_eq!(seen.len(), 2000, "no entry stands where nobody looks");
+    let mean = seen.values().sum::<u32>() / 2000;
+    let rare = seen.values().filter(|n| **n < mean / 4).count();
+    assert!(rare < 20, "{rare} entries are hardly ever sampled");
+}

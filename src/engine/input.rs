@@ -480,7 +480,7 @@ impl Engine {
         self.lend_buffer(slot);
         let text = format!("ERR {error}");
         self.error_reply(slot, &text);
-        log::info!("{error} from client: {}", self.describe_client(slot));
+        log::debug!("{error} from client: {}", self.describe_client(slot));
         self.clients[slot].set(state::CLOSE_AFTER_REPLY, true);
         self.queue_output(slot);
     }

@@ -12,11 +12,14 @@
 use super::call::Ran;
 use super::client::{LargeRequest, state};
 use super::config::Config;
+use super::recorder::Phase;
 use super::spec::flag;
 use super::table::{NoRow, Row, Table};
 use super::{Engine, Hint, Host, Job};
 use crate::base::id::ClientId;
 use crate::base::limit::*;
+use crate::keyspace::Databases;
+use crate::keyspace::db::KeyHash;
 use crate::resp::parse::{self, Limits, Progress, ProtoError, Step, parse};
 use crate::resp::{Args, Span};
 use bytes::Bytes;
@@ -42,6 +45,28 @@ pub(super) struct Parsed {
 pub struct Ahead {
     spans: Vec<Span>,
     requests: Vec<Parsed>,
+}
+
+/// A key that will be looked up soon.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreseen {
+    db: u32,
+    hash: KeyHash,
+}
+
+/// The row of a request and the hash of its first key.
+#[inline]
+fn look_ahead(table: &Table, dbs: &Databases, args: &Args<'_>) -> (Result<u16, NoRow>, Hint) {
+    match table.resolve(args) {
+        Ok(row) => {
+            let hint = match args.get(row.first_key) {
+                Some(key) if row.first_key > 0 => Some(dbs.at(0).hash(key)),
+                _ => None,
+            };
+            (Ok(row.id), hint)
+        }
+        Err(none) => (Err(none), None),
+    }
 }
 
 /// What stands behind the last request of a batch.
@@ -115,6 +140,31 @@ impl Engine {
             self.after_serving(id);
         }
         true
+    }
+
+    /// Whether a client's bytes are parsed as they come: nothing of it waits to be run or to be completed.
+    #[inline]
+    pub fn takes_small_reads(&self, id: ClientId) -> bool {
+        self.client(id).is_some_and(|c| c.inbox.is_empty() && !c.is(state::STOPPED | state::RUNNABLE))
+    }
+
+    /// Looks at the first request of bytes that will be given to [`Engine::input`], and asks for the bucket of its key.
+    /// Nothing follows from it but that the memory will be there.
+    pub fn foresee(&mut self, id: ClientId, bytes: &[u8]) -> Option<Foreseen> {
+        let db = self.client(id)?.db;
+        let spans = &mut self.ahead.spans;
+        spans.clear();
+        parse::parse_plain(bytes, 0, spans)?;
+        let (_, hint) = look_ahead(self.table, &self.dbs, &Args::Spans(bytes, &self.ahead.spans));
+        let hash = hint?;
+        self.dbs.at(db as usize).prefetch_bucket(hash);
+        Some(Foreseen { db, hash })
+    }
+
+    /// Asks for the entry of a key whose bucket was asked for.
+    #[inline]
+    pub fn fetch_foreseen(&self, key: Foreseen) {
+        self.dbs.at(key.db as usize).prefetch_entry(key.hash);
     }
 
     /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.
@@ -377,7 +427,7 @@ impl Engine {
                 Ok(Step::Request(end)) => {
                     let count = ahead.spans.len() - first;
                     let args = Args::Spans(source, &ahead.spans[first..]);
-                    let (row, hint) = self.look_ahead(table, &args);
+                    let (row, hint) = look_ahead(table, &self.dbs, &args);
                     if let Some(hash) = hint {
                         // By the time the batch is parsed the bucket is there.
                         db.prefetch_bucket(hash);
@@ -424,21 +474,6 @@ impl Engine {
             }
         }
         Behind::More
-    }
-
-    /// The row of a request and the hash of its first key.
-    #[inline]
-    fn look_ahead(&self, table: &Table, args: &Args<'_>) -> (Result<u16, NoRow>, Hint) {
-        match table.resolve(args) {
-            Ok(row) => {
-                let hint = match args.get(row.first_key) {
-                    Some(key) if row.first_key > 0 => Some(self.dbs.at(0).hash(key)),
-                    _ => None,
-                };
-                (Ok(row.id), hint)
-            }
-            Err(none) => (Err(none), None),
-        }
     }
 
     /// Fetches the entries of all keys; their buckets were asked for when they were parsed.
@@ -575,6 +610,8 @@ impl Engine {
     /// A turn of the loop ended: it worked so long and ran so many commands.
     pub fn end_turn(&mut self, busy_ticks: u64, commands: u64) {
         let busy_us = self.pace.ns(busy_ticks).div_ceil(1000);
+        let cron_ticks = self.recorder.last_ticks_of(Phase::Expire);
+        self.stats.eventloop_cron_us += self.pace.ns(cron_ticks).div_ceil(1000);
         let stats = &mut self.stats;
         stats.eventloop_cycles += 1;
         stats.eventloop_us += busy_us;

@@ -129,6 +129,12 @@ impl Recorder {
         busy
     }
 
+    /// Ticks of one phase of the last turn.
+    pub fn last_ticks_of(&self, phase: Phase) -> u64 {
+        let last = (self.next + TURNS - 1) % TURNS;
+        u64::from(self.turns[last].ticks[phase as usize])
+    }
+
     /// The last turns, oldest first.
     pub fn turns(&self) -> impl Iterator<Item = &Turn> {
         self.turns[self.next..].iter().chain(&self.turns[..self.next])

@@ -11,7 +11,7 @@
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
 //! next poll does not sleep.
 
-use super::connections::{Connections, Served};
+use super::connections::{Connections, SIDE_BY_SIDE, Served};
 use super::helper::Helper;
 use super::host::ShellHost;
 use super::signals::{Signal, Signals};
@@ -40,6 +40,9 @@ const ALARM_US: u64 = 3000;
 
 /// How often the clocks are asked, at most. In between the tick counter tells how the time goes on.
 const CLOCK_READS_PER_MS: u64 = 5;
+
+/// A place in a group of connections that nobody takes.
+const NOBODY: ClientId = ClientId { slot: u32::MAX, generation: 0 };
 
 /// Events that one poll takes.
 const EVENTS: usize = 1024;
@@ -200,15 +203,22 @@ impl EventLoop {
                 waiting -= 1;
                 self.engine.serve_waiting(&mut self.host);
             }
-            if left > 0 {
-                left -= 1;
-                let Some(id) = self.ready.pop_front() else { break };
-                match self.connections.serve(&mut self.engine, &mut self.host, id) {
-                    Served::All => {}
-                    Served::More => self.ready.push_back(id),
+            let together = left.min(SIDE_BY_SIDE);
+            left -= together;
+            let mut ids = [NOBODY; SIDE_BY_SIDE];
+            ids.iter_mut().zip(self.ready.drain(..together)).for_each(|(slot, id)| *slot = id);
+            let more = match ids[..together] {
+                [] => 0,
+                [id] => {
+                    u32::from(self.connections.serve(&mut self.engine, &mut self.host, id) == Served::More)
                 }
+                ref several => self.connections.serve_several(&mut self.engine, &mut self.host, several),
+            };
+            if more != 0 {
+                let left_over = ids.iter().enumerate().filter(|(i, _)| more >> i & 1 == 1);
+                self.ready.extend(left_over.map(|(_, id)| *id));
             }
-            if self.host.ticks() > end {
+            if (left > 0 || waiting > 0) && self.host.ticks() > end {
                 break;
             }
         }

@@ -151,7 +151,7 @@ const PLAIN_ARGUMENTS_MAX: usize = 9;
 ///
 /// No limit can be exceeded by such a request, so none is looked at.
 #[inline]
-fn parse_plain(input: &[u8], base: usize, spans: &mut Vec<Span>) -> Option<usize> {
+pub fn parse_plain(input: &[u8], base: usize, spans: &mut Vec<Span>) -> Option<usize> {
     let &[b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = input else { return None };
     let count = usize::from(count - b'0');
     let mut found = [Span::default(); PLAIN_ARGUMENTS_MAX];

@@ -1,8 +1,38 @@
-//! Reading into the free part of a buffer, without clearing it first.
+//! Reading and writing sockets by the bare system call, which a library call wraps in a check for the cancellation of
+//! threads; and reading into the free part of a buffer, without clearing it first.
 #![allow(unsafe_code, reason = "clearing 1 MiB before each large read costs as much as the read itself")]
 
 use rustix::fd::AsFd;
-use std::io;
+use std::io::{self, IoSlice};
+
+/// Reads into a buffer.
+///
+/// # Errors
+///
+/// What the system says.
+#[inline]
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(fd, buffer)?)
+}
+
+/// Writes one piece.
+///
+/// # Errors
+///
+/// What the system says.
+#[inline]
+pub fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?)
+}
+
+/// Writes several pieces with one call.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn write_pieces(fd: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(fd, pieces)?)
+}
 
 /// Reads at most `max` bytes behind what `buffer` holds; its capacity bounds it too.
 ///

@@ -160,7 +160,7 @@ impl Connections {
             }
         }
         foreseen.iter().flatten().for_each(|key| engine.fetch_foreseen(*key));
-        let mut more = 0;
+        let mut unfinished = 0;
         for (i, &id) in ids.iter().enumerate() {
             let n = reads[i];
             if n > 0 {
@@ -173,6 +173,11 @@ impl Connections {
                     continue;
                 }
             }
+            unfinished |= 1 << i;
+        }
+        // Only now nobody's bytes lie in the buffer any more.
+        let mut more = 0;
+        for (i, &id) in ids.iter().enumerate().filter(|(i, _)| unfinished >> i & 1 == 1) {
             if self.serve(engine, host, id) == Served::More {
                 more |= 1 << i;
             }

@@ -39,8 +39,17 @@ pub const READ_BYTES_PER_SERVING: usize = 4 * READ_BYTES;
 /// How long a turn serves clients before timers and writes get their part.
 pub const SERVING_US_PER_TURN: u64 = 1000;
 
-/// Expired keys that one turn removes; each costs about 100 ns to 250 ns.
-pub const EXPIRED_KEYS_PER_TURN: usize = 2000;
+/// Expired keys that one turn removes, if it does not take longer than [`EXPIRY_US_PER_TURN`].
+pub const EXPIRED_KEYS_PER_TURN: usize = 8192;
+
+/// Expired keys that are removed between two looks at the time.
+pub const EXPIRED_KEYS_AT_ONCE: usize = 128;
+
+/// How long a turn removes expired keys; sockets are served before it goes on.
+pub const EXPIRY_US_PER_TURN: u64 = 500;
+
+/// How long one client's requests run before others have their turn.
+pub const SERVING_US_PER_CLIENT: u64 = 500;
 
 /// Bytes of one piece of a long reply: a full piece is never copied again.
 pub const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
@@ -66,6 +75,7 @@ pub const INLINE_KEY_BYTES_MAX: usize = 400;
 /// Longest string that `OBJECT ENCODING` calls `embstr`. Redis: `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
 pub const EMBSTR_BYTES_MAX: usize = 44;
 
+const _: () = assert!(EXPIRED_KEYS_PER_TURN >= EXPIRED_KEYS_AT_ONCE);
 const _: () = assert!(READ_BYTES >= INLINE_BYTES_MAX);
 const _: () = assert!(LARGE_ARGUMENT_BYTES < READ_BYTES);
 const _: () = assert!(INLINE_VALUE_BYTES_MAX + INLINE_KEY_BYTES_MAX + 32 <= 1024);

@@ -349,6 +349,7 @@ impl Engine {
         let mut progress = std::mem::take(&mut self.clients[slot].inbox.progress);
         let (mut at, mut left) = (0, quota);
         self.begin_serving(host);
+        let begin = self.last_ticks;
         loop {
             let behind = self.parse_ahead(slot, source, at, &mut progress, &mut ahead, left);
             self.prefetch(slot, &ahead);
@@ -372,6 +373,9 @@ impl Engine {
                 // What was known of a later request belongs to bytes that will be parsed again.
                 progress = Progress::default();
                 break;
+            }
+            if self.last_ticks.saturating_sub(begin) > self.pace.serving_ticks {
+                left = 0;
             }
             match behind {
                 Behind::More if left == 0 => {

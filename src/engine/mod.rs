@@ -37,6 +37,7 @@ pub use host::Host;
 
 use crate::base::hash::HashKey;
 use crate::base::id::ClientId;
+use crate::base::limit::{EXPIRY_US_PER_TURN, SERVING_US_PER_CLIENT};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
@@ -151,6 +152,10 @@ struct Pace {
     ns_per_tick: u64,
     /// A command that takes so long is looked at: for the slow log, or as a latency spike.
     slow_ticks: u64,
+    /// How long a turn removes expired keys.
+    expire_ticks: u64,
+    /// How long one client's requests run in a row.
+    serving_ticks: u64,
     /// The time of the commands moves on when it is so far behind: a quarter of a millisecond.
     step_ticks: u64,
 }
@@ -166,6 +171,8 @@ impl Pace {
         Pace {
             ns_per_tick: ((1_000_000u128 << 32) / u128::from(ticks_per_ms)) as u64,
             slow_ticks: u64::try_from(ticks).unwrap_or(u64::MAX),
+            expire_ticks: EXPIRY_US_PER_TURN * ticks_per_ms / 1000,
+            serving_ticks: SERVING_US_PER_CLIENT * ticks_per_ms / 1000,
             step_ticks: ticks_per_ms / 4,
         }
     }

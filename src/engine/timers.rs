@@ -6,7 +6,7 @@
 use super::client::state;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
-use crate::base::limit::EXPIRED_KEYS_PER_TURN;
+use crate::base::limit::{EXPIRED_KEYS_AT_ONCE, EXPIRED_KEYS_PER_TURN};
 
 /// How often the `instantaneous_` figures are sampled while there is traffic.
 const SAMPLE_MS: u64 = 100;
@@ -117,18 +117,14 @@ impl Engine {
                 continue;
             }
             worked = true;
-            let (rise, stats) = (&mut self.rise, &mut self.stats);
-            let (pending, conf) = (&mut self.pending, &self.conf);
-            more |= self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_PER_TURN, |key, deadline| {
-                rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
-            });
-            // Each key that died by itself is a change of its own.
-            if !self.pending.is_empty() {
-                self.feed.commit_each(&mut self.pending);
+            let mut unfinished = true;
+            for _ in 0..EXPIRED_KEYS_PER_TURN / EXPIRED_KEYS_AT_ONCE {
+                unfinished = self.expire_some(index, now_ms);
+                if !unfinished || host.ticks().saturating_sub(begin) > self.pace.expire_ticks {
+                    break;
+                }
             }
-            if !self.rise.events.is_empty() {
-                self.settle();
-            }
+            more |= unfinished;
             if more {
                 break;
             }
@@ -137,6 +133,23 @@ impl Engine {
             let spent = host.ticks().saturating_sub(begin);
             self.stats.active_expire_ticks += spent;
             self.note_latency("expire-cycle", spent);
+        }
+        more
+    }
+
+    /// Removes a few keys whose deadline has passed, and tells it; true when more are due.
+    fn expire_some(&mut self, index: usize, now_ms: u64) -> bool {
+        let (rise, stats) = (&mut self.rise, &mut self.stats);
+        let (pending, conf) = (&mut self.pending, &self.conf);
+        let more = self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, deadline| {
+            rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+        });
+        // Each key that died by itself is a change of its own.
+        if !self.pending.is_empty() {
+            self.feed.commit_each(&mut self.pending);
+        }
+        if !self.rise.events.is_empty() {
+            self.settle();
         }
         more
     }

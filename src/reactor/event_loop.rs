@@ -62,7 +62,7 @@ pub struct EventLoop {
     busy: bool,
     exit: Option<i32>,
     /// Processor time of this thread at the end of the last turn, under DEBUG TURN-CPU.
-    cpu_us: u64,
+    cpu_us: Option<u64>,
     /// Ticks at which the clocks were asked.
     clocks_read_at: u64,
 }
@@ -93,7 +93,7 @@ impl EventLoop {
             ready: VecDeque::new(),
             busy: false,
             exit: None,
-            cpu_us: 0,
+            cpu_us: None,
             clocks_read_at: 0,
         })
     }
@@ -247,7 +247,9 @@ impl EventLoop {
         if self.engine.recorder.cpu.is_on {
             let time = process::cpu_time(true);
             let us = time.user_us + time.system_us;
-            self.engine.recorder.cpu.note(us.saturating_sub(std::mem::replace(&mut self.cpu_us, us)));
+            if let Some(before) = self.cpu_us.replace(us) {
+                self.engine.recorder.cpu.note(us.saturating_sub(before));
+            }
         }
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);

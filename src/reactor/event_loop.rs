@@ -251,6 +251,7 @@ impl EventLoop {
                 self.engine.recorder.cpu.note(us.saturating_sub(before));
             }
         }
+        self.helper.keep_memory_ready();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);

@@ -1,12 +1,14 @@
-//! The helper thread: it frees what would stall the loop.
+//! The helper thread: it frees what would stall the loop, and has the kernel make memory ready before it is needed.
 //!
 //! The loop sends it what is to be dropped; when that is done, the number of the job comes back and a waker ends the
 //! poll's sleep.
 
 use crate::keyspace::garbage::Garbage;
+use crate::sys::pages;
 use mio::Waker;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -21,10 +23,21 @@ pub struct Freed {
     pub objects: u64,
 }
 
+/// What the helper thread is asked for.
+#[derive(Debug)]
+enum Work {
+    /// Free this; the number of the job.
+    Free(Garbage, u64),
+    /// Make memory ready.
+    Prepare,
+}
+
 /// The loop's end of the helper thread.
 #[derive(Debug)]
 pub struct Helper {
-    work: Sender<(Garbage, u64)>,
+    work: Sender<Work>,
+    /// An arena is being prepared.
+    is_preparing: Arc<AtomicBool>,
     done: Receiver<Freed>,
 }
 
@@ -35,10 +48,17 @@ impl Helper {
     ///
     /// When the system grants no thread.
     pub fn start(waker: Arc<Waker>) -> io::Result<Helper> {
-        let (work, inbox) = channel::<(Garbage, u64)>();
+        let (work, inbox) = channel();
         let (outbox, done) = channel();
+        let is_preparing = Arc::new(AtomicBool::new(false));
+        let prepared = Arc::clone(&is_preparing);
         thread::Builder::new().name("helper".to_owned()).spawn(move || {
-            while let Ok((garbage, job)) = inbox.recv() {
+            while let Ok(work) = inbox.recv() {
+                let Work::Free(garbage, job) = work else {
+                    pages::prepare_arena();
+                    prepared.store(false, Relaxed);
+                    continue;
+                };
                 let freed = Freed { job, bytes: garbage.heap_bytes(), objects: garbage.objects() };
                 drop(garbage);
                 if outbox.send(freed).is_err() || waker.wake().is_err() {
@@ -46,14 +66,22 @@ impl Helper {
                 }
             }
         })?;
-        Ok(Helper { work, done })
+        Ok(Helper { work, is_preparing, done })
     }
 
     /// Hands something over to be freed.
     pub fn free(&self, garbage: Garbage, job: u64) {
-        if let Err(unsent) = self.work.send((garbage, job)) {
+        if let Err(unsent) = self.work.send(Work::Free(garbage, job)) {
             // The thread ends only with the process; then it is freed here.
             drop(unsent);
+        }
+    }
+
+    /// Has the next piece of memory made ready, if little of it is left.
+    pub fn keep_memory_ready(&self) {
+        if pages::wants_arena() && !self.is_preparing.swap(true, Relaxed) {
+            // The thread ends only with the process.
+            let _ = self.work.send(Work::Prepare);
         }
     }
 

@@ -245,13 +245,12 @@ impl EventLoop {
 
     fn end_turn(&mut self) {
         if self.engine.recorder.cpu.is_on {
-            let time = process::cpu_time(true);
-            let us = time.user_us + time.system_us;
+            let us = process::thread_cpu_us();
             if let Some(before) = self.cpu_us.replace(us) {
                 self.engine.recorder.cpu.note(us.saturating_sub(before));
             }
         }
-        self.helper.keep_memory_ready();
+        self.helper.tend_memory();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);

@@ -28,16 +28,16 @@ pub struct Freed {
 enum Work {
     /// Free this; the number of the job.
     Free(Garbage, u64),
-    /// Make memory ready.
-    Prepare,
+    /// Make memory ready, and give back what is idle.
+    Tend,
 }
 
 /// The loop's end of the helper thread.
 #[derive(Debug)]
 pub struct Helper {
     work: Sender<Work>,
-    /// An arena is being prepared.
-    is_preparing: Arc<AtomicBool>,
+    /// It is tending the memory.
+    is_tending: Arc<AtomicBool>,
     done: Receiver<Freed>,
 }
 
@@ -50,13 +50,13 @@ impl Helper {
     pub fn start(waker: Arc<Waker>) -> io::Result<Helper> {
         let (work, inbox) = channel();
         let (outbox, done) = channel();
-        let is_preparing = Arc::new(AtomicBool::new(false));
-        let prepared = Arc::clone(&is_preparing);
+        let is_tending = Arc::new(AtomicBool::new(false));
+        let tended = Arc::clone(&is_tending);
         thread::Builder::new().name("helper".to_owned()).spawn(move || {
             while let Ok(work) = inbox.recv() {
                 let Work::Free(garbage, job) = work else {
-                    pages::prepare_arena();
-                    prepared.store(false, Relaxed);
+                    pages::tend();
+                    tended.store(false, Relaxed);
                     continue;
                 };
                 let freed = Freed { job, bytes: garbage.heap_bytes(), objects: garbage.objects() };
@@ -66,7 +66,7 @@ impl Helper {
                 }
             }
         })?;
-        Ok(Helper { work, is_preparing, done })
+        Ok(Helper { work, is_tending, done })
     }
 
     /// Hands something over to be freed.
@@ -77,11 +77,11 @@ impl Helper {
         }
     }
 
-    /// Has the next piece of memory made ready, if little of it is left.
-    pub fn keep_memory_ready(&self) {
-        if pages::wants_arena() && !self.is_preparing.swap(true, Relaxed) {
+    /// Has memory made ready, if little of it is left, and given back, if nobody uses it.
+    pub fn tend_memory(&self) {
+        if pages::wants_tending() && !self.is_tending.swap(true, Relaxed) {
             // The thread ends only with the process.
-            let _ = self.work.send(Work::Prepare);
+            let _ = self.work.send(Work::Tend);
         }
     }
 

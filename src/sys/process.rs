@@ -63,6 +63,13 @@ pub fn set_oom_score_adj(score: i32) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", score.to_string())
 }
 
+/// Processor time of the calling thread up to this moment, in microseconds. Costs about 350 ns, and unlike
+/// [`cpu_time`] does not wait for a tick of the kernel's.
+pub fn thread_cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
+}
+
 /// Name, release and machine of the operating system.
 pub fn system_name() -> String {
     let name = rustix::system::uname();

@@ -35,8 +35,8 @@ pub const WAKER: Token = Token(usize::MAX);
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
 const ALARM: Token = Token(usize::MAX - 2);
 
-/// A deadline nearer than this is left to the alarm.
-const ALARM_US: u64 = 3000;
+/// Deadlines that are so near to each other are one: the two clocks never agree to the microsecond.
+const ALARM_JITTER_US: u64 = 50;
 
 /// How often the clocks are asked, at most. In between the tick counter tells how the time goes on.
 const CLOCK_READS_PER_MS: u64 = 5;
@@ -56,6 +56,8 @@ pub struct EventLoop {
     signals: Signals,
     helper: Helper,
     alarm: Alarm,
+    /// What the alarm is set to, by the monotonic clock; past when it has rung.
+    alarm_at_us: u64,
     /// Connections that may have something to read.
     ready: VecDeque<ClientId>,
     /// The engine has something to do at once.
@@ -90,6 +92,7 @@ impl EventLoop {
             signals,
             helper,
             alarm,
+            alarm_at_us: 0,
             ready: VecDeque::new(),
             busy: false,
             exit: None,
@@ -133,21 +136,24 @@ impl EventLoop {
         }
     }
 
-    /// How long the poll may sleep; none: until something happens. What is left of a deadline after whole milliseconds
-    /// is slept through by the alarm.
-    fn sleep_at_most(&self) -> Option<Duration> {
+    /// How long the poll may sleep; none: until something happens. A deadline is something that happens: the alarm is set
+    /// to it, anew only when it has changed.
+    fn sleep_at_most(&mut self) -> Option<Duration> {
         let listeners = &self.host.listeners;
         if self.busy || !self.ready.is_empty() || self.engine.has_runnable() || listeners.has_waiting() {
             return Some(Duration::ZERO);
         }
-        match self.engine.next_deadline_in_us()? {
-            0 => Some(Duration::ZERO),
-            us if us < ALARM_US => {
-                self.alarm.ring_in_us(us);
-                None
-            }
-            us => Some(Duration::from_millis(us / 1000 - 1)),
+        let us = self.engine.next_deadline_in_us()?;
+        if us == 0 {
+            return Some(Duration::ZERO);
         }
+        let now_us = self.engine.now.mono_us;
+        let at_us = now_us.saturating_add(us);
+        if self.alarm_at_us <= now_us || self.alarm_at_us.abs_diff(at_us) > ALARM_JITTER_US {
+            self.alarm.ring_in_us(us);
+            self.alarm_at_us = at_us;
+        }
+        None
     }
 
     /// Takes over the time; the clocks are asked only when the last answer is old.

@@ -1,7 +1,7 @@
 //! A timer that a poll can wait for, exact to microseconds.
 //!
 //! A poll counts its time-out in whole milliseconds; a key that dies at a millisecond would be heard of a millisecond
-//! late. So the last few milliseconds before a deadline are slept through by this timer, which is one more descriptor.
+//! late. So deadlines are slept through by this timer, which is one more descriptor.
 
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::time::{

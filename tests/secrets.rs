@@ -45,3 +45,13 @@ fn errors_quote_up_to_the_first_nul() {
     assert_eq!(error, "(error) ERR Unsupported option a");
     assert_eq!(world.run("OBJECT \"a\\x00b\" k"), "(error) ERR unknown subcommand 'a'. Try OBJECT HELP.");
 }
+
+#[test]
+fn a_new_password_lets_nobody_in_who_did_not_know_the_old_one() {
+    let mut world = World::new();
+    world.run("CONFIG SET requirepass old");
+    assert_eq!(world.run_as("stranger", "GET k"), "(error) NOAUTH Authentication required.");
+    assert_eq!(world.run("CONFIG SET requirepass new"), "OK");
+    assert_eq!(world.run_as("stranger", "GET k"), "(error) NOAUTH Authentication required.");
+    assert_eq!(world.run("GET k"), "(nil)", "who was there before the first password stays");
+}

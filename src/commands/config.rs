@@ -89,9 +89,6 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         .set(&pairs, asker, &mut apply)
         .map_err(|error| CmdError::Text(error.to_string().into()))?;
     engine.configured();
-    if changes.iter().any(|change| change.group == Effect::RequirePass) {
-        engine.password_changed(call.slot);
-    }
     if changes.iter().any(|change| change.group == Effect::Maxmemory) {
         engine.shrink_to_limit(call.host);
     }

@@ -119,13 +119,6 @@ impl Engine {
         self.close_soon(slot);
     }
 
-    /// `requirepass` changed: who is connected stays as good as authenticated, as in Redis.
-    pub fn password_changed(&mut self, _slot: usize) {
-        for (_, client) in &mut self.clients {
-            client.set(state::AUTHENTICATED, true);
-        }
-    }
-
     /// The connection that has a CLIENT ID.
     pub fn client_by_id(&self, id: u64) -> Option<ClientId> {
         self.by_id.get(&id).copied()

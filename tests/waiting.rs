@@ -36,3 +36,15 @@ fn who_waits_is_not_idle_and_begins_to_be_so_when_it_has_its_reply() {
     world.advance_ms(1);
     assert_eq!((world.received("a"), world.received("c")), ("(closed)".to_owned(), "(closed)".to_owned()));
 }
+
+#[test]
+fn a_client_that_closes_its_end_is_answered_to_its_last_request_and_then_goes() {
+    let mut world = World::new();
+    let id = world.id_of("a");
+    // More than one serving takes, so that requests wait for a turn when the end is seen.
+    world.engine.input(&mut world.host, id, "PING\r\n".repeat(3000).as_bytes());
+    world.engine.half_closed(id);
+    world.advance_ms(1);
+    let (replies, is_closed) = world.take_replies("a");
+    assert_eq!((replies.len(), is_closed), (3000, true));
+}

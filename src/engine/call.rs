@@ -54,10 +54,8 @@ impl Engine {
         row: Result<u16, NoRow>,
         hint: Hint,
     ) -> Ran {
+        self.lend_buffer(slot);
         let client = &mut self.clients[slot];
-        if client.out.wants_buffer() {
-            client.out.give_buffer(self.buffers.pop().unwrap_or_default());
-        }
         client.commands += 1;
         // Only the command behind CLIENT REPLY SKIP is not answered.
         if client.is(state::REPLY_SKIP_NEXT) {

@@ -217,6 +217,10 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         let limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
+        if client.is(state::HALF_CLOSED) && !client.is(state::RUNNABLE) {
+            // What it had sent before it closed its end is answered now.
+            return self.half_closed(id);
+        }
         if client.inbox.len() > limit {
             let beginning = client.inbox.bytes[..client.inbox.bytes.len().min(64)].to_vec();
             self.close_full(slot, &beginning);
@@ -569,7 +573,7 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         self.stats.total_net_output_bytes += n as u64;
         self.stats.total_writes_processed += 1;
-        let (now_ms, now_us) = (self.now.mono_ms(), self.now.mono_us);
+        let now_us = self.now.mono_us;
         let client = &mut self.clients[slot];
         client.bytes_out += n as u64;
         client.active_us = now_us;
@@ -583,7 +587,7 @@ impl Engine {
             self.close_soon(slot);
             return;
         }
-        self.resize_reply_model(slot, now_ms);
+        self.resize_reply_model(slot);
         if let Some(buffer) = self.clients[slot].out.take_buffer()
             && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
             && self.buffers.len() < SPARE_BUFFERS_MAX

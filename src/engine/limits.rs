@@ -89,13 +89,12 @@ impl Engine {
     }
 
     /// Follows what Redis would do to the reply buffer of this client.
-    pub(super) fn resize_reply_model(&mut self, slot: usize, now_ms: u64) {
+    pub(super) fn resize_reply_model(&mut self, slot: usize) {
         let model = &mut self.clients[slot].reply_peak;
         if model.size < REPLY_BYTES_MAX && model.peak >= model.size {
             model.size = (model.size * 2).min(REPLY_BYTES_MAX);
             self.stats.reply_buffer_expands += 1;
         }
-        let _ = now_ms;
     }
 
     /// What CLIENT LIST shows as size and peak of the reply buffer, after the time that has passed is accounted for.

@@ -8,7 +8,6 @@ use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
-use crate::resp::output::Mark;
 use crate::resp::{Args, Reply};
 
 /// What a global command is given besides the engine.
@@ -326,11 +325,6 @@ impl Engine {
     /// The configuration, to read.
     pub fn conf(&self) -> &Config {
         &self.conf
-    }
-
-    /// A mark in a client's output.
-    pub fn output_mark(&self, slot: usize) -> Mark {
-        self.clients[slot].out.mark()
     }
 }
 

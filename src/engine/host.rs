@@ -51,9 +51,6 @@ pub enum Request<'a> {
     ReleaseMemory,
     /// Ends the process at once, as a crash would.
     Crash(Crash),
-    /// The local time zone's distance from UTC and the day of the week are needed by nobody; this is the current
-    /// directory.
-    CurrentDirectory,
 }
 
 /// How DEBUG ends the process.
@@ -63,8 +60,6 @@ pub enum Crash {
     Segfault,
     /// An orderly panic with a report.
     Panic,
-    /// A clean exit with a code.
-    Exit(i32),
 }
 
 /// The shell: sockets, files and clocks, or their model in the simulator.

@@ -363,12 +363,12 @@ impl Engine {
     }
 
     /// Something was freed: what it held, as it was counted when it was queued.
-    pub fn freed(&mut self, host: &mut dyn Host, job: u64, bytes: usize, objects: u64) {
+    pub fn freed(&mut self, job: u64, bytes: usize, objects: u64) {
         self.garbage_bytes -= bytes.min(self.garbage_bytes);
         self.garbage_objects -= objects.min(self.garbage_objects);
         self.stats.lazyfreed_objects += objects;
         if let Some(waiter) = self.job_waiters.remove(&job) {
-            self.unblock_with_ok(host, waiter);
+            self.unblock_with_ok(waiter);
         }
     }
 

@@ -111,18 +111,18 @@ impl Engine {
     }
 
     /// Answers a client that waited for a job, and lets it go on.
-    pub(super) fn unblock_with_ok(&mut self, host: &mut dyn Host, id: ClientId) {
+    pub(super) fn unblock_with_ok(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         if self.unblock(slot).is_some() {
             self.lend_buffer(slot);
             self.reply(slot).ok();
             self.queue_output(slot);
-            self.resume(host, slot);
+            self.resume(slot);
         }
     }
 
     /// Lets a client that waited, and has its reply, run what it sent meanwhile.
-    pub(super) fn resume(&mut self, _host: &mut dyn Host, slot: usize) {
+    pub(super) fn resume(&mut self, slot: usize) {
         self.clients[slot].set(state::REPLY_SKIP, false);
         if !self.clients[slot].inbox.is_empty() {
             self.make_runnable(slot);
@@ -130,17 +130,17 @@ impl Engine {
     }
 
     /// A client's time is over: it gets the reply that its command gives without success.
-    pub(super) fn time_out(&mut self, host: &mut dyn Host, id: ClientId) {
+    pub(super) fn time_out(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
         self.reply_to_timeout(slot, &blocked);
         self.queue_output(slot);
-        self.resume(host, slot);
+        self.resume(slot);
     }
 
     /// Another client ends a client's waiting, with the reply of a time-out or with an error.
-    pub fn end_wait(&mut self, host: &mut dyn Host, slot: usize, with_error: bool) {
+    pub fn end_wait(&mut self, slot: usize, with_error: bool) {
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
         if with_error {
@@ -149,7 +149,7 @@ impl Engine {
             self.reply_to_timeout(slot, &blocked);
         }
         self.queue_output(slot);
-        self.resume(host, slot);
+        self.resume(slot);
     }
 
     /// The reply to a wait that ended without its event.

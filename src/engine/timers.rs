@@ -156,7 +156,7 @@ impl Engine {
 
     fn ring(&mut self, host: &mut dyn Host, timer: Timer) {
         match timer {
-            Timer::BlockTimeout(id) => self.time_out(host, id),
+            Timer::BlockTimeout(id) => self.time_out(id),
             Timer::Idle(id) => self.check_idle(id),
             Timer::SoftLimit(id) => {
                 if let Some(slot) = self.slot_of(id) {

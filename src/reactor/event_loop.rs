@@ -196,7 +196,7 @@ impl EventLoop {
         let registry = self.poll.registry();
         self.host.listeners.accept(registry, &mut self.engine, &mut self.connections, &mut self.ready);
         while let Some(freed) = self.helper.take_freed() {
-            self.engine.freed(&mut self.host, freed.job, freed.bytes, freed.objects);
+            self.engine.freed(freed.job, freed.bytes, freed.objects);
         }
     }
 

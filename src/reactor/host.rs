@@ -201,10 +201,6 @@ impl Host for ShellHost {
             }
             Request::Crash(Crash::Segfault) => process::segfault(),
             Request::Crash(Crash::Panic) => panic!("DEBUG PANIC was asked for"),
-            Request::Crash(Crash::Exit(code)) => std::process::exit(code),
-            Request::CurrentDirectory => env::current_dir()
-                .map(|path| path.to_string_lossy().into_owned())
-                .map_err(|error| system_text(&error)),
         }
     }
 

@@ -113,29 +113,6 @@ impl Output {
         self.chunks.push_back(bytes);
     }
 
-    /// A mark to which [`Output::truncate`] can go back.
-    pub fn mark(&self) -> Mark {
-        Mark { chunks: self.chunks.len(), tail: self.tail.len(), appended: self.appended() }
-    }
-
-    /// Drops everything appended since `mark`; only before any byte of it was sent.
-    pub fn truncate(&mut self, mark: Mark) {
-        if self.chunks.len() == mark.chunks {
-            self.tail.truncate(mark.tail);
-            return;
-        }
-        while self.chunks.len() > mark.chunks {
-            let last = self.chunks.pop_back().expect("longer than the mark");
-            self.chunk_bytes -= last.len();
-            self.appended -= last.len() as u64;
-            if self.chunks.len() == mark.chunks {
-                // What was the tail at the mark is the beginning of this chunk.
-                self.tail.clear();
-                self.tail.extend_from_slice(&last[..mark.tail.min(last.len())]);
-            }
-        }
-    }
-
     /// Drops all that waits and frees the memory.
     pub fn clear(&mut self) {
         *self = Output { appended: self.appended(), ..Output::default() };
@@ -204,21 +181,6 @@ impl Output {
     }
 }
 
-/// A point in an [`Output`].
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    chunks: usize,
-    tail: usize,
-    appended: u64,
-}
-
-impl Mark {
-    /// Bytes appended up to the mark since the client came.
-    pub fn appended(&self) -> u64 {
-        self.appended
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,17 +212,5 @@ mod tests {
             output.tail().extend_from_slice(b"x");
             assert_eq!(drain(&mut output, step), b"x");
         }
-    }
-
-    #[test]
-    fn truncate_drops_what_came_after_the_mark() {
-        let mut output = Output::default();
-        output.tail().extend_from_slice(b"keep");
-        let mark = output.mark();
-        output.tail().extend_from_slice(b"drop");
-        output.share(Bytes::from_static(b"LARGE"));
-        output.tail().extend_from_slice(b"drop");
-        output.truncate(mark);
-        assert_eq!(drain(&mut output, 100), b"keep");
     }
 }

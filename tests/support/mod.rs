@@ -277,7 +277,7 @@ impl World {
             match job {
                 Job::Free(garbage, number) if !self.jobs_held => {
                     worked = true;
-                    self.engine.freed(&mut self.host, number, garbage.heap_bytes(), garbage.objects());
+                    self.engine.freed(number, garbage.heap_bytes(), garbage.objects());
                 }
                 Job::Close(id) => {
                     worked = true;
@@ -346,7 +346,6 @@ impl Host for FakeHost {
             Request::WriteConfigFile(_) => "write config",
             Request::ReleaseMemory => "release memory",
             Request::Crash(_) => "crash",
-            Request::CurrentDirectory => "directory",
         };
         self.requests.push(name.to_owned());
         Ok(String::new())

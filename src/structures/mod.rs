@@ -2,6 +2,8 @@
 
 pub mod dict;
 pub mod histogram;
+pub mod intset;
+pub mod listpack;
 pub mod prefetch;
 pub mod slab;
 pub mod wheel;

@@ -1,9 +1,11 @@
 //! Data structures that know no server.
 
+pub mod arena;
 pub mod dict;
 pub mod histogram;
 pub mod intset;
 pub mod listpack;
+pub mod members;
 pub mod prefetch;
 pub mod slab;
 pub mod wheel;

@@ -4,6 +4,8 @@ pub mod dict;
 pub mod histogram;
 pub mod intset;
 pub mod listpack;
+pub mod lzf;
 pub mod prefetch;
+pub mod quicklist;
 pub mod slab;
 pub mod wheel;

@@ -1,10 +1,12 @@
 //! Data structures that know no server.
 
+pub mod arena;
 pub mod dict;
 pub mod histogram;
 pub mod intset;
 pub mod listpack;
 pub mod lzf;
+pub mod members;
 pub mod prefetch;
 pub mod quicklist;
 pub mod slab;

@@ -138,6 +138,7 @@ fn equal_bytes(line: [u8; 16], byte: u8) -> u32 {
 }
 
 /// A growing array of buckets that never moves more than one segment.
+#[derive(Clone)]
 pub(super) struct Buckets {
     segments: Vec<Box<[Bucket]>>,
 }

@@ -75,6 +75,7 @@ enum Trend {
 }
 
 /// From hashes to handles. See the head of the file.
+#[derive(Clone)]
 pub struct Dict {
     /// The home buckets. There is memory for at least `buckets()` of them unless the dict is new.
     homes: Buckets,
@@ -92,6 +93,7 @@ pub struct Dict {
 }
 
 /// The pool of overflow buckets.
+#[derive(Clone)]
 struct Overflow {
     buckets: Buckets,
     /// Buckets from here on were never used.
@@ -351,7 +353,14 @@ impl Dict {
 
     /// Hands out every entry.
     pub fn for_each(&self, mut each: impl FnMut(Handle)) {
-        for index in 0..self.homes.capacity().min(self.buckets()) {
+        for index in 0..self.buckets() {
+            self.each_in_bucket(index, &mut each);
+        }
+    }
+
+    /// Hands out the entries of one of the [`Dict::buckets`]. Together they hold every entry once.
+    pub fn each_in_bucket(&self, index: usize, mut each: impl FnMut(Handle)) {
+        if index < self.homes.capacity() {
             self.each_in(index, &mut each);
         }
     }

@@ -19,11 +19,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// From the settings, brought into range.
+    /// From the settings.
     #[must_use]
-    pub fn new(fill: i64, depth: u32) -> Limits {
-        // Redis keeps 16 bits.
-        Limits { fill: fill.clamp(-5, 32767) as i32, depth: depth.min(65535), plain_from_bytes: 0 }
+    pub fn new(fill: i32, depth: u32) -> Limits {
+        Limits { fill, depth, plain_from_bytes: 0 }
     }
 
     /// Is a node of so many bytes and elements too large?

@@ -5,5 +5,6 @@ pub mod dict;
 pub mod histogram;
 pub mod members;
 pub mod prefetch;
+pub mod ranked;
 pub mod slab;
 pub mod wheel;

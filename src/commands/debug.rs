@@ -319,9 +319,8 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let value = db.value(handle);
     let encoding = value.encoding();
     let length = match value {
-        ValueRef::Inline(bytes, _) => bytes.len(),
         ValueRef::Int(_) => 8,
-        ValueRef::Shared(bytes) => bytes.len(),
+        other => other.size(),
     };
     let (lru, idle_s) = engine.access_of(db.access(handle));
     let text = format!(

@@ -10,6 +10,7 @@ use crate::engine::recorder::PHASES;
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine, Host};
+use crate::keyspace::Type;
 use std::fmt::{Display, Write};
 
 pub(super) const COMMANDS: &[Spec] = &[Spec::global("info", -1, info, "it reports on everything there is")
@@ -175,7 +176,9 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("pubsub_clients", pubsub);
     text.field("watching_clients", 0);
     text.field("clients_in_timeout_table", timed);
-    text.idle(&["total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"]);
+    text.idle(&["total_watched_keys"]);
+    text.field("total_blocking_keys", engine.waiters().keys());
+    text.field("total_blocking_keys_on_nokey", engine.waiters().keys_on_missing());
 }
 
 fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
@@ -428,17 +431,28 @@ fn keyspace(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         let ttl = db.mean_deadline_ms().saturating_sub(now_ms);
         text.field(
             &format!("db{index}"),
-            format!("keys={},expires={},avg_ttl={ttl},subexpiry=0", db.len(), db.dated()),
+            format!("keys={},expires={},avg_ttl={ttl},subexpiry={}", db.len(), db.dated(), db.field_dated()),
         );
     }
 }
 
+/// The types of which `keysizes` shows the sizes.
+const SIZES: [(Type, &str); 5] = [
+    (Type::String, "strings_sizes"),
+    (Type::List, "lists_items"),
+    (Type::Set, "sets_items"),
+    (Type::Zset, "zsets_items"),
+    (Type::Hash, "hashes_items"),
+];
+
 fn keysizes(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     for (index, db) in engine.dbs.iter().enumerate() {
-        let bins: Vec<String> =
-            db.string_sizes().iter().map(|(size, n)| format!("{}={n}", short(size))).collect();
-        if !bins.is_empty() {
-            text.field(&format!("db{index}_distrib_strings_sizes"), bins.join(","));
+        for (of, name) in SIZES {
+            let bins: Vec<String> =
+                db.sizes(of).iter().map(|(size, n)| format!("{}={n}", short(size))).collect();
+            if !bins.is_empty() {
+                text.field(&format!("db{index}_distrib_{name}"), bins.join(","));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::client::state;
 use super::config::Config;
-use super::error::{Block, CmdError, CmdResult, Outcome, quoted};
+use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome, quoted};
 use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
@@ -112,6 +112,7 @@ impl Engine {
         let (id, db) = (client.handle, client.db);
         client.note_row(row);
         let dirty = self.stats.dirty;
+        let is_rerun = self.rerun.is_some();
         self.rise.rewritten = false;
         let result = match row.spec.run {
             Run::Local(run) => run(&mut self.ctx(host, slot, args, row, hint)),
@@ -123,11 +124,11 @@ impl Engine {
             self.propagate_changes(db, args, row, dirty);
         }
         self.account(host, slot, id, args, row, failed);
-        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) {
+        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, db, row, args);
         }
-        if !self.rise.events.is_empty() {
-            self.settle();
+        if self.rise.is_any() {
+            self.settle(host);
         }
     }
 
@@ -175,6 +176,10 @@ impl Engine {
         self.stats.total_commands_processed += 1;
         self.stats.turn_commands += 1;
         self.stats.command_ticks += spent;
+        if self.clients[slot].block.as_ref().is_some_and(|b| b.block.on == BlockOn::Keys) {
+            // It counts when it has run.
+            return;
+        }
         let stats = &mut self.stats.rows[row.id as usize];
         stats.calls += 1;
         stats.ticks += spent;

@@ -182,6 +182,8 @@ pub struct Blocked {
     pub timer: Option<crate::structures::wheel::TimerId>,
     /// When the wait began, monotonic microseconds.
     pub since_us: u64,
+    /// Its ticket among the [`super::waiters`], while it waits for keys.
+    pub ticket: u64,
 }
 
 impl Client {

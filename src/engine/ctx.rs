@@ -6,18 +6,21 @@
 
 use super::client::{Client, state};
 use super::config::Config;
-use super::error::CmdError;
+use super::error::{Block, BlockOn, CmdError, Outcome};
 use super::host::Host;
 use super::rise::Rise;
 use super::stats::Stats;
 use super::table::{Row, Table};
 use super::{Engine, Hint};
+use crate::base::extended::Extended;
 use crate::base::number::{format_i64, parse_i64};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
 use crate::keyspace::db::{KeyHash, is_past};
-use crate::keyspace::{Databases, Db, Deadline, EventClass, NewValue, ValueRef};
+use crate::keyspace::{
+    Collection, Databases, Db, Deadline, EventClass, NewValue, Taken, Type, Value, ValueRef,
+};
 use crate::replication::feed::Pending;
 use crate::resp::{Args, Reply};
 use crate::structures::slab::Handle;
@@ -103,7 +106,18 @@ pub fn text(value: ValueRef<'_>) -> Result<Text<'_>, CmdError> {
             Text::Digits(digits, len)
         }
         ValueRef::Shared(bytes) => Text::Shared(bytes),
+        _ => return Err(CmdError::WrongType),
     })
+}
+
+/// What a handler needs together while it replies with a value: see [`Ctx::open`].
+pub struct Open<'o, 'a> {
+    /// The selected database.
+    pub db: &'o Db,
+    /// Where the reply goes.
+    pub reply: &'o mut Reply<'a>,
+    /// Chance.
+    pub rng: &'o mut Rng,
 }
 
 impl Engine {
@@ -305,6 +319,7 @@ impl<'a> Ctx<'a> {
             ValueRef::Inline(bytes, _) => self.reply.bulk(bytes),
             ValueRef::Int(value) => self.reply.bulk_int(value),
             ValueRef::Shared(bytes) => self.reply.bulk_shared(bytes),
+            _ => return Err(CmdError::WrongType),
         }
         Ok(())
     }
@@ -339,7 +354,115 @@ impl<'a> Ctx<'a> {
         if is_new {
             self.notify(EventClass::New, "new", key.bytes);
         }
+        self.signal(key);
         handle
+    }
+
+    /// Takes a collection out of its entry, to change it; [`Ctx::put`] must follow.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::WrongType`] for a value of another type.
+    #[inline]
+    pub fn take<T: Collection>(&mut self, handle: Handle) -> Result<Taken<T>, CmdError> {
+        self.db().take(handle).ok_or(CmdError::WrongType)
+    }
+
+    /// The collection of a key that the command will change, or an empty one for a key that does not exist: noted as
+    /// an access. [`Ctx::put`] must follow.
+    ///
+    /// # Errors
+    ///
+    /// [`CmdError::WrongType`] for a value of another type.
+    #[inline]
+    pub fn take_or_new<T: Collection>(&mut self, key: Key<'_>) -> Result<Taken<T>, CmdError> {
+        match self.write(key) {
+            Some(handle) => self.take(handle),
+            None => Ok(Taken::new()),
+        }
+    }
+
+    /// Puts a collection back, or stores a new one. False when it is empty and the key is gone, or never came.
+    #[inline]
+    pub fn put<T: Collection>(&mut self, key: Key<'_>, taken: Taken<T>) -> bool {
+        let is_new = taken.is_new();
+        let access = self.clock.fresh();
+        let is_there = self.db().put(key.bytes, key.hash, taken, access).is_some();
+        if is_new && is_there {
+            self.notify(EventClass::New, "new", key.bytes);
+        }
+        if is_new || !is_there || T::TYPE == Type::Stream {
+            self.signal(key);
+        }
+        is_there
+    }
+
+    /// Stores a collection in the place of whatever the key held; the key loses its deadline. An empty one is not to be
+    /// stored: remove the key.
+    pub fn store(&mut self, key: Key<'_>, value: impl Into<Value>) -> Handle {
+        let found = self.peek(key);
+        self.set(key, found, NewValue::Whole(value.into()), Deadline::Clear)
+    }
+
+    /// Database, reply and chance together, for a handler that replies with what it reads.
+    #[inline]
+    pub fn open(&mut self) -> Open<'_, 'a> {
+        Open { db: self.dbs.at(*self.db_index as usize), reply: &mut self.reply, rng: self.rng }
+    }
+
+    /// Those who wait for a key have a look at it when this command is done.
+    #[inline]
+    pub fn signal(&mut self, key: Key<'_>) {
+        self.rise.waiters.signal(*self.db_index, key.bytes);
+    }
+
+    /// As [`Ctx::signal`], for a key of another database.
+    pub fn signal_in(&mut self, db: u32, key: &[u8]) {
+        self.rise.waiters.signal(db, key);
+    }
+
+    /// Those who wait for any key of a database have a look.
+    pub fn signal_all(&mut self, db: u32) {
+        self.rise.waiters.signal_all(db);
+    }
+
+    /// The argument at `index` as the time of a wait in seconds: its end as monotonic time in microseconds, none for a
+    /// wait for ever.
+    ///
+    /// # Errors
+    ///
+    /// When it is no number, negative, or too large.
+    pub fn timeout(&self, index: usize) -> Result<Option<u64>, CmdError> {
+        const NO_FLOAT: CmdError = CmdError::coded("ERR timeout is not a float or out of range");
+        const TOO_LARGE: CmdError = CmdError::coded("ERR timeout is out of range");
+        let text = self.args.at(index);
+        let seconds = Extended::parse(text).filter(|value| !value.is_nan()).ok_or(NO_FLOAT)?;
+        let text = seconds.format_human();
+        let seconds: f64 = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(NO_FLOAT)?;
+        let ms = (seconds * 1000.0).ceil();
+        if ms > i64::MAX as f64 {
+            return Err(TOO_LARGE);
+        }
+        if ms < 0.0 {
+            return Err(CmdError::coded("ERR timeout is negative"));
+        }
+        let ms = ms as u64;
+        if ms > i64::MAX as u64 - self.now.unix_ms() {
+            return Err(TOO_LARGE);
+        }
+        Ok(self.wait_end_us(ms))
+    }
+
+    /// The end of a wait of so many milliseconds as monotonic time in microseconds; none for 0, which is for ever.
+    pub fn wait_end_us(&self, ms: u64) -> Option<u64> {
+        // Beyond the end of monotonic time a wait is for ever, too.
+        ms.checked_mul(1000).and_then(|us| us.checked_add(self.now.mono_us)).filter(|_| ms > 0)
+    }
+
+    /// The command found nothing to take: its client waits until one of its keys may have something, then the command
+    /// runs again. `deadline_us` comes from [`Ctx::timeout`].
+    pub fn block_on_keys(&self, deadline_us: Option<u64>) -> Outcome {
+        Outcome::Block(Block { on: BlockOn::Keys, deadline_us })
     }
 
     /// The access bits of a value that is written: a frequency outlives a new value, as in Redis.
@@ -353,6 +476,7 @@ impl<'a> Ctx<'a> {
 
     /// Removes a key; true when it was there.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
+        self.signal(key);
         self.db().remove(key.bytes, key.hash)
     }
 

@@ -1,5 +1,6 @@
 //! Why a command fails. `Display` is the text on the wire, without the leading dash.
 
+use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -33,6 +34,8 @@ pub enum BlockOn {
     Unpause,
     /// A job of the shell completes (FLUSHALL SYNC); then the client gets OK.
     Job(u64),
+    /// One of the keys of the request has what the command takes from it; then the command runs again.
+    Keys,
 }
 
 /// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.
@@ -73,6 +76,12 @@ impl CmdError {
     /// An error whose text begins with its code.
     pub const fn coded(text: &'static str) -> CmdError {
         CmdError::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<WrongType> for CmdError {
+    fn from(_: WrongType) -> CmdError {
+        CmdError::WrongType
     }
 }
 

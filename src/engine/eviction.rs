@@ -72,7 +72,7 @@ impl Engine {
             self.collect_garbage();
             // Events that wait take memory, and would look as if nothing had been gained.
             if !self.rise.events.is_empty() {
-                self.settle();
+                self.settle(host);
             }
             if self.used_memory(host) <= limit {
                 break true;
@@ -227,6 +227,7 @@ impl Engine {
         self.stats.evicted_keys += 1;
         let verb: &[u8] = if self.conf.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
         self.pending.push(index, &[verb, key]);
+        self.rise.waiters.signal(index, key);
         self.rise.notify(EventClass::Evicted, "evicted", key, index);
         true
     }

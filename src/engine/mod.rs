@@ -31,6 +31,7 @@ pub mod stats;
 pub mod syntax;
 pub mod table;
 pub mod timers;
+pub mod waiters;
 
 pub use call::Call;
 pub use host::Host;
@@ -138,6 +139,10 @@ pub struct Engine {
     upkeep: timers::Upkeep,
     /// A command has to be looked at closely before it runs: there is a password, a memory limit or a pause.
     is_unusual: bool,
+    /// The client whose command runs again because a key became ready, as it waited before.
+    rerun: Option<Box<client::Blocked>>,
+    /// What follows from a command is being drawn.
+    is_settling: bool,
     /// The command that breathes at the moment.
     busy: Option<busy::Busy>,
     next_db_to_expire: usize,
@@ -272,11 +277,14 @@ impl Engine {
             pace: Pace::default(),
             upkeep: timers::Upkeep::default(),
             is_unusual: false,
+            rerun: None,
+            is_settling: false,
             busy: None,
             next_db_to_expire: 0,
             sample_armed: false,
             conf,
         };
+        engine.conf.tuning.hash_key = hash_key;
         engine.configured();
         engine
     }

@@ -70,9 +70,33 @@ impl Engine {
         self.clients.iter().filter(|(_, c)| c.block.is_some()).count()
     }
 
+    /// Those who wait for any key of these databases have a look.
+    pub fn signal_all(&mut self, dbs: std::ops::Range<usize>) {
+        for db in dbs {
+            self.rise.waiters.signal_all(db as u32);
+        }
+    }
+
+    /// Who waits for which key.
+    pub fn waiters(&self) -> &super::waiters::Waiters {
+        &self.rise.waiters
+    }
+
     /// Lets a client wait.
     pub(super) fn block_client(&mut self, slot: usize, block: Block, args: Vec<Bytes>, row: u16) {
         let id = self.clients[slot].handle;
+        if let Some(mut before) = self.rerun.take() {
+            if block.on == BlockOn::Keys {
+                // It waits on where it stood, for as long as it would have.
+                before.args = args;
+                let client = &mut self.clients[slot];
+                client.set(state::BLOCKED, true);
+                client.block = Some(before);
+                return;
+            }
+            self.forget_wait(&before);
+        }
+        let ticket = if block.on == BlockOn::Keys { self.queue_for_keys(slot, &args, row) } else { 0 };
         let timer =
             block.deadline_us.map(|us| self.timers.insert(us.div_ceil(1000), Timer::BlockTimeout(id)));
         if block.on == BlockOn::Unpause {
@@ -81,7 +105,7 @@ impl Engine {
         let since_us = self.now.mono_us;
         let client = &mut self.clients[slot];
         client.set(state::BLOCKED, true);
-        client.block = Some(Box::new(Blocked { block, args, row, timer, since_us }));
+        client.block = Some(Box::new(Blocked { block, args, row, timer, since_us, ticket }));
     }
 
     /// Ends a client's waiting without running anything; the kept request is returned.
@@ -91,10 +115,18 @@ impl Engine {
         client.set(state::BLOCKED, false);
         // It was not idle while it waited.
         client.active_us = self.now.mono_us;
+        self.forget_wait(&blocked);
+        Some(*blocked)
+    }
+
+    /// A wait is over: neither its time nor its keys matter any more.
+    pub(super) fn forget_wait(&mut self, blocked: &Blocked) {
         if let Some(timer) = blocked.timer {
             self.timers.cancel(timer);
         }
-        Some(*blocked)
+        if blocked.ticket != 0 {
+            self.rise.waiters.leave(blocked.ticket);
+        }
     }
 
     /// A client that waited for the end of a pause runs its request at its next turn.
@@ -154,7 +186,8 @@ impl Engine {
 
     /// The reply to a wait that ended without its event.
     pub(super) fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
-        let is_waitaof = self.table.at(blocked.row).spec.name == "waitaof";
+        let spec = &self.table.at(blocked.row).spec;
+        let (is_waitaof, reply_is_array) = (spec.name == "waitaof", spec.replies_array);
         let mut reply = self.reply(slot);
         match blocked.block.on {
             BlockOn::Offset if is_waitaof => {
@@ -163,7 +196,8 @@ impl Engine {
                 reply.int(0);
             }
             BlockOn::Offset => reply.int(0),
-            BlockOn::Unpause | BlockOn::Job(_) => reply.null(),
+            BlockOn::Keys if reply_is_array => reply.null_array(),
+            BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys => reply.null(),
         }
     }
 }

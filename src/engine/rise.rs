@@ -5,6 +5,7 @@
 
 use super::config::Config;
 use super::stats::Stats;
+use super::waiters::Waiters;
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::replication::feed::Pending;
 use bytes::Bytes;
@@ -20,9 +21,17 @@ pub struct Rise {
     pub rewritten: bool,
     /// Dead keys are not seen, but stay: clients are paused.
     pub expiry_held: bool,
+    /// Who waits for which key, and which keys may be ready.
+    pub waiters: Waiters,
 }
 
 impl Rise {
+    /// Whether something follows from the command that ran.
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        !self.events.is_empty() || self.waiters.has_ready()
+    }
+
     /// Notes an event if somebody asked for its class.
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8], db: u32) {
@@ -45,6 +54,7 @@ impl Rise {
         stats.expire_lag_ms.record(lag_ms);
         let verb: &[u8] = if conf.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         pending.push(db, &[verb, key]);
+        self.waiters.signal(db, key);
         self.notify(EventClass::Expired, "expired", key, db);
     }
 }

@@ -1,14 +1,38 @@
-//! What follows from a command when it is done: those who asked are told what happened to the keys.
+//! What follows from a command when it is done: those who asked are told what happened to the keys, and those who wait
+//! for a key get their turn.
 //!
-//! Runs after the outermost command and only informs; nothing here changes a key.
+//! Runs after the outermost command and loops until all is quiet: a client that waited runs its command again, and
+//! from that more may follow.
 
-use super::Engine;
+use super::client::state;
+use super::waiters::Waiter;
+use super::{Engine, Host};
+use crate::engine::keys::keys_of;
+use crate::engine::spec::{Group, key};
+use crate::keyspace::Type;
+use crate::keyspace::db::is_past;
 use crate::keyspace::event::{KEYEVENT, KEYSPACE};
+use crate::resp::Args;
+use bytes::Bytes;
+use std::collections::VecDeque;
 
 impl Engine {
-    /// Publishes the events that rose.
+    /// Publishes the events that rose, and serves the keys that became ready.
     #[cold]
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, host: &mut dyn Host) {
+        if self.is_settling {
+            return;
+        }
+        self.is_settling = true;
+        loop {
+            self.publish_events();
+            let Some((db, key, waiters)) = self.rise.waiters.take_ready() else { break };
+            self.serve_key(host, db, key, waiters);
+        }
+        self.is_settling = false;
+    }
+
+    fn publish_events(&mut self) {
         let channels = u32::from(self.conf.notify_keyspace_events.0);
         for event in std::mem::take(&mut self.rise.events) {
             if channels & KEYSPACE != 0 {
@@ -20,5 +44,80 @@ impl Engine {
                 self.publish(channel.as_bytes(), &event.key);
             }
         }
+    }
+
+    /// Lets those who wait for a key run their command again, oldest first, while the key has something for them.
+    fn serve_key(&mut self, host: &mut dyn Host, db: u32, key: Bytes, mut waiters: VecDeque<Waiter>) {
+        let mut kept = Vec::new();
+        let mut some_want_it_gone = true;
+        while let Some(waiter) = waiters.pop_front() {
+            if !self.rise.waiters.is_waiting(waiter.ticket) {
+                continue;
+            }
+            let found = self.type_at(db, &key);
+            if found == Some(waiter.wants) || waiter.on_missing {
+                self.run_again(host, waiter);
+                // What it caused is told before the next client's turn.
+                self.publish_events();
+            }
+            if self.rise.waiters.is_waiting(waiter.ticket) {
+                kept.push(waiter);
+            }
+            if found.is_none() && some_want_it_gone {
+                some_want_it_gone = waiters.iter().any(|w| w.on_missing);
+            }
+            if found.is_none() && !some_want_it_gone {
+                break;
+            }
+        }
+        for waiter in kept.into_iter().rev() {
+            waiters.push_front(waiter);
+        }
+        self.rise.waiters.put_back(db, key, waiters);
+    }
+
+    /// The type of the value of a key that is not dead.
+    fn type_at(&self, db: u32, key: &[u8]) -> Option<Type> {
+        let db = self.dbs.at(db as usize);
+        let (handle, deadline) = db.find_dated(key, db.hash(key))?;
+        let is_dead = deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms()));
+        (!is_dead).then(|| db.value(handle).type_of())
+    }
+
+    /// Runs the command of a client that waits for keys; if it cannot be served it waits on.
+    fn run_again(&mut self, host: &mut dyn Host, waiter: Waiter) {
+        let Some(slot) = self.slot_of(waiter.client) else {
+            self.rise.waiters.leave(waiter.ticket);
+            return;
+        };
+        let client = &mut self.clients[slot];
+        let Some(mut blocked) = client.block.take() else { return };
+        client.set(state::BLOCKED, false);
+        client.active_us = self.now.mono_us;
+        let (args, row) = (std::mem::take(&mut blocked.args), blocked.row);
+        self.rerun = Some(blocked);
+        self.run_one(host, slot, Args::Owned(&args), Ok(row), None);
+        if let Some(blocked) = self.rerun.take() {
+            self.forget_wait(&blocked);
+            self.queue_output(slot);
+            self.resume(slot);
+        }
+    }
+
+    /// Queues a client for the keys from which its command takes something; returns its ticket.
+    pub(super) fn queue_for_keys(&mut self, slot: usize, args: &[Bytes], row: u16) -> u64 {
+        let row = self.table.at(row);
+        let client = &self.clients[slot];
+        let (id, db) = (client.handle, client.db);
+        let keys = keys_of(row, Args::Owned(args)).unwrap_or_default();
+        let taken = keys.iter().filter(|at| at.flags & key::ACCESS != 0);
+        let keys = taken.map(|at| (db, Bytes::copy_from_slice(&args[at.index]))).collect();
+        let wants = match row.spec.group {
+            Group::List => Type::List,
+            Group::SortedSet => Type::Zset,
+            _ => Type::Stream,
+        };
+        let on_missing = row.spec.name == "xreadgroup";
+        self.rise.waiters.enter(id, keys, wants, on_missing)
     }
 }

@@ -210,6 +210,22 @@ pub enum Group {
     Generic,
     /// Strings.
     String,
+    /// Lists.
+    List,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Hashes.
+    Hash,
+    /// Streams.
+    Stream,
+    /// Strings as arrays of bits.
+    Bitmap,
+    /// Strings that estimate cardinalities.
+    Hyperloglog,
+    /// Sorted sets of places.
+    Geo,
     /// Connections.
     Connection,
     /// The server.
@@ -226,6 +242,14 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Pubsub => "pubsub",
@@ -269,6 +293,8 @@ pub struct Spec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Lines of HELP between the title and the line about HELP itself; only of containers.
     pub help: &'static [&'static str],
+    /// A wait for keys that ends without them is answered by a null array, not by a null.
+    pub replies_array: bool,
 }
 
 impl Spec {
@@ -291,6 +317,7 @@ impl Spec {
             history: &[],
             deprecated: None,
             help: &[],
+            replies_array: false,
         }
     }
 
@@ -368,6 +395,11 @@ impl Spec {
     /// Sets the lines of HELP.
     pub const fn help(self, help: &'static [&'static str]) -> Spec {
         Spec { help, ..self }
+    }
+
+    /// A wait for keys that ends without them is answered by a null array.
+    pub const fn replies_array(self) -> Spec {
+        Spec { replies_array: true, ..self }
     }
 
     /// All ACL categories: the explicit ones and those that follow from the flags.

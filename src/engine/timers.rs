@@ -7,6 +7,7 @@ use super::client::state;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::{EXPIRED_KEYS_AT_ONCE, EXPIRED_KEYS_PER_TURN};
+use crate::keyspace::Due;
 
 /// How often the `instantaneous_` figures are sampled while there is traffic.
 const SAMPLE_MS: u64 = 100;
@@ -119,7 +120,7 @@ impl Engine {
             worked = true;
             let mut unfinished = true;
             for _ in 0..EXPIRED_KEYS_PER_TURN / EXPIRED_KEYS_AT_ONCE {
-                unfinished = self.expire_some(index, now_ms);
+                unfinished = self.expire_some(host, index, now_ms);
                 if !unfinished || host.ticks().saturating_sub(begin) > self.pace.expire_ticks {
                     break;
                 }
@@ -138,18 +139,21 @@ impl Engine {
     }
 
     /// Removes a few keys whose deadline has passed, and tells it; true when more are due.
-    fn expire_some(&mut self, index: usize, now_ms: u64) -> bool {
+    fn expire_some(&mut self, host: &mut dyn Host, index: usize, now_ms: u64) -> bool {
         let (rise, stats) = (&mut self.rise, &mut self.stats);
         let (pending, conf) = (&mut self.pending, &self.conf);
-        let more = self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, deadline| {
-            rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+        let more = self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, due| match due {
+            Due::Expired(deadline) => {
+                rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+            }
+            Due::Fields => {}
         });
         // Each key that died by itself is a change of its own.
         if !self.pending.is_empty() {
             self.feed.commit_each(&mut self.pending);
         }
-        if !self.rise.events.is_empty() {
-            self.settle();
+        if self.rise.is_any() {
+            self.settle(host);
         }
         more
     }

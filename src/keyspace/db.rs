@@ -12,14 +12,17 @@
 //!   takes the old value.
 //! * The whole of it can be moved: a flush swaps in an empty one.
 
+mod collections;
+mod expiry;
+
 use super::access::AccessClock;
 use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
 use super::garbage::{FREE_AT_ONCE_BYTES, Garbage};
 use super::sizes::Sizes;
-use super::value::{NewValue, Value, ValueRef};
+use super::types::HashRef;
+use super::value::{NewValue, TYPES, Type, Value, ValueRef};
 use crate::base::hash::{HashKey, siphash13};
 use crate::base::limit::{EMBSTR_BYTES_MAX, INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
-use crate::base::number::digits;
 use crate::base::rng::Rng;
 use crate::structures::dict::{Dict, Entries, Resizing};
 use crate::structures::slab::{Handle, PagedSlab};
@@ -58,6 +61,15 @@ const WHEEL_SLACK: usize = 512;
 /// Hashes that are looked up together, so that their memory is fetched at the same time.
 const LOOKUPS_AT_ONCE: usize = 64;
 
+/// Why [`Db::expire_due`] tells of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Its deadline, Unix time in milliseconds, has passed, and it is removed.
+    Expired(u64),
+    /// Deadlines of fields have passed; the fields are still there.
+    Fields,
+}
+
 /// One database.
 pub struct Db {
     dict: Dict,
@@ -67,7 +79,12 @@ pub struct Db {
     dated: usize,
     /// Sum of all deadlines, for the average TTL.
     deadline_sum: u128,
-    sizes: Sizes,
+    /// Hashes of which fields have deadlines.
+    field_dated: usize,
+    /// Sizes of the values, by type.
+    sizes: [Sizes; TYPES],
+    /// Room for a packed collection that is taken out.
+    spare: Vec<u8>,
     garbage: Vec<Garbage>,
     /// Scratch of `expire_due`.
     due: Vec<u64>,
@@ -106,7 +123,9 @@ impl Db {
             wheel: KeyWheel::new(now_ms),
             dated: 0,
             deadline_sum: 0,
-            sizes: Sizes::default(),
+            field_dated: 0,
+            sizes: std::array::from_fn(|_| Sizes::default()),
+            spare: Vec::new(),
             garbage: Vec::new(),
             due: Vec::new(),
         }
@@ -132,9 +151,14 @@ impl Db {
         self.deadline_sum.checked_div(self.dated as u128).unwrap_or(0) as u64
     }
 
-    /// Sizes of the strings.
-    pub fn string_sizes(&self) -> &Sizes {
-        &self.sizes
+    /// Hashes of which fields have deadlines.
+    pub fn field_dated(&self) -> usize {
+        self.field_dated
+    }
+
+    /// Sizes of the values of a type: elements, or bytes of strings.
+    pub fn sizes(&self, of: Type) -> &Sizes {
+        &self.sizes[of as usize]
     }
 
     /// Buckets of the table.
@@ -246,9 +270,8 @@ impl Db {
         match entry.kind() {
             Kind::Inline => ValueRef::Inline(entry.inline(), entry.is_raw()),
             Kind::Int => ValueRef::Int(entry.int()),
-            Kind::Far => match &self.store.values[entry.far() as usize] {
-                Value::String(bytes) => ValueRef::Shared(bytes),
-            },
+            Kind::Far => self.store.values[entry.far() as usize].view(),
+            kind => ValueRef::from_packed(kind, entry.inline()),
         }
     }
 
@@ -296,18 +319,19 @@ impl Db {
     ) -> Handle {
         let Some(old) = found else {
             let deadline = if let Deadline::At(ms) = deadline { Some(ms) } else { None };
-            return self.insert(key, hash, value, Meta { access, epoch: self.store.epoch, deadline });
+            let meta = Meta { access, epoch: self.store.epoch, deadline, field_deadlines: false };
+            return self.insert(key, hash, value, meta);
         };
         self.before_change(old);
         let before = self.entry(old).meta();
-        self.sizes.remove(self.store.string_len(old));
+        self.count_out(old);
         self.drop_value(old);
         let deadline = match deadline {
             Deadline::Keep => before.deadline,
             Deadline::Clear => None,
             Deadline::At(ms) => Some(ms),
         };
-        let meta = Meta { access, epoch: self.store.epoch, deadline };
+        let meta = Meta { access, epoch: self.store.epoch, deadline, field_deadlines: false };
         let far = self.entry(old).key().err();
         let key_part = far.map_or(KeyPart::Near(key), KeyPart::Far);
         let handle = self.rewrite(hash, old, key_part, value, &meta);
@@ -318,13 +342,10 @@ impl Db {
     /// Replaces the integer of an entry that holds one, in place.
     pub fn set_int(&mut self, handle: Handle, value: i64) {
         self.before_change(handle);
-        let old = self.store.string_len(handle);
+        let old = self.value(handle).size();
         entry::set_int(self.store.slab.get_mut(handle), value);
-        let new = self.store.string_len(handle);
-        if old != new {
-            self.sizes.remove(old);
-            self.sizes.add(new);
-        }
+        let new = self.value(handle).size();
+        self.resize(Type::String, old, new);
     }
 
     /// Gives a key a deadline or takes it away. Returns where the entry is now.
@@ -348,6 +369,7 @@ impl Db {
                     Kind::Inline => ValuePart::Inline(entry.inline(), entry.is_raw()),
                     Kind::Int => ValuePart::Int(entry.int()),
                     Kind::Far => ValuePart::Far(entry.far()),
+                    kind => ValuePart::Packed(kind, entry.inline()),
                 };
                 self.place(hash, handle, key, value, &meta)
             }
@@ -364,100 +386,10 @@ impl Db {
         true
     }
 
-    /// Removes a key and returns its value and deadline, so that they can become those of another key.
-    pub fn take(&mut self, key: &[u8], hash: KeyHash) -> Option<(NewValue<'static>, Option<u64>, u32)> {
-        let handle = self.find(key, hash)?;
-        let taken = (self.detached(handle), self.deadline(handle), self.access(handle));
-        self.remove(key, hash);
-        Some(taken)
-    }
-
-    /// A value that outlives its entry; the bytes of a long string are shared.
-    pub fn detached(&self, handle: Handle) -> NewValue<'static> {
-        match self.value(handle) {
-            ValueRef::Inline(bytes, true) => NewValue::Raw(Bytes::copy_from_slice(bytes)),
-            ValueRef::Inline(bytes, false) => NewValue::Shared(Bytes::copy_from_slice(bytes)),
-            ValueRef::Int(value) => NewValue::Int(value),
-            ValueRef::Shared(bytes) => NewValue::Shared(bytes.clone()),
-        }
-    }
-
-    /// Takes the bytes of a string out of its entry to change them; [`Db::set`] puts the result back.
-    pub fn string_to_change(&mut self, handle: Handle) -> bytes::BytesMut {
-        let entry = self.entry(handle);
-        match entry.kind() {
-            Kind::Inline => entry.inline().into(),
-            Kind::Int => {
-                let mut digits = [0; 20];
-                crate::base::number::format_i64(entry.int(), &mut digits)[..].into()
-            }
-            Kind::Far => {
-                // While the entry holds the bytes they are shared; with an empty stand-in they usually are not.
-                let old_len = self.store.string_len(handle);
-                self.before_change(handle);
-                let at = self.entry(handle).far() as usize;
-                let Value::String(slot) = &mut self.store.values[at];
-                let bytes = std::mem::take(slot);
-                self.store.value_bytes -= bytes.len();
-                self.sizes.remove(old_len);
-                self.sizes.add(0);
-                bytes.try_into_mut().unwrap_or_else(|shared| shared[..].into())
-            }
-        }
-    }
-
     /// Does a little of the pending growth or shrinking of the table.
     /// True when more is to do.
     pub fn step_table(&mut self, buckets: usize) -> bool {
         self.dict.step(buckets, &self.store)
-    }
-
-    /// Removes keys whose deadline has passed, at most `max` of the registrations that are due; `expired` is told of
-    /// each, with its deadline. True when more is due.
-    pub fn expire_due(&mut self, now_ms: u64, max: usize, mut expired: impl FnMut(&[u8], u64)) -> bool {
-        let mut due = std::mem::take(&mut self.due);
-        due.clear();
-        let more = self.wheel.take_due(now_ms, max, &mut due);
-        for hashes in due.chunks(LOOKUPS_AT_ONCE) {
-            for &hash in hashes {
-                self.prefetch_bucket(hash);
-            }
-            for &hash in hashes {
-                self.prefetch_entry(hash);
-            }
-            for &hash in hashes {
-                self.settle_registration(hash, now_ms, &mut expired);
-            }
-        }
-        if due.capacity() > LOOKUPS_AT_ONCE * 64 {
-            due = Vec::new();
-        }
-        self.due = due;
-        more
-    }
-
-    /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing. True when it
-    /// still does.
-    pub fn compact_wheel(&mut self, budget: usize) -> bool {
-        let is_full = self.wheel.len() > 2 * self.dated + WHEEL_SLACK;
-        if is_full {
-            let (dict, store) = (&self.dict, &self.store);
-            self.wheel.compact(budget, |hash| {
-                dict.find(hash, |h| store.dated_with_hash(h, hash))
-                    .and_then(|h| store.entry(h).deadline().map(first_dead_ms))
-            });
-        }
-        is_full
-    }
-
-    /// When `expire_due` has work to do next, as Unix time in milliseconds.
-    pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline()
-    }
-
-    /// The wall clock was set back to `now_ms`: the wheel starts again from there.
-    pub fn clock_stepped_back(&mut self, now_ms: u64) {
-        self.wheel.reseat(now_ms);
     }
 
     /// Calls `each` with entries from `cursor` on and returns the next cursor, 0 at the end.
@@ -496,23 +428,30 @@ impl Db {
             if into.len() >= n {
                 return;
             }
-            into.extend(self.dict.find(hash, |h| self.store.dated_with_hash(h, hash)));
+            let is_it = |h| self.entry(h).deadline().is_some() && self.store.dated_with_hash(h, hash);
+            into.extend(self.dict.find(hash, is_it));
         }
     }
 
-    fn insert(&mut self, key: &[u8], hash: KeyHash, value: NewValue<'_>, meta: Meta) -> Handle {
+    fn insert(&mut self, key: &[u8], hash: KeyHash, mut value: NewValue<'_>, mut meta: Meta) -> Handle {
         let key_part = if key.len() <= INLINE_KEY_BYTES_MAX {
             KeyPart::Near(key)
         } else {
             self.store.value_bytes += key.len();
             KeyPart::Far(self.store.far_keys.insert(key.into()) as u32)
         };
-        let value = self.value_part(&value);
-        let handle = self.store.slab.alloc(entry::needed_bytes(key_part, value, &meta));
-        entry::write(self.store.slab.get_mut(handle), key_part, value, &meta);
-        self.sizes.add(self.store.string_len(handle));
+        let field_deadline = value.next_deadline();
+        meta.field_deadlines = field_deadline.is_some();
+        let part = self.value_part(&mut value);
+        let handle = self.store.slab.alloc(entry::needed_bytes(key_part, part, &meta));
+        entry::write(self.store.slab.get_mut(handle), key_part, part, &meta);
+        self.count_in(handle);
         self.dict.insert(hash, handle, &self.store);
         self.account_deadline(hash, None, meta.deadline);
+        if let Some(deadline) = field_deadline {
+            self.field_dated += 1;
+            self.wheel.register(first_dead_ms(deadline), hash);
+        }
         handle
     }
 
@@ -522,12 +461,18 @@ impl Db {
         hash: KeyHash,
         old: Handle,
         key: KeyPart<'_>,
-        value: NewValue<'_>,
+        mut value: NewValue<'_>,
         meta: &Meta,
     ) -> Handle {
-        let value = self.value_part(&value);
-        let handle = self.place(hash, old, key, value, meta);
-        self.sizes.add(self.store.string_len(handle));
+        let field_deadline = value.next_deadline();
+        if let Some(deadline) = field_deadline {
+            self.field_dated += 1;
+            self.wheel.register(first_dead_ms(deadline), hash);
+        }
+        let meta = Meta { field_deadlines: field_deadline.is_some(), ..*meta };
+        let part = self.value_part(&mut value);
+        let handle = self.place(hash, old, key, part, &meta);
+        self.count_in(handle);
         handle
     }
 
@@ -554,32 +499,56 @@ impl Db {
     }
 
     /// The form in which a value is stored; a long one moves to the table of values.
-    fn value_part<'v>(&mut self, value: &'v NewValue<'_>) -> ValuePart<'v> {
-        let (bytes, raw): (&'v [u8], bool) = match value {
+    fn value_part<'v>(&mut self, value: &'v mut NewValue<'_>) -> ValuePart<'v> {
+        if let NewValue::Whole(whole) = value {
+            let is_small = whole.packed().is_some_and(|(_, bytes)| bytes.len() <= INLINE_VALUE_BYTES_MAX);
+            if !is_small {
+                let whole = std::mem::replace(whole, Value::TAKEN);
+                return self.far_part(whole);
+            }
+        }
+        let (bytes, raw): (&'v [u8], bool) = match &*value {
             NewValue::Int(value) => return ValuePart::Int(*value),
             NewValue::Copied(bytes) => (bytes, false),
             NewValue::Raw(bytes) => (bytes, true),
             NewValue::Shared(bytes) => (bytes, false),
+            NewValue::Whole(whole) => {
+                let (kind, bytes) = whole.packed().expect("anything else was moved away");
+                return ValuePart::Packed(kind, bytes);
+            }
         };
         if bytes.len() <= INLINE_VALUE_BYTES_MAX {
             return ValuePart::Inline(bytes, raw || bytes.len() > EMBSTR_BYTES_MAX);
         }
-        let owned = match value {
+        let owned = match &*value {
             NewValue::Shared(bytes) | NewValue::Raw(bytes) => bytes.clone(),
             _ => Bytes::copy_from_slice(bytes),
         };
-        self.store.value_bytes += owned.len();
-        ValuePart::Far(self.store.values.insert(Value::String(owned)) as u32)
+        self.far_part(Value::String(owned))
+    }
+
+    /// Moves a value to the table of values.
+    fn far_part(&mut self, value: Value) -> ValuePart<'static> {
+        self.store.value_bytes += value.heap_bytes();
+        ValuePart::Far(self.store.values.insert(value) as u32)
     }
 
     /// Frees what an entry holds beside its cell.
     fn drop_value(&mut self, handle: Handle) {
+        if self.entry(handle).has_field_deadlines() {
+            self.field_dated -= 1;
+        }
         let entry = self.entry(handle);
         if entry.kind() != Kind::Far {
             return;
         }
         let value = self.store.values.remove(entry.far() as usize);
         self.store.value_bytes -= value.heap_bytes();
+        self.throw_away(value);
+    }
+
+    /// Frees a value that is in nobody's account any more, a large one later.
+    fn throw_away(&mut self, value: Value) {
         if value.heap_bytes() >= FREE_AT_ONCE_BYTES {
             self.garbage.push(Garbage::Value(value));
         }
@@ -588,10 +557,15 @@ impl Db {
     /// Frees an entry that left the dict.
     fn release(&mut self, hash: KeyHash, handle: Handle) {
         self.before_change(handle);
-        self.sizes.remove(self.store.string_len(handle));
+        self.count_out(handle);
+        self.drop_value(handle);
+        self.discard(hash, handle);
+    }
+
+    /// Frees the cell of an entry that left the dict and whose value is gone.
+    fn discard(&mut self, hash: KeyHash, handle: Handle) {
         let deadline = self.entry(handle).deadline();
         self.account_deadline(hash, deadline, None);
-        self.drop_value(handle);
         if let Err(at) = self.entry(handle).key() {
             let key = self.store.far_keys.remove(at as usize);
             self.store.value_bytes -= key.len();
@@ -600,22 +574,28 @@ impl Db {
         self.dict.step(1, &self.store);
     }
 
-    /// Expires what a registration stood for, or registers it again for a later deadline.
-    fn settle_registration(&mut self, hash: u64, now_ms: u64, expired: &mut impl FnMut(&[u8], u64)) {
-        loop {
-            let store = &self.store;
-            let is_due = |h: Handle| {
-                store.entry(h).deadline().is_some_and(|ms| is_past(ms, now_ms))
-                    && store.dated_with_hash(h, hash)
-            };
-            let Some(handle) = self.dict.remove(hash, is_due) else { break };
-            let deadline = self.entry(handle).deadline().unwrap_or(now_ms);
-            expired(self.store.key(handle), deadline);
-            self.release(hash, handle);
-        }
-        let later = self.dict.find(hash, |h| self.store.dated_with_hash(h, hash));
-        if let Some(deadline) = later.and_then(|h| self.deadline(h)) {
-            self.wheel.register(first_dead_ms(deadline), hash);
+    /// Counts the value of an entry among the sizes.
+    #[inline]
+    fn count_in(&mut self, handle: Handle) {
+        let value = self.value(handle);
+        let (of, size) = (value.type_of(), value.size());
+        self.sizes[of as usize].add(size);
+    }
+
+    /// Counts the value of an entry among the sizes no more.
+    #[inline]
+    fn count_out(&mut self, handle: Handle) {
+        let value = self.value(handle);
+        let (of, size) = (value.type_of(), value.size());
+        self.sizes[of as usize].remove(size);
+    }
+
+    /// The value of a key got another size.
+    #[inline]
+    fn resize(&mut self, of: Type, old: usize, new: usize) {
+        if old != new {
+            self.sizes[of as usize].remove(old);
+            self.sizes[of as usize].add(new);
         }
     }
 
@@ -663,24 +643,28 @@ impl Store {
         }
     }
 
+    /// Whether this is an entry with deadlines whose key has this hash.
     fn dated_with_hash(&self, handle: Handle, hash: u64) -> bool {
-        self.entry(handle).deadline().is_some() && siphash13(&self.hash_key, self.key(handle)) == hash
+        let entry = self.entry(handle);
+        (entry.deadline().is_some() || entry.has_field_deadlines())
+            && siphash13(&self.hash_key, self.key(handle)) == hash
     }
 
-    /// Length of the string in an entry, in bytes.
-    #[inline]
-    fn string_len(&self, handle: Handle) -> usize {
+    /// The nearest deadline of the fields of a hash, as Unix time in milliseconds.
+    fn field_deadline(&self, handle: Handle) -> Option<u64> {
         let entry = self.entry(handle);
-        match entry.kind() {
-            Kind::Inline => entry.inline().len(),
-            Kind::Int => {
-                let value = entry.int();
-                digits(value.unsigned_abs()) + usize::from(value < 0)
-            }
-            Kind::Far => match &self.values[entry.far() as usize] {
-                Value::String(bytes) => bytes.len(),
-            },
+        if !entry.has_field_deadlines() {
+            return None;
         }
+        match entry.kind() {
+            Kind::Far => self.values[entry.far() as usize].next_deadline(),
+            kind => HashRef::from_packed(kind, entry.inline()).next_deadline(),
+        }
+    }
+
+    /// The nearest deadline of a key and the fields in it.
+    fn nearest_deadline(&self, handle: Handle) -> Option<u64> {
+        [self.entry(handle).deadline(), self.field_deadline(handle)].into_iter().flatten().min()
     }
 }
 

@@ -5,10 +5,12 @@
 //! +------+--------+-------+---------------+---------+-----+---------------------------+
 //! | head | access | epoch | deadline (8)? | key len | key | value                     |
 //! +------+--------+-------+---------------+---------+-----+---------------------------+
-//!  head    bits 0-3 kind of the value, 4 deadline there, 5 the string is 'raw', 6 the key lies elsewhere
+//!  head    bits 0-3 kind of the value, 4 deadline there, 5 the string is 'raw', 6 the key lies elsewhere, 7 fields of
+//!          the hash have deadlines
 //!  access  24 bits: seconds of the last access (LRU), or minutes and a logarithmic counter (LFU)
 //!  epoch   number of the snapshot that the entry belongs to
-//!  value   string: length and bytes; integer: 8 bytes; anything larger: 4 bytes, index into the values of the `Db`
+//!  value   string or packed collection: length and bytes; integer: 8 bytes; anything larger: 4 bytes, index into the
+//!          values of the `Db`
 //! ```
 //!
 //! Lengths are LEB128 varints. A key longer than [`INLINE_KEY_BYTES_MAX`] lies in a table of the `Db` and the
@@ -26,11 +28,24 @@ pub enum Kind {
     Int = 1,
     /// A value in the table of the `Db`.
     Far = 2,
+    /// A list as a listpack.
+    List = 3,
+    /// A set of integers.
+    Ints = 4,
+    /// A set as a listpack.
+    Set = 5,
+    /// A hash as a listpack.
+    Hash = 6,
+    /// A hash as a listpack with deadlines.
+    HashEx = 7,
+    /// A sorted set as a listpack.
+    Zset = 8,
 }
 
 const DEADLINE: u8 = 1 << 4;
 const RAW: u8 = 1 << 5;
 const FAR_KEY: u8 = 1 << 6;
+const FIELD_DEADLINES: u8 = 1 << 7;
 const HEAD_BYTES: usize = 5;
 
 /// The key of an entry that is to be written: its bytes, or where they lie.
@@ -49,6 +64,8 @@ pub enum ValuePart<'a> {
     Inline(&'a [u8], bool),
     /// An integer.
     Int(i64),
+    /// A packed collection that fits, and how it is to be read.
+    Packed(Kind, &'a [u8]),
     /// Index of the value in the table of the `Db`.
     Far(u32),
 }
@@ -62,6 +79,8 @@ pub struct Meta {
     pub epoch: u8,
     /// Unix time in milliseconds at which the key dies.
     pub deadline: Option<u64>,
+    /// Fields of the hash have deadlines of their own.
+    pub field_deadlines: bool,
 }
 
 /// Bytes that an entry needs.
@@ -71,7 +90,7 @@ pub fn needed_bytes(key: KeyPart<'_>, value: ValuePart<'_>, meta: &Meta) -> usiz
         KeyPart::Far(_) => 4,
     };
     let value = match value {
-        ValuePart::Inline(value, _) => varint_bytes(value.len()) + value.len(),
+        ValuePart::Inline(value, _) | ValuePart::Packed(_, value) => varint_bytes(value.len()) + value.len(),
         ValuePart::Int(_) => 8,
         ValuePart::Far(_) => 4,
     };
@@ -83,12 +102,20 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
     let kind = match value {
         ValuePart::Inline(_, raw) => Kind::Inline as u8 | if raw { RAW } else { 0 },
         ValuePart::Int(_) => Kind::Int as u8,
+        ValuePart::Packed(kind, _) => kind as u8,
         ValuePart::Far(_) => Kind::Far as u8,
     };
     let far = if matches!(key, KeyPart::Far(_)) { FAR_KEY } else { 0 };
     let dated = if meta.deadline.is_some() { DEADLINE } else { 0 };
     let access = meta.access.to_le_bytes();
-    cell[..HEAD_BYTES].copy_from_slice(&[kind | far | dated, access[0], access[1], access[2], meta.epoch]);
+    let fields = if meta.field_deadlines { FIELD_DEADLINES } else { 0 };
+    cell[..HEAD_BYTES].copy_from_slice(&[
+        kind | far | dated | fields,
+        access[0],
+        access[1],
+        access[2],
+        meta.epoch,
+    ]);
     let mut at = HEAD_BYTES;
     let mut put = |bytes: &[u8]| {
         cell[at..at + bytes.len()].copy_from_slice(bytes);
@@ -107,7 +134,7 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
         KeyPart::Far(index) => put(&index.to_le_bytes()),
     }
     match value {
-        ValuePart::Inline(value, _) => {
+        ValuePart::Inline(value, _) | ValuePart::Packed(_, value) => {
             debug_assert!(value.len() <= INLINE_VALUE_BYTES_MAX);
             let (len, bytes) = varint(value.len());
             put(&len[..bytes]);
@@ -129,13 +156,25 @@ impl<'a> Entry<'a> {
         match self.0[0] & 15 {
             0 => Kind::Inline,
             1 => Kind::Int,
-            _ => Kind::Far,
+            2 => Kind::Far,
+            3 => Kind::List,
+            4 => Kind::Ints,
+            5 => Kind::Set,
+            6 => Kind::Hash,
+            7 => Kind::HashEx,
+            _ => Kind::Zset,
         }
     }
 
     /// Whether a short string was made by a change, and is called `raw`.
     pub fn is_raw(self) -> bool {
         self.0[0] & RAW != 0
+    }
+
+    /// Whether fields of the hash have deadlines.
+    #[inline]
+    pub fn has_field_deadlines(self) -> bool {
+        self.0[0] & FIELD_DEADLINES != 0
     }
 
     /// The 24 bits of LRU or LFU.
@@ -184,10 +223,10 @@ impl<'a> Entry<'a> {
         at + len
     }
 
-    /// The string inside the entry; only of [`Kind::Inline`].
+    /// The string or the packed collection inside the entry; not of [`Kind::Int`] and [`Kind::Far`].
     #[inline]
     pub fn inline(self) -> &'a [u8] {
-        debug_assert_eq!(self.kind(), Kind::Inline);
+        debug_assert!(!matches!(self.kind(), Kind::Int | Kind::Far));
         let (len, at) = read_varint(self.0, self.value_at());
         &self.0[at..at + len]
     }
@@ -213,7 +252,12 @@ impl<'a> Entry<'a> {
 
     /// Everything but key and value.
     pub fn meta(self) -> Meta {
-        Meta { access: self.access(), epoch: self.epoch(), deadline: self.deadline() }
+        Meta {
+            access: self.access(),
+            epoch: self.epoch(),
+            deadline: self.deadline(),
+            field_deadlines: self.has_field_deadlines(),
+        }
     }
 }
 
@@ -228,6 +272,12 @@ pub fn set_access(cell: &mut [u8], access: u32) {
 pub fn set_int(cell: &mut [u8], value: i64) {
     let at = Entry(cell).value_at();
     cell[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+/// Notes whether fields of the hash have deadlines.
+#[inline]
+pub fn set_field_deadlines(cell: &mut [u8], any: bool) {
+    cell[0] = if any { cell[0] | FIELD_DEADLINES } else { cell[0] & !FIELD_DEADLINES };
 }
 
 /// Writes the deadline of an entry that has one.
@@ -266,12 +316,13 @@ mod tests {
         let value = vec![b'v'; 512];
         for key in [&b""[..], b"key", &long[..127], &long[..128], &long] {
             for deadline in [None, Some(0), Some(u64::MAX)] {
-                let meta = Meta { access: 0xabcdef, epoch: 7, deadline };
+                let meta = Meta { access: 0xabcdef, epoch: 7, deadline, field_deadlines: false };
                 for part in [
                     ValuePart::Inline(b"", false),
                     ValuePart::Inline(&value[..127], true),
                     ValuePart::Inline(&value, false),
                     ValuePart::Int(i64::MIN),
+                    ValuePart::Packed(Kind::Zset, &value[..200]),
                     ValuePart::Far(0x0102_0304),
                 ] {
                     let mut cell = vec![0xee; needed_bytes(KeyPart::Near(key), part, &meta)];
@@ -283,6 +334,7 @@ mod tests {
                     match part {
                         ValuePart::Inline(v, raw) => assert_eq!((entry.inline(), entry.is_raw()), (v, raw)),
                         ValuePart::Int(v) => assert_eq!(entry.int(), v),
+                        ValuePart::Packed(kind, v) => assert_eq!((entry.kind(), entry.inline()), (kind, v)),
                         ValuePart::Far(v) => assert_eq!(entry.far(), v),
                     }
                 }

@@ -7,9 +7,12 @@ pub mod entry;
 pub mod event;
 pub mod garbage;
 pub mod sizes;
+pub mod tuning;
+pub mod types;
 pub mod value;
 
 pub use databases::Databases;
-pub use db::{Db, Deadline};
+pub use db::{Db, Deadline, Due};
 pub use event::EventClass;
-pub use value::{NewValue, Type, Value, ValueRef};
+pub use tuning::Tuning;
+pub use value::{Collection, NewValue, Taken, Type, Value, ValueRef, WrongType};

@@ -4,8 +4,10 @@
 //! takes chunks that grow with it, from 1 KiB to 64 KiB, and puts cells of all sizes one behind the other. A cell knows
 //! how long its payload is; sizes are whole granules of 8 bytes, above 256 bytes one of eight steps to the double.
 //!
+//! ```text
 //!     | length, 1 or 2 bytes | payload | rest of the last granule |        a cell in use
 //!     | 0xff | size class | next free cell, 5 bytes | ...       |        a free cell
+//! ```
 //!
 //! Free cells are threaded by size through themselves. A new cell takes one of its own size, else what was never used,
 //! else a part of a larger free one, else a new chunk. Payloads above some KiB lie apart, each as `Bytes` that a reply

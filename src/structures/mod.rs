@@ -3,6 +3,8 @@
 pub mod arena;
 pub mod dict;
 pub mod histogram;
+pub mod intset;
+pub mod listpack;
 pub mod members;
 pub mod prefetch;
 pub mod ranked;

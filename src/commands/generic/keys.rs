@@ -163,7 +163,8 @@ fn rename_key(ctx: &mut Ctx<'_>, overwrite: bool) -> Result<bool, CmdError> {
 
 /// Takes a key of the selected database out of it and puts its value, deadline and last access elsewhere.
 fn carry_over(ctx: &mut Ctx<'_>, from: Key<'_>, to_db: u32, to: Key<'_>) {
-    let (value, deadline, access) = ctx.db().take(from.bytes, from.hash).expect("the key was looked up");
+    ctx.signal(from);
+    let (value, deadline, access) = ctx.db().detach(from.bytes, from.hash).expect("the key was looked up");
     put(ctx, to_db, to, value, deadline, access);
 }
 
@@ -171,6 +172,7 @@ fn carry_over(ctx: &mut Ctx<'_>, from: Key<'_>, to_db: u32, to: Key<'_>) {
 fn put(ctx: &mut Ctx<'_>, db: u32, key: Key<'_>, value: NewValue<'_>, deadline: Option<u64>, access: u32) {
     let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
     ctx.dbs().at_mut(db as usize).set(key.bytes, key.hash, None, value, deadline, access);
+    ctx.signal_in(db, key.bytes);
     ctx.notify_in(db, EventClass::New, "new", key.bytes);
 }
 
@@ -231,7 +233,7 @@ fn copy(ctx: &mut Ctx<'_>) -> CmdResult {
         }
         ctx.dbs().at_mut(to_db as usize).remove(to.bytes, to.hash);
     }
-    let (value, deadline) = (ctx.db().detached(handle), ctx.db().deadline(handle));
+    let (value, deadline) = (ctx.db().copied(handle), ctx.db().deadline(handle));
     let access = ctx.clock.fresh();
     put(ctx, to_db, to, value, deadline, access);
     ctx.notify_in(to_db, EventClass::Generic, "copy_to", to.bytes);

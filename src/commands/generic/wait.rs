@@ -66,6 +66,5 @@ fn deadline_us(ctx: &Ctx<'_>, index: usize) -> Result<Option<u64>, CmdError> {
     if ms > i64::MAX as u64 - ctx.now.unix_ms() {
         return Err(CmdError::coded("ERR timeout is out of range"));
     }
-    // Beyond the end of monotonic time a wait is for ever, too.
-    Ok(ms.checked_mul(1000).and_then(|us| us.checked_add(ctx.now.mono_us)).filter(|_| ms > 0))
+    Ok(ctx.wait_end_us(ms))
 }

@@ -24,7 +24,7 @@ pub(super) fn append(ctx: &mut Ctx<'_>) -> CmdResult {
         Some(handle) => {
             let len = ctx.text(handle)?.len();
             check_length(ctx, len as u64, more.len() as u64)?;
-            let mut string = ctx.db().string_to_change(handle);
+            let mut string = ctx.db().string_to_change(handle).ok_or(CmdError::WrongType)?;
             string.extend_from_slice(more);
             ctx.set(key, Some(handle), NewValue::Raw(string.freeze()), Deadline::Keep);
             len + more.len()
@@ -54,7 +54,7 @@ pub(super) fn setrange(ctx: &mut Ctx<'_>) -> CmdResult {
     let offset = offset as usize;
     let end = offset + part.len();
     let mut string = match found {
-        Some(handle) => ctx.db().string_to_change(handle),
+        Some(handle) => ctx.db().string_to_change(handle).ok_or(CmdError::WrongType)?,
         None => BytesMut::with_capacity(end),
     };
     if string.len() < end {

@@ -145,8 +145,6 @@ pub enum Why {
     /// Still to come.
     Users,
     /// Still to come.
-    Thresholds,
-    /// Still to come.
     Sessions,
     /// Still to come.
     Crash,
@@ -172,7 +170,6 @@ impl Why {
             Why::Replication => "replication is still to come",
             Why::Scripting => "scripting is still to come",
             Why::Users => "users are still to come",
-            Why::Thresholds => "the data type is still to come",
             Why::Sessions => "what it bounds is still to come",
             Why::Crash => "the report of a crash is still to come",
             Why::Valkey => "what Valkey does with it is still to come",
@@ -237,8 +234,6 @@ pub enum Group {
     Maxmemory,
     /// Recount the memory of the clients.
     ClientMemory,
-    /// Hand the new thresholds to the keyspace.
-    Tuning,
     /// Tell the keyspace which events somebody wants.
     Notifications,
     /// Set the password of the default user.

@@ -3,6 +3,7 @@
 //! A field is named after its directive, with the unit at its end; what it means stands in the row of the
 //! table. [`Config::new`] fills every field from the default of its row, so that no default is written twice.
 
+use crate::keyspace::Tuning;
 use std::collections::BTreeMap;
 
 use super::directive::Source;
@@ -184,30 +185,8 @@ config! {
     /// `lazyfree-lazy-user-flush`.
     pub lazyfree_lazy_user_flush: bool,
     // Keyspace and data types.
-    /// `hash-max-listpack-entries`.
-    pub hash_max_listpack_entries: u64,
-    /// `hash-max-listpack-value`.
-    pub hash_max_listpack_value_bytes: u64,
-    /// `list-max-listpack-size`.
-    pub list_max_listpack_size: i32,
-    /// `list-compress-depth`.
-    pub list_compress_depth: u32,
-    /// `set-max-intset-entries`.
-    pub set_max_intset_entries: u64,
-    /// `set-max-listpack-entries`.
-    pub set_max_listpack_entries: u64,
-    /// `set-max-listpack-value`.
-    pub set_max_listpack_value_bytes: u64,
-    /// `zset-max-listpack-entries`.
-    pub zset_max_listpack_entries: u64,
-    /// `zset-max-listpack-value`.
-    pub zset_max_listpack_value_bytes: u64,
-    /// `hll-sparse-max-bytes`.
-    pub hll_sparse_max_bytes: u64,
-    /// `stream-node-max-bytes`.
-    pub stream_node_max_bytes: u64,
-    /// `stream-node-max-entries`.
-    pub stream_node_max_entries: u64,
+    /// Sizes at which the data types change their encoding.
+    pub tuning: Tuning,
     /// `notify-keyspace-events`.
     pub notify_keyspace_events: Notifications,
     /// `tracking-table-max-keys`.

@@ -485,7 +485,6 @@ fn nothing_else_is_without_effect() {
                     | Why::Replication
                     | Why::Scripting
                     | Why::Users
-                    | Why::Thresholds
                     | Why::Sessions
                     | Why::Crash
                     | Why::Valkey

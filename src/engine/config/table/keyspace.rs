@@ -6,61 +6,37 @@ use super::super::directive::{
 use super::super::{check, syntax};
 
 pub(super) const ROWS: &[Directive] = &[
-    number("hash-max-listpack-entries", "512", 0, I64, |c| &mut c.hash_max_listpack_entries)
+    number("hash-max-listpack-entries", "512", 0, I64, |c| &mut c.tuning.hash_max_listpack_entries)
         .alias("hash-max-ziplist-entries")
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Fields up to which a hash stays a listpack."),
-    memory("hash-max-listpack-value", "64", 0, I64, |c| &mut c.hash_max_listpack_value_bytes)
+    memory("hash-max-listpack-value", "64", 0, I64, |c| &mut c.tuning.hash_max_listpack_value_bytes)
         .alias("hash-max-ziplist-value")
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Bytes of a field or value up to which a hash stays a listpack."),
-    number("list-max-listpack-size", "-2", i32::MIN as i128, I32, |c| &mut c.list_max_listpack_size)
+    number("list-max-listpack-size", "-2", i32::MIN as i128, I32, |c| &mut c.tuning.list_max_listpack_size)
         .alias("list-max-ziplist-size")
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Elements in a node of a list, or from -1 to -5 its size: 4, 8, 16, 32 or 64 KiB."),
-    number("list-compress-depth", "0", 0, I32, |c| &mut c.list_compress_depth)
+    number("list-compress-depth", "0", 0, I32, |c| &mut c.tuning.list_compress_depth)
         .debug()
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Nodes at either end of a list that are never compressed; 0 compresses none."),
-    number("set-max-intset-entries", "512", 0, I64, |c| &mut c.set_max_intset_entries)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    number("set-max-intset-entries", "512", 0, I64, |c| &mut c.tuning.set_max_intset_entries)
         .doc("Members up to which a set of integers stays an intset."),
-    number("set-max-listpack-entries", "128", 0, I64, |c| &mut c.set_max_listpack_entries)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    number("set-max-listpack-entries", "128", 0, I64, |c| &mut c.tuning.set_max_listpack_entries)
         .origin(Origin::SinceRedis8)
         .doc("Members up to which a set stays a listpack."),
-    number("set-max-listpack-value", "64", 0, I64, |c| &mut c.set_max_listpack_value_bytes)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    number("set-max-listpack-value", "64", 0, I64, |c| &mut c.tuning.set_max_listpack_value_bytes)
         .origin(Origin::SinceRedis8)
         .doc("Bytes of a member up to which a set stays a listpack."),
-    number("zset-max-listpack-entries", "128", 0, I64, |c| &mut c.zset_max_listpack_entries)
+    number("zset-max-listpack-entries", "128", 0, I64, |c| &mut c.tuning.zset_max_listpack_entries)
         .alias("zset-max-ziplist-entries")
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Members up to which a sorted set stays a listpack."),
-    memory("zset-max-listpack-value", "64", 0, I64, |c| &mut c.zset_max_listpack_value_bytes)
+    memory("zset-max-listpack-value", "64", 0, I64, |c| &mut c.tuning.zset_max_listpack_value_bytes)
         .alias("zset-max-ziplist-value")
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
         .doc("Bytes of a member up to which a sorted set stays a listpack."),
-    memory("hll-sparse-max-bytes", "3000", 0, I64, |c| &mut c.hll_sparse_max_bytes)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    memory("hll-sparse-max-bytes", "3000", 0, I64, |c| &mut c.tuning.hll_sparse_max_bytes)
         .doc("Bytes up to which a HyperLogLog stays sparse."),
-    memory("stream-node-max-bytes", "4096", 0, I64, |c| &mut c.stream_node_max_bytes)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    memory("stream-node-max-bytes", "4096", 0, I64, |c| &mut c.tuning.stream_node_max_bytes)
         .doc("Bytes of one node of a stream; 0 sets no limit."),
-    number("stream-node-max-entries", "100", 0, I64, |c| &mut c.stream_node_max_entries)
-        .applies(Group::Tuning)
-        .inert(Why::Thresholds)
+    number("stream-node-max-entries", "100", 0, I64, |c| &mut c.tuning.stream_node_max_entries)
         .doc("Entries in one node of a stream; 0 sets no limit."),
     special(
         "notify-keyspace-events",

@@ -1,0 +1,173 @@
+//! Values that leave their entry: to become another key's, to be copied, or to be changed and put back.
+//!
+//! A packed collection inside an entry is copied into a buffer that is used again and again, changed there and written
+//! back, which costs two short copies; a large value is moved out of the table of values and back.
+
+use super::{Db, KeyHash};
+use crate::base::limit::INLINE_VALUE_BYTES_MAX;
+use crate::keyspace::entry::{KeyPart, Kind, Meta, ValuePart};
+use crate::keyspace::value::{Collection, NewValue, Taken, Type, Value, ValueRef};
+use crate::structures::slab::Handle;
+use bytes::Bytes;
+
+impl Db {
+    /// Removes a key and returns its value, deadline and access bits, so that they can become those of another key.
+    pub fn detach(&mut self, key: &[u8], hash: KeyHash) -> Option<(NewValue<'static>, Option<u64>, u32)> {
+        let handle = self.find(key, hash)?;
+        let (deadline, access) = (self.deadline(handle), self.access(handle));
+        let entry = self.entry(handle);
+        let value = if entry.kind() == Kind::Far {
+            self.before_change(handle);
+            let at = self.entry(handle).far() as usize;
+            self.count_out(handle);
+            let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
+            self.sizes[Type::String as usize].add(0);
+            self.store.value_bytes -= value.heap_bytes();
+            match value {
+                Value::String(bytes) => NewValue::Shared(bytes),
+                other => NewValue::Whole(other),
+            }
+        } else {
+            self.copied(handle)
+        };
+        self.remove(key, hash);
+        Some((value, deadline, access))
+    }
+
+    /// A copy of a value, for another key; the bytes of a long string and the nodes of lists and streams are shared.
+    pub fn copied(&self, handle: Handle) -> NewValue<'static> {
+        let entry = self.entry(handle);
+        match entry.kind() {
+            Kind::Inline if entry.is_raw() => NewValue::Raw(Bytes::copy_from_slice(entry.inline())),
+            Kind::Inline => NewValue::Shared(Bytes::copy_from_slice(entry.inline())),
+            Kind::Int => NewValue::Int(entry.int()),
+            Kind::Far => match &self.store.values[entry.far() as usize] {
+                Value::String(bytes) => NewValue::Shared(bytes.clone()),
+                other => NewValue::Whole(other.clone()),
+            },
+            kind => NewValue::Whole(Value::from_packed(kind, entry.inline().to_vec())),
+        }
+    }
+
+    /// Takes the bytes of a string out of its entry to change them; [`Db::set`] puts the result back. None for a value
+    /// of another type.
+    pub fn string_to_change(&mut self, handle: Handle) -> Option<bytes::BytesMut> {
+        let entry = self.entry(handle);
+        match entry.kind() {
+            Kind::Inline => Some(entry.inline().into()),
+            Kind::Int => {
+                let mut digits = [0; 20];
+                Some(crate::base::number::format_i64(entry.int(), &mut digits)[..].into())
+            }
+            Kind::Far => {
+                let at = entry.far() as usize;
+                // While the entry holds the bytes they are shared; with an empty stand-in they usually are not.
+                self.before_change(handle);
+                let Value::String(slot) = &mut self.store.values[at] else { return None };
+                let bytes = std::mem::take(slot);
+                self.store.value_bytes -= bytes.len();
+                self.resize(Type::String, bytes.len(), 0);
+                Some(bytes.try_into_mut().unwrap_or_else(|shared| shared[..].into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a collection out of its entry to change it; [`Db::put`] must follow. None for a value of another type.
+    #[inline]
+    pub fn take<T: Collection>(&mut self, handle: Handle) -> Option<Taken<T>> {
+        let entry = self.entry(handle);
+        let value = match entry.kind() {
+            Kind::Inline | Kind::Int => return None,
+            Kind::Far => {
+                let at = entry.far() as usize;
+                if self.store.values[at].view().type_of() != T::TYPE {
+                    return None;
+                }
+                self.before_change(handle);
+                let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
+                self.store.value_bytes -= value.heap_bytes();
+                value
+            }
+            kind => {
+                if ValueRef::from_packed(kind, entry.inline()).type_of() != T::TYPE {
+                    return None;
+                }
+                self.before_change(handle);
+                let mut bytes = std::mem::take(&mut self.spare);
+                bytes.clear();
+                bytes.extend_from_slice(self.entry(handle).inline());
+                Value::from_packed(kind, bytes)
+            }
+        };
+        let value = T::from_value(value)?;
+        Some(Taken { handle: Some(handle), old_len: value.len(), old_deadline: value.next_deadline(), value })
+    }
+
+    /// Puts a collection back that [`Db::take`] took out, or stores a new one; a new entry has the bits `access`.
+    /// Returns where the entry is now; none when the collection is empty, which removes the key.
+    #[inline]
+    pub fn put<T: Collection>(
+        &mut self,
+        key: &[u8],
+        hash: KeyHash,
+        taken: Taken<T>,
+        access: u32,
+    ) -> Option<Handle> {
+        let Taken { handle, value, old_len, old_deadline } = taken;
+        let len = value.len();
+        if len == 0 && !T::MAY_BE_EMPTY {
+            if let Some(handle) = handle {
+                self.sizes[T::TYPE as usize].remove(old_len);
+                self.remove_taken(hash, handle, value.into());
+            }
+            return None;
+        }
+        let Some(old) = handle else {
+            let meta = Meta { access, epoch: self.store.epoch, deadline: None, field_deadlines: false };
+            return Some(self.insert(key, hash, NewValue::Whole(value.into()), meta));
+        };
+        self.resize(T::TYPE, old_len, len);
+        let deadline = value.next_deadline();
+        if deadline != old_deadline {
+            self.account_field_deadline(hash, old, old_deadline, deadline);
+        }
+        Some(self.put_back(key, hash, old, value.into()))
+    }
+
+    /// Writes a value that was taken out where there is room for it.
+    fn put_back(&mut self, key: &[u8], hash: KeyHash, old: Handle, value: Value) -> Handle {
+        let entry = self.entry(old);
+        let (meta, far) = (entry.meta(), if entry.kind() == Kind::Far { Some(entry.far()) } else { None });
+        let key = entry.key().map_or_else(KeyPart::Far, |_| KeyPart::Near(key));
+        if let Some((kind, bytes)) = value.packed()
+            && bytes.len() <= INLINE_VALUE_BYTES_MAX
+        {
+            let handle = self.place(hash, old, key, ValuePart::Packed(kind, bytes), &meta);
+            if let Some(at) = far {
+                self.store.values.remove(at as usize);
+            }
+            self.spare = value.into_packed();
+            return handle;
+        }
+        self.store.value_bytes += value.heap_bytes();
+        if let Some(at) = far {
+            self.store.values[at as usize] = value;
+            return old;
+        }
+        let at = self.store.values.insert(value) as u32;
+        self.place(hash, old, key, ValuePart::Far(at), &meta)
+    }
+
+    /// Removes the key of a value that was taken out and is not put back.
+    fn remove_taken(&mut self, hash: KeyHash, handle: Handle, value: Value) {
+        self.dict.remove(hash, |each| each == handle);
+        let entry = self.entry(handle);
+        if entry.kind() == Kind::Far {
+            let at = entry.far() as usize;
+            self.store.values.remove(at);
+        }
+        self.throw_away(value);
+        self.discard(hash, handle);
+    }
+}

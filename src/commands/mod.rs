@@ -7,6 +7,7 @@ mod config;
 mod connection;
 pub mod debug;
 mod generic;
+mod hash;
 mod help;
 mod info;
 mod latency;
@@ -40,6 +41,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::OBJECT,
     generic::SCAN,
     generic::WAIT,
+    hash::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,

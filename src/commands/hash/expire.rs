@@ -175,7 +175,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
 }
 
 pub(super) fn httl(ctx: &mut Ctx<'_>) -> CmdResult {
-    deadlines(ctx, |deadline, now_ms| ((deadline - now_ms + 999) / 1000) as i64)
+    deadlines(ctx, |deadline, now_ms| (deadline - now_ms).div_ceil(1000) as i64)
 }
 
 pub(super) fn hpttl(ctx: &mut Ctx<'_>) -> CmdResult {

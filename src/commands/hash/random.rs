@@ -1,6 +1,7 @@
 //! Random fields: HRANDFIELD. Fields whose deadline has passed are removed first.
 
 use super::{is_alive, read, reply_field_value};
+use crate::base::limit::RANDOM_PICKS_MAX;
 use crate::commands::reply_element;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -78,6 +79,9 @@ fn some(ctx: &mut Ctx<'_>, count: i64, with_values: bool) -> CmdResult {
     let any_dead = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
     let alive = if any_dead { hash.iter().filter(is_seen).count() } else { hash.len() };
     if count < 0 {
+        if wanted as u64 > RANDOM_PICKS_MAX {
+            return Err(CmdError::coded("ERR value is out of range"));
+        }
         let count = if alive == 0 { 0 } else { wanted };
         open.reply.array(replies(count, open.reply.version()));
         let mut given = 0;

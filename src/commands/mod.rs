@@ -10,6 +10,7 @@ mod generic;
 mod help;
 mod info;
 mod latency;
+mod list;
 mod memory;
 mod pubsub;
 mod server;
@@ -38,6 +39,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::WAIT,
     info::COMMANDS,
     latency::COMMANDS,
+    list::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,

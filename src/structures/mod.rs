@@ -9,5 +9,6 @@ pub mod lzf;
 pub mod members;
 pub mod prefetch;
 pub mod quicklist;
+pub mod ranked;
 pub mod slab;
 pub mod wheel;

@@ -104,7 +104,7 @@ impl<L: Layout> Members<L> {
                 let member = L::member(cell);
                 let hash = siphash13(&self.key, member);
                 // A bucket that was merged holds members that were handed out before.
-                if !walk.has_reached(hash) && (walk.stash.find_hashed(hash, member).is_none()) {
+                if !walk.has_reached(hash) && walk.stash.find_hashed(hash, member).is_none() {
                     each(cell);
                     left -= 1;
                 }

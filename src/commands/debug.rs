@@ -1,12 +1,13 @@
 //! DEBUG: what the tests need to see and to provoke. Allowed by `enable-debug-command` only.
 
 use crate::base::hash::{HashKey, siphash13};
-use crate::base::number::parse_i64;
+use crate::base::number::{parse_i64, parse_memory};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::{Crash, Request};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
 use crate::engine::{Call, Engine, config, ctx};
+use crate::keyspace::types::ListRef;
 use crate::keyspace::{Db, Deadline, NewValue, ValueRef};
 use crate::structures::dict::Resizing;
 use crate::structures::slab::Handle;
@@ -36,6 +37,8 @@ const HELP: &[&str] = &[
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message. Useful for clients",
     "    unit tests to simulate Redis errors.",
+    "LISTPACK <key>",
+    "    Show low level info about the listpack encoding of <key>.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
@@ -66,6 +69,12 @@ const HELP: &[&str] = &[
     "    Stop periodic cron job processing.",
     "TURN-CPU <0|1>",
     "    Measure the processor time of every turn of the loop; INFO recorder shows it.",
+    "QUICKLIST <key> [<0|1>]",
+    "    Show low level info about the quicklist encoding of <key>.",
+    "    The optional argument (0 by default) sets the level of detail",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Sets the threshold for elements to be inserted as plain vs packed nodes",
+    "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>",
     "    Sets the time (in milliseconds) to wait between client reply buffer peak resets.",
     "    In case NEVER is provided the last observed peak will never be reset",
@@ -81,6 +90,9 @@ const HELP: &[&str] = &[
 /// The double of DEBUG PROTOCOL.
 #[expect(clippy::approx_constant, reason = "the number is the one that Redis's tests expect")]
 const DOUBLE: f64 = 3.141;
+
+/// What DEBUG QUICKLIST-PACKED-THRESHOLD accepts, at most.
+const PACKED_THRESHOLD_BYTES_MAX: u64 = (1 << 32) - (1 << 20);
 
 /// Milliseconds after which the peak of a reply buffer is forgotten. Redis: `REPLY_BUFFER_DEFAULT_PEAK_RESET_TIME`.
 const PEAK_RESET_MS: u64 = 5000;
@@ -133,12 +145,35 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
         (b"digest", 2) => return digest(engine, call),
         (b"digest-value", _) => return digest_values(engine, call),
+        (b"listpack", 3) => return packed_form(engine, call, "listpack"),
+        (b"quicklist", 3..=4) => return packed_form(engine, call, "quicklist"),
+        (b"quicklist-packed-threshold", 3) => {
+            let bytes = parse_memory(call.args.at(2)).filter(|bytes| *bytes <= PACKED_THRESHOLD_BYTES_MAX);
+            engine.conf.tuning.list_packed_threshold_bytes = bytes.ok_or(CmdError::coded(
+                "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+            ))?;
+        }
         (b"htstats", 3..=4) => return table_stats(engine, call),
         (b"object", 3..=4) => return object(engine, call),
         (b"protocol", 3) => return protocol(engine, call),
         _ => return Err(super::unknown_form(call)),
     }
     engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
+}
+
+/// Whether a value has this encoding; its bytes go to the log.
+fn packed_form(engine: &mut Engine, call: &mut Call<'_>, encoding: &str) -> CmdResult {
+    let db = engine.dbs.at(engine.clients[call.slot].db as usize);
+    let key = call.args.at(2);
+    let Some(handle) = db.find(key, db.hash(key)) else { return Err(CmdError::NoSuchKey) };
+    let value = db.value(handle);
+    if value.encoding() != encoding {
+        return Err(CmdError::err(format!("Not a {encoding} encoded object.")));
+    }
+    log::info!("{value:?}");
+    let name = if encoding == "listpack" { "Listpack" } else { "Quicklist" };
+    engine.reply(call.slot).status(&format!("{name} structure printed on stdout"));
     Ok(Outcome::Done)
 }
 
@@ -323,8 +358,19 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         other => other.size(),
     };
     let (lru, idle_s) = engine.access_of(db.access(handle));
+    let nodes = match value {
+        ValueRef::List(ListRef::Quick(quick)) => format!(
+            " ql_nodes:{} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{}",
+            quick.nodes(),
+            quick.len() as f64 / quick.nodes() as f64,
+            quick.limits().fill,
+            quick.limits().depth,
+            quick.raw_bytes()
+        ),
+        _ => String::new(),
+    };
     let text = format!(
-        "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{} lru:{lru} lru_seconds_idle:{idle_s}",
+        "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{} lru:{lru} lru_seconds_idle:{idle_s}{nodes}",
         handle.number(),
         length + 1
     );

@@ -11,6 +11,7 @@ mod hash;
 mod help;
 mod info;
 mod latency;
+mod list;
 mod memory;
 mod pubsub;
 mod scan;
@@ -44,6 +45,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     hash::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
+    list::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,

@@ -1,5 +1,6 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
+mod bitmap;
 mod client;
 mod cluster;
 mod command;
@@ -9,6 +10,7 @@ pub mod debug;
 mod generic;
 mod hash;
 mod help;
+mod hyperloglog;
 mod info;
 mod latency;
 mod list;
@@ -30,6 +32,7 @@ use crate::structures::listpack::Element;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
+    bitmap::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,
     command::COMMANDS,
@@ -43,6 +46,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::SCAN,
     generic::WAIT,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
     list::COMMANDS,

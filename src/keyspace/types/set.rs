@@ -494,8 +494,7 @@ mod tests {
             let (mut set, mut model) = (Set::new(), BTreeSet::new());
             for _ in 0..6000 {
                 let number = rng.below(spread);
-                let member =
-                    if texts { format!("m{number}") } else { format!("-{number}") }.into_bytes();
+                let member = if texts { format!("m{number}") } else { format!("-{number}") }.into_bytes();
                 match rng.below(4) {
                     0 | 1 => assert_eq!(set.add(&member, &tuning), model.insert(member)),
                     2 => assert_eq!(set.remove(&member), model.remove(&member)),

@@ -12,7 +12,9 @@ mod info;
 mod latency;
 mod memory;
 mod pubsub;
+mod scan;
 mod server;
+mod set;
 mod slowlog;
 mod string;
 
@@ -21,6 +23,8 @@ pub use command::markdown;
 use crate::engine::Call;
 use crate::engine::error::{CmdError, quoted};
 use crate::engine::spec::Spec;
+use crate::resp::Reply;
+use crate::structures::listpack::Element;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
@@ -41,6 +45,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     slowlog::COMMANDS,
     string::COMMANDS,
 ];
@@ -52,4 +57,13 @@ fn unknown_form(call: &Call<'_>) -> CmdError {
     CmdError::err(format!(
         "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
     ))
+}
+
+/// Replies with an element of a collection.
+#[inline]
+fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
+    match element {
+        Element::Int(value) => reply.bulk_int(value),
+        Element::Text(text) => reply.bulk(text),
+    }
 }

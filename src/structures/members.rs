@@ -249,7 +249,7 @@ impl<L: Layout> Members<L> {
 
     /// Hands out the cells of one bucket and gives the cursor of the next; 0 starts and ends a scan. A member that is
     /// there from the start to the end is handed out at least once.
-    pub fn scan(&self, cursor: u64, mut each: impl FnMut(&[u8])) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, mut each: impl FnMut(&'a [u8])) -> u64 {
         let mut handles = Vec::new();
         let next = self.dict.scan(cursor, |handle| {
             self.arena.prefetch(handle);

@@ -2,9 +2,9 @@
 //!
 //! A dead key is never shown. SCAN and RANDOMKEY remove the dead keys they meet, KEYS only hides them.
 
-use crate::base::glob::glob_match;
+use crate::commands::scan::{Of, Pattern, ScanOptions, cursor_at};
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdResult, Outcome};
 use crate::engine::spec::flag::{FAST, READONLY};
 use crate::engine::spec::{Group, Spec, acl};
 use crate::keyspace::Db;
@@ -50,36 +50,6 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .doc(Group::Server, "1.0.0", "O(1)", "Counts the keys of the database."),
 ];
 
-/// Which keys are wanted. Most patterns need no pattern matcher.
-#[derive(Debug, PartialEq, Eq)]
-enum Pattern<'a> {
-    All,
-    Exact(&'a [u8]),
-    Prefix(&'a [u8]),
-    Glob(&'a [u8]),
-}
-
-impl<'a> Pattern<'a> {
-    fn parse(pattern: &'a [u8]) -> Pattern<'a> {
-        let is_special = |byte: &u8| b"*?[\\".contains(byte);
-        match pattern {
-            b"*" => Pattern::All,
-            [prefix @ .., b'*'] if !prefix.iter().any(is_special) => Pattern::Prefix(prefix),
-            exact if !exact.iter().any(is_special) => Pattern::Exact(exact),
-            glob => Pattern::Glob(glob),
-        }
-    }
-
-    fn matches(&self, key: &[u8]) -> bool {
-        match self {
-            Pattern::All => true,
-            Pattern::Exact(exact) => key == *exact,
-            Pattern::Prefix(prefix) => key.starts_with(prefix),
-            Pattern::Glob(glob) => glob_match(glob, key, false),
-        }
-    }
-}
-
 fn keys(ctx: &mut Ctx<'_>) -> CmdResult {
     let pattern = Pattern::parse(ctx.args.at(1));
     let now_ms = ctx.now.unix_ms();
@@ -112,40 +82,9 @@ fn is_alive(db: &Db, handle: Handle, now_ms: u64) -> bool {
     db.deadline(handle).is_none_or(|deadline| !is_past(deadline, now_ms))
 }
 
-struct ScanOptions<'a> {
-    pattern: Pattern<'a>,
-    /// Keys to look at, about.
-    count: usize,
-    /// Only keys of the type with this name.
-    type_name: Option<&'a [u8]>,
-}
-
-fn scan_options<'a>(ctx: &Ctx<'a>) -> Result<ScanOptions<'a>, CmdError> {
-    let args = ctx.args;
-    let mut options = ScanOptions { pattern: Pattern::All, count: 10, type_name: None };
-    let mut index = 2;
-    while index < args.len() {
-        let has_value = index + 1 < args.len();
-        if args.is(index, "count") && has_value {
-            let count = ctx.int(index + 1)?;
-            options.count = usize::try_from(count).ok().filter(|&n| n > 0).ok_or(CmdError::Syntax)?;
-        } else if args.is(index, "match") && has_value {
-            options.pattern = Pattern::parse(args.at(index + 1));
-        } else if args.is(index, "type") && has_value {
-            options.type_name = Some(args.at(index + 1));
-        } else if args.is(index, "novalues") {
-            return Err(CmdError::coded("ERR NOVALUES option can only be used in HSCAN"));
-        } else {
-            return Err(CmdError::Syntax);
-        }
-        index += 2;
-    }
-    Ok(options)
-}
-
 fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
-    let mut cursor = parse_cursor(ctx.args.at(1)).ok_or(CmdError::coded("ERR invalid cursor"))?;
-    let options = scan_options(ctx)?;
+    let mut cursor = cursor_at(ctx, 1)?;
+    let options = ScanOptions::parse(ctx, 2, Of::Keys)?;
     let db = ctx.db_ref();
     let mut met = 0;
     let mut found: Vec<Handle> = Vec::new();
@@ -181,19 +120,6 @@ fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// Reads a cursor as leniently as C's `strtoull`: spaces in front, a plus, leading zeros.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    let digits = text.trim_ascii_start();
-    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
-}
-
 fn randomkey(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut draws = 0;
     loop {
@@ -224,30 +150,4 @@ fn dbsize(ctx: &mut Ctx<'_>) -> CmdResult {
     let keys = ctx.db_ref().len();
     ctx.reply.int(keys as i64);
     Ok(Outcome::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_patterns_need_no_pattern_matcher() {
-        assert_eq!(Pattern::parse(b"*"), Pattern::All);
-        assert_eq!(Pattern::parse(b"user:*"), Pattern::Prefix(b"user:"));
-        assert_eq!(Pattern::parse(b"user:1"), Pattern::Exact(b"user:1"));
-        assert_eq!(Pattern::parse(b""), Pattern::Exact(b""));
-        for glob in ["*a", "a*b*", "a?", "[a]b", "a\\*"] {
-            assert_eq!(Pattern::parse(glob.as_bytes()), Pattern::Glob(glob.as_bytes()));
-        }
-    }
-
-    #[test]
-    fn a_cursor_is_read_leniently() {
-        for (text, cursor) in [("0", 0), (" +007", 7), ("18446744073709551615", u64::MAX)] {
-            assert_eq!(parse_cursor(text.as_bytes()), Some(cursor), "{text}");
-        }
-        for text in ["", "-1", "a", "1 ", "18446744073709551616"] {
-            assert_eq!(parse_cursor(text.as_bytes()), None, "{text}");
-        }
-    }
 }

@@ -17,6 +17,7 @@ mod server;
 mod set;
 mod slowlog;
 mod string;
+mod zset;
 
 pub use command::markdown;
 
@@ -48,6 +49,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     set::COMMANDS,
     slowlog::COMMANDS,
     string::COMMANDS,
+    zset::COMMANDS,
 ];
 
 /// The answer to a subcommand that takes fewer arguments than it got.

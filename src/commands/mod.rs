@@ -21,6 +21,7 @@ mod server;
 mod set;
 mod slowlog;
 mod string;
+mod zset;
 
 pub use command::markdown;
 
@@ -56,6 +57,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     set::COMMANDS,
     slowlog::COMMANDS,
     string::COMMANDS,
+    zset::COMMANDS,
 ];
 
 /// The answer to a subcommand that takes fewer arguments than it got.

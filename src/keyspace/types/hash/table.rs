@@ -154,8 +154,8 @@ impl HashTable {
     #[inline]
     fn tend(&mut self) {
         let deadlines = &mut self.deadlines;
-        self.members.tend(|cell, from, to| {
-            if let (Some(ms), _) = deadline_and_value(cell) {
+        self.members.tend(|members, from, to| {
+            if let (Some(ms), _) = deadline_and_value(members.get(to)) {
                 deadlines.remove(&(ms, from));
                 deadlines.insert((ms, to));
             }

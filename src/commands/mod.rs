@@ -40,6 +40,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    generic::DUMP,
     generic::EXPIRE,
     generic::FLUSH,
     generic::KEYS,

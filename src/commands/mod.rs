@@ -7,6 +7,7 @@ mod config;
 mod connection;
 pub mod debug;
 mod generic;
+mod geo;
 mod help;
 mod info;
 mod latency;
@@ -41,6 +42,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::OBJECT,
     generic::SCAN,
     generic::WAIT,
+    geo::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,

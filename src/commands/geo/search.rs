@@ -188,8 +188,7 @@ impl Query {
         let given = (ctx.args.len() - index - 1) / 2;
         let count = usize::try_from(count).unwrap_or(0);
         if count < 3 || count > given {
-            let name = String::from_utf8_lossy(ctx.args.at(0)).to_ascii_uppercase();
-            return Err(CmdError::err(format!("{name} BYPOLYGON must have at least 3 vertices")));
+            return Err(CmdError::coded("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices"));
         }
         let corners = (0..count).map(|corner| place_at(ctx, index + 1 + 2 * corner));
         let area = Area::Polygon(corners.collect::<Result<_, _>>()?);

@@ -46,7 +46,7 @@ pub enum Area {
         /// From south to north.
         height_m: f64,
     },
-    /// Inside these corners; the centre is their mean.
+    /// Inside these corners.
     Polygon(Vec<Place>),
 }
 
@@ -216,12 +216,17 @@ const NEIGHBOURS: [(i8, i8); 9] =
     [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
 
 impl Area {
-    /// The centre of a polygon: the mean of its corners.
+    /// The centre of a polygon: the mean of its corners in space, seen from the middle of the earth.
     pub fn centre(&self) -> Option<Place> {
         let Area::Polygon(corners) = self else { return None };
-        let count = corners.len() as f64;
-        let sum = |of: fn(&Place) -> f64| corners.iter().map(of).sum::<f64>() / count;
-        Some(Place { lon: sum(|place| place.lon), lat: sum(|place| place.lat) })
+        let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+        for corner in corners {
+            let (lon, lat) = (radians(corner.lon), radians(corner.lat));
+            x += lat.cos() * lon.cos();
+            y += lat.cos() * lon.sin();
+            z += lat.sin();
+        }
+        Some(Place { lon: degrees(y.atan2(x)), lat: degrees(z.atan2(x.hypot(y))) })
     }
 
     /// The distance of a place from the centre, if it is inside.
@@ -291,13 +296,19 @@ impl Area {
         let bounds = self.bounds(centre);
         let mut steps = steps_for(self.reach_m(centre), centre.lat);
         let mut cell = Cell::at(centre, steps, LAT_MAX);
-        let is_too_small = cell.moved(0, 1).borders().north < bounds.north
-            || cell.moved(0, -1).borders().south > bounds.south
-            || cell.moved(1, 0).borders().east < bounds.east
-            || cell.moved(-1, 0).borders().west > bounds.west;
-        if steps > 1 && is_too_small {
+        let is_too_small = |cell: Cell| {
+            cell.moved(0, 1).borders().north < bounds.north
+                || cell.moved(0, -1).borders().south > bounds.south
+                || cell.moved(1, 0).borders().east < bounds.east
+                || cell.moved(-1, 0).borders().west > bounds.west
+        };
+        // For circles and boxes one step is enough; a polygon may lie anywhere around its centre.
+        while steps > 1 && is_too_small(cell) {
             steps -= 1;
             cell = Cell::at(centre, steps, LAT_MAX);
+            if !matches!(self, Area::Polygon(_)) {
+                break;
+            }
         }
         let own = cell.borders();
         let is_useless = |(east, north): (i8, i8)| {

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 pub mod debug;
 mod generic;
+mod geo;
 mod hash;
 mod help;
 mod hyperloglog;
@@ -47,6 +48,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::OBJECT,
     generic::SCAN,
     generic::WAIT,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     info::COMMANDS,

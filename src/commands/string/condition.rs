@@ -25,14 +25,15 @@ pub(super) enum Condition {
 
 /// The condition whose word is at `index`, if its argument follows.
 pub(super) fn parse(args: Args<'_>, index: usize) -> Option<Condition> {
-    let words: [(&str, fn(usize) -> Condition); 4] = [
-        ("ifeq", Condition::Equal),
-        ("ifne", Condition::NotEqual),
-        ("ifdeq", Condition::DigestEqual),
-        ("ifdne", Condition::DigestNotEqual),
+    let at = index + 1;
+    let words = [
+        ("ifeq", Condition::Equal(at)),
+        ("ifne", Condition::NotEqual(at)),
+        ("ifdeq", Condition::DigestEqual(at)),
+        ("ifdne", Condition::DigestNotEqual(at)),
     ];
     let (_, condition) = words.into_iter().find(|(word, _)| args.is(index, word))?;
-    (index + 1 < args.len()).then(|| condition(index + 1))
+    (at < args.len()).then_some(condition)
 }
 
 impl Condition {

@@ -1,5 +1,6 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
+mod bitmap;
 mod client;
 mod cluster;
 mod command;
@@ -8,9 +9,12 @@ mod connection;
 pub mod debug;
 mod generic;
 mod geo;
+mod hash;
 mod help;
+mod hyperloglog;
 mod info;
 mod latency;
+mod list;
 mod memory;
 mod pubsub;
 mod scan;
@@ -30,12 +34,14 @@ use crate::structures::listpack::Element;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
+    bitmap::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    generic::DUMP,
     generic::EXPIRE,
     generic::FLUSH,
     generic::KEYS,
@@ -43,8 +49,11 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::SCAN,
     generic::WAIT,
     geo::COMMANDS,
+    hash::COMMANDS,
+    hyperloglog::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
+    list::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,

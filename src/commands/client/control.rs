@@ -75,7 +75,10 @@ pub(super) fn unblock(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let target = engine.client_by_id(id as u64).and_then(|handle| engine.slot_of(handle));
     // Who waits for a pause to end, or for its own flush, is not to be woken.
     let woken = target.filter(|&slot| {
-        engine.clients[slot].block.as_ref().is_some_and(|b| matches!(b.block.on, BlockOn::Offset))
+        engine.clients[slot]
+            .block
+            .as_ref()
+            .is_some_and(|b| matches!(b.block.on, BlockOn::Offset | BlockOn::Keys))
     });
     if let Some(slot) = woken {
         engine.end_wait(slot, with_error);

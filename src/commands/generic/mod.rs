@@ -1,5 +1,6 @@
 //! Commands on keys of any type, and on whole databases.
 
+mod dump;
 mod expire;
 mod flush;
 mod keys;
@@ -7,6 +8,7 @@ mod object;
 mod scan;
 mod wait;
 
+pub(super) use dump::COMMANDS as DUMP;
 pub(super) use expire::COMMANDS as EXPIRE;
 pub(super) use flush::COMMANDS as FLUSH;
 pub(super) use keys::COMMANDS as KEYS;

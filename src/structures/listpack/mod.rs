@@ -213,6 +213,13 @@ impl<'a> Packed<'a> {
         Iter { packed: self, front: from, back: to }
     }
 
+    /// The elements up to and with the one at `pos`.
+    #[inline]
+    #[must_use]
+    pub fn iter_to(self, pos: usize) -> Iter<'a> {
+        Iter { packed: self, front: HEADER_BYTES, back: self.after(pos) }
+    }
+
     /// The elements two by two: field and value, member and score. A last one without a partner is left out.
     #[inline]
     #[must_use]
@@ -248,6 +255,26 @@ impl<'a> Packed<'a> {
             }
         }
         None
+    }
+}
+
+impl Packed<'_> {
+    /// Ascending positions of the first or last `count` elements equal to `needle`.
+    #[must_use]
+    pub fn matches(self, needle: &[u8], count: usize, from_front: bool) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut from = self.first();
+        while let Some(pos) = self.find(from, needle, 0) {
+            found.push(pos);
+            if from_front && found.len() == count {
+                break;
+            }
+            from = self.next(pos);
+        }
+        if !from_front && found.len() > count {
+            found.drain(..found.len() - count);
+        }
+        found
     }
 }
 

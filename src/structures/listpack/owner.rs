@@ -313,6 +313,21 @@ impl Listpack {
         self.remove(pos, count);
     }
 
+    /// Removes the first or last `count` elements equal to `needle`; gives how many there were.
+    pub fn remove_equal(&mut self, needle: &[u8], count: usize, from_front: bool) -> usize {
+        let found = self.as_packed().matches(needle, count, from_front);
+        self.remove_all(&found);
+        found.len()
+    }
+
+    /// Removes the elements at these ascending positions.
+    pub fn remove_all(&mut self, positions: &[usize]) {
+        // From the last one on, so that the positions of the others stay true.
+        for pos in positions.iter().rev() {
+            self.remove(*pos, 1);
+        }
+    }
+
     /// Appends the elements of `other`.
     pub fn append_all(&mut self, other: Packed<'_>) {
         let count = self.len() + other.len();

@@ -163,7 +163,7 @@ impl Quicklist {
             && left > 0
         {
             let found = match self.entry(here).node.view() {
-                View::Packed(bytes) => matches_in(Packed::new(&bytes), text, left, from_front),
+                View::Packed(bytes) => Packed::new(&bytes).matches(text, left, from_front),
                 View::Plain(plain) => {
                     if needle.is(super::Item::Far(&plain)) {
                         vec![0]
@@ -178,12 +178,7 @@ impl Quicklist {
                 self.remove_node(here)
             } else {
                 if !found.is_empty() {
-                    self.edit_packed(here, |list| {
-                        // From the last one on, so that the positions of the others stay true.
-                        for pos in found.iter().rev() {
-                            list.remove(*pos, 1);
-                        }
-                    });
+                    self.edit_packed(here, |list| list.remove_all(&found));
                     self.compress_near(here);
                 }
                 self.node_after(here)
@@ -246,21 +241,4 @@ impl Quicklist {
         self.edit_packed(first, |list| list.append_all(Packed::new(&bytes)));
         true
     }
-}
-
-/// Ascending positions of the first or last `count` elements that are `text`.
-fn matches_in(packed: Packed<'_>, text: &[u8], count: usize, from_front: bool) -> Vec<usize> {
-    let mut found = Vec::new();
-    let mut from = packed.first();
-    while let Some(pos) = packed.find(from, text, 0) {
-        found.push(pos);
-        if from_front && found.len() == count {
-            break;
-        }
-        from = packed.next(pos);
-    }
-    if !from_front && found.len() > count {
-        found.drain(..found.len() - count);
-    }
-    found
 }

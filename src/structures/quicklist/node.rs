@@ -166,8 +166,7 @@ impl View<'_> {
         match self {
             View::Packed(bytes) => {
                 let packed = Packed::new(bytes);
-                let to = packed.seek(index as i64).and_then(|pos| packed.next(pos)).unwrap_or(packed.end());
-                Items::Packed(packed.iter_between(crate::structures::listpack::HEADER_BYTES, to))
+                Items::Packed(packed.seek(index as i64).map_or(packed.iter(), |pos| packed.iter_to(pos)))
             }
             View::Plain(text) => Items::Plain(Some(text)),
         }

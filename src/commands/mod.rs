@@ -47,6 +47,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::KEYS,
     generic::OBJECT,
     generic::SCAN,
+    generic::SORT,
     generic::WAIT,
     geo::COMMANDS,
     hash::COMMANDS,

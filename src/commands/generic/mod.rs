@@ -6,6 +6,7 @@ mod flush;
 mod keys;
 mod object;
 mod scan;
+mod sort;
 mod wait;
 
 pub(super) use dump::COMMANDS as DUMP;
@@ -14,4 +15,5 @@ pub(super) use flush::COMMANDS as FLUSH;
 pub(super) use keys::COMMANDS as KEYS;
 pub(super) use object::COMMANDS as OBJECT;
 pub(super) use scan::COMMANDS as SCAN;
+pub(super) use sort::COMMANDS as SORT;
 pub(super) use wait::COMMANDS as WAIT;

@@ -96,6 +96,7 @@ fn decode_kind(kind: u8, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Dec
         kind::HASH_ZIPMAP => hash(zipmap(&reader.text()?)?.iter().map(Vec::as_slice), tuning)?.into(),
         kind::HASH_ZIPLIST => hash(ziplist(&reader.text()?)?.iter().map(Vec::as_slice), tuning)?.into(),
         kind::HASH_LISTPACK => hash(listpack(reader, 2)?.iter().map(Vec::as_slice), tuning)?.into(),
+        kind::HASH_2 => hash_of_valkey(reader, tuning)?.into(),
         kind::HASH_METADATA => dated_hash(reader, tuning)?.into(),
         kind::HASH_LISTPACK_EX => packed_dated_hash(reader, tuning)?.into(),
         _ => return Err(BadData),
@@ -235,6 +236,18 @@ fn dated_hash(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Hash, BadData>
             after => first.checked_add(after - 1).ok_or(BadData)?,
         };
         let (name, value) = (reader.text()?, reader.text()?);
+        add_field(&mut hash, &name, &value, deadline(ms)?, tuning)?;
+    }
+    if hash.is_empty() { Err(BadData) } else { Ok(hash) }
+}
+
+/// Field, value and deadline in turn; a negative one stands for none.
+fn hash_of_valkey(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Hash, BadData> {
+    let count = reader.count(10)?;
+    let mut hash = Hash::new();
+    for _ in 0..count {
+        let (name, value) = (reader.text()?, reader.text()?);
+        let ms = u64::try_from(i64::from_le_bytes(reader.array()?)).unwrap_or(0);
         add_field(&mut hash, &name, &value, deadline(ms)?, tuning)?;
     }
     if hash.is_empty() { Err(BadData) } else { Ok(hash) }

@@ -19,6 +19,8 @@ use crate::base::crc::crc64;
 
 /// The highest version of the format that is read: Redis 8.0 writes it.
 pub const VERSION_MAX: u16 = 12;
+/// What Valkey 9 calls its version of the format: the same with types of its own.
+const VERSION_OF_VALKEY: u16 = 80;
 /// Version and checksum.
 const FOOTER_BYTES: usize = 10;
 
@@ -44,6 +46,8 @@ pub mod kind {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
+    /// Valkey's hash with deadlines.
+    pub const HASH_2: u8 = 22;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
 }
@@ -66,7 +70,8 @@ pub fn unseal(payload: &[u8]) -> Option<&[u8]> {
     let version = u16::from_le_bytes([payload[value], payload[value + 1]]);
     let crc = u64::from_le_bytes(payload[value + 2..].try_into().expect("eight bytes long"));
     let is_whole = crc == 0 || crc == crc64(0, &payload[..value + 2]);
-    (version <= VERSION_MAX && is_whole).then(|| &payload[..value])
+    let is_known = version <= VERSION_MAX || version == VERSION_OF_VALKEY;
+    (is_known && is_whole).then(|| &payload[..value])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::keyspace::types::hash::FieldDeadline;
 use crate::keyspace::types::{Hash, List, Set, Zset, zset};
-use crate::keyspace::{NewValue, Tuning, Value, ValueRef};
+use crate::keyspace::{Collection, NewValue, Tuning, Value, ValueRef};
 
 fn tuning() -> Tuning {
     Tuning {
@@ -160,6 +160,9 @@ fn a_payload_needs_a_known_version_and_the_right_checksum() {
     let mut newer = b"\x00\x04text".to_vec();
     seal(&mut newer, VERSION_MAX + 1);
     assert_eq!(unseal(&newer), None);
+    let mut other = b"\x00\x04text".to_vec();
+    seal(&mut other, VERSION_OF_VALKEY);
+    assert!(unseal(&other).is_some());
 }
 
 #[test]

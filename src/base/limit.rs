@@ -69,6 +69,10 @@ pub const RESERVED_DESCRIPTORS: u64 = 32;
 /// Longest string value that lives inside its entry; the whole entry fits a slab cell.
 pub const INLINE_VALUE_BYTES_MAX: usize = 512;
 
+/// Elements that one command gives by chance, where it may give one more than once: so many that no client could want them,
+/// so few that the reply fits into memory.
+pub const RANDOM_PICKS_MAX: u64 = 1 << 24;
+
 /// Longest key that lives inside its entry.
 pub const INLINE_KEY_BYTES_MAX: usize = 400;
 

@@ -140,7 +140,7 @@ pub fn parse_memory(text: &[u8]) -> Option<u64> {
 }
 
 /// Appends `value` as replies show a double: an integer where it is one below 2^62, else few digits
-/// that read back the same, in plain notation unless that needs many zeros; `inf`, `-inf`, `nan`.
+/// that read back the same, in plain notation unless that needs many zeros; `inf`, `-inf`, `nan`; `-0`.
 pub fn format_double(value: f64, out: &mut Vec<u8>) {
     const WHOLE_MAX: f64 = (1u64 << 62) as f64;
     if value.is_nan() {
@@ -152,6 +152,9 @@ pub fn format_double(value: f64, out: &mut Vec<u8>) {
         return;
     }
     if value.abs() <= WHOLE_MAX && value == value.trunc() {
+        if value == 0.0 && value.is_sign_negative() {
+            out.push(b'-');
+        }
         out.extend_from_slice(format_i64(value as i64, &mut [0; I64_BYTES_MAX]));
         return;
     }

@@ -299,7 +299,8 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("instantaneous_input_repl_kbps", "0.00");
     text.field("instantaneous_output_repl_kbps", "0.00");
     text.field("rejected_connections", stats.rejected_connections);
-    text.idle(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    text.idle(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.field("expired_subkeys", stats.expired_subkeys);
     text.field("expired_keys", stats.expired_keys);
     text.field("expired_stale_perc", "0.00");
     text.field("expired_time_cap_reached_count", stats.expired_time_cap_reached_count);

@@ -1,5 +1,6 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
+mod bitmap;
 mod client;
 mod cluster;
 mod command;
@@ -7,7 +8,9 @@ mod config;
 mod connection;
 pub mod debug;
 mod generic;
+mod hash;
 mod help;
+mod hyperloglog;
 mod info;
 mod latency;
 mod list;
@@ -18,6 +21,7 @@ mod server;
 mod set;
 mod slowlog;
 mod string;
+mod zset;
 
 pub use command::markdown;
 
@@ -29,6 +33,7 @@ use crate::structures::listpack::Element;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
+    bitmap::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,
     command::COMMANDS,
@@ -41,6 +46,8 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::OBJECT,
     generic::SCAN,
     generic::WAIT,
+    hash::COMMANDS,
+    hyperloglog::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
     list::COMMANDS,
@@ -50,6 +57,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     set::COMMANDS,
     slowlog::COMMANDS,
     string::COMMANDS,
+    zset::COMMANDS,
 ];
 
 /// The answer to a subcommand that takes fewer arguments than it got.

@@ -18,6 +18,7 @@ use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
 use crate::keyspace::db::{KeyHash, is_past};
+use crate::keyspace::types::Hash;
 use crate::keyspace::{
     Collection, Databases, Db, Deadline, EventClass, NewValue, Taken, Type, Value, ValueRef,
 };
@@ -478,6 +479,28 @@ impl<'a> Ctx<'a> {
     pub fn remove(&mut self, key: Key<'_>) -> bool {
         self.signal(key);
         self.db().remove(key.bytes, key.hash)
+    }
+
+    /// Removes the fields of a hash whose deadline has passed, only `name` if one is given: a change that nobody asked
+    /// for. Where the entry is then: none when it went with its last field.
+    pub fn expire_fields(&mut self, key: Key<'_>, handle: Handle, name: Option<&[u8]>) -> Option<Handle> {
+        let now_ms = self.now.unix_ms();
+        let Some(mut hash) = self.db().take::<Hash>(handle) else { return Some(handle) };
+        let mut gone = Vec::new();
+        match name {
+            Some(name) => {
+                hash.remove(name);
+                gone.push(name.to_vec());
+            }
+            None => {
+                hash.remove_due(now_ms, usize::MAX, |name| gone.push(name.to_vec()));
+            }
+        }
+        let access = self.clock.fresh();
+        let handle = self.db().put(key.bytes, key.hash, hash, access);
+        let db = *self.db_index;
+        self.rise.fields_expired(db, key.bytes, &gone, handle.is_none(), self.stats, self.pending);
+        handle
     }
 
     /// Counts changes of the keyspace; the command is propagated when there was one.

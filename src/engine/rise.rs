@@ -57,4 +57,28 @@ impl Rise {
         self.waiters.signal(db, key);
         self.notify(EventClass::Expired, "expired", key, db);
     }
+
+    /// Fields of a hash were removed at their deadline, perhaps the key with them: counts, propagates and tells it.
+    pub fn fields_expired(
+        &mut self,
+        db: u32,
+        key: &[u8],
+        fields: &[Vec<u8>],
+        is_gone: bool,
+        stats: &mut Stats,
+        pending: &mut Pending,
+    ) {
+        if fields.is_empty() {
+            return;
+        }
+        stats.expired_subkeys += fields.len() as u64;
+        for field in fields {
+            pending.push(db, &[b"HDEL", key, field]);
+        }
+        self.notify(EventClass::Hash, "hexpired", key, db);
+        if is_gone {
+            self.waiters.signal(db, key);
+            self.notify(EventClass::Generic, "del", key, db);
+        }
+    }
 }

@@ -66,6 +66,8 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Fields of hashes that were removed at their deadline.
+    pub expired_subkeys: u64,
     /// Milliseconds between a deadline and the removal of its key.
     pub expire_lag_ms: Histogram,
     pub evicted_keys: u64,

@@ -8,6 +8,8 @@ use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::{EXPIRED_KEYS_AT_ONCE, EXPIRED_KEYS_PER_TURN};
 use crate::keyspace::Due;
+use crate::keyspace::types::Hash;
+use bytes::Bytes;
 
 /// How often the `instantaneous_` figures are sampled while there is traffic.
 const SAMPLE_MS: u64 = 100;
@@ -142,12 +144,17 @@ impl Engine {
     fn expire_some(&mut self, host: &mut dyn Host, index: usize, now_ms: u64) -> bool {
         let (rise, stats) = (&mut self.rise, &mut self.stats);
         let (pending, conf) = (&mut self.pending, &self.conf);
-        let more = self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, due| match due {
-            Due::Expired(deadline) => {
-                rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
-            }
-            Due::Fields => {}
-        });
+        let mut hashes = Vec::new();
+        let mut more =
+            self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, due| match due {
+                Due::Expired(deadline) => {
+                    rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+                }
+                Due::Fields => hashes.push(Bytes::copy_from_slice(key)),
+            });
+        for key in hashes {
+            more |= self.expire_fields(index as u32, &key);
+        }
         // Each key that died by itself is a change of its own.
         if !self.pending.is_empty() {
             self.feed.commit_each(&mut self.pending);
@@ -156,6 +163,21 @@ impl Engine {
             self.settle(host);
         }
         more
+    }
+
+    /// Removes some fields of a hash whose deadline has passed; true when more are due.
+    fn expire_fields(&mut self, index: u32, key: &[u8]) -> bool {
+        let now_ms = self.now.unix_ms();
+        let db = self.dbs.at_mut(index as usize);
+        let hash = db.hash(key);
+        let Some(handle) = db.find(key, hash) else { return false };
+        let Some(mut value) = db.take::<Hash>(handle) else { return false };
+        let mut gone = Vec::new();
+        let removed = value.remove_due(now_ms, EXPIRED_KEYS_AT_ONCE, |name| gone.push(name.to_vec()));
+        let is_gone = db.put(key, hash, value, self.clock.fresh()).is_none();
+        db.arm_fields(key, hash);
+        self.rise.fields_expired(index, key, &gone, is_gone, &mut self.stats, &mut self.pending);
+        removed == EXPIRED_KEYS_AT_ONCE
     }
 
     fn ring(&mut self, host: &mut dyn Host, timer: Timer) {

@@ -259,6 +259,11 @@ impl<L: Layout> Members<L> {
         next
     }
 
+    /// Hands out every cell.
+    pub fn for_each(&self, each: impl FnMut(Handle)) {
+        self.dict.for_each(each);
+    }
+
     /// All cells, in an order that stays as long as nothing changes.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, L> {
@@ -290,10 +295,10 @@ impl<L: Layout> Members<L> {
         all
     }
 
-    /// Moves a few cells of chunks that are to be given back, and tells of each: its bytes, where it was, where it is.
-    /// To be called after each change by an owner that remembers handles; cheap when there is nothing to do.
+    /// Moves a few cells of chunks that are to be given back, and tells of each where it was and where it is. To be
+    /// called after each change by an owner that remembers handles; cheap when there is nothing to do.
     #[inline]
-    pub fn tend(&mut self, moved: impl FnMut(&[u8], Handle, Handle)) {
+    pub fn tend(&mut self, moved: impl FnMut(&Members<L>, Handle, Handle)) {
         if self.arena.is_evacuating() || self.arena.wants_evacuation() {
             self.evacuate(moved);
         }
@@ -307,7 +312,7 @@ impl<L: Layout> Members<L> {
     }
 
     #[cold]
-    fn evacuate(&mut self, mut moved: impl FnMut(&[u8], Handle, Handle)) {
+    fn evacuate(&mut self, mut moved: impl FnMut(&Members<L>, Handle, Handle)) {
         if !self.arena.is_evacuating() {
             // Nothing moves in this call: the handle that the change answers is still to be used.
             self.arena.begin_evacuation();
@@ -330,7 +335,7 @@ impl<L: Layout> Members<L> {
             let new = self.arena.relocate(handle);
             let was_there = self.dict.replace(hash, handle, new);
             debug_assert!(was_there, "a live cell is in the dict");
-            moved(self.arena.get(new), handle, new);
+            moved(self, handle, new);
         }
     }
 

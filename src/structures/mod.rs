@@ -1,8 +1,10 @@
 //! Data structures that know no server.
 
 pub mod arena;
+pub mod bits;
 pub mod dict;
 pub mod histogram;
+pub mod hyperloglog;
 pub mod intset;
 pub mod listpack;
 pub mod lzf;

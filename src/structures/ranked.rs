@@ -112,6 +112,35 @@ impl Ranked {
         Ranked { leaves: Pool::new(), inners: Pool::new(), root: NONE, height: 0, len: 0 }
     }
 
+    /// The tree of keys that come in order, each once.
+    #[must_use]
+    pub fn from_sorted(sorted: &[(f64, Handle)]) -> Ranked {
+        let mut tree = Ranked { len: sorted.len(), ..Ranked::new() };
+        let mut level: Vec<Child> = Vec::with_capacity(sorted.len() / LEAF_KEYS_MERGED + 1);
+        for keys in sorted.chunks(LEAF_KEYS_MERGED) {
+            let mut leaf = Leaf::EMPTY;
+            keys.iter().enumerate().for_each(|(i, key)| leaf.keys.insert(i, *key));
+            let node = tree.leaves.len() as u32;
+            (leaf.prev, leaf.next) = (node.checked_sub(1).unwrap_or(NONE), node + 1);
+            tree.leaves.push(leaf);
+            level.push(Child { key: keys[0], count: keys.len() as u32, node });
+        }
+        let Some(last) = level.last() else { return Ranked::new() };
+        tree.leaves.get_mut(last.node).next = NONE;
+        while level.len() > 1 {
+            let above = level.chunks(CHILDREN_MERGED).map(|children| {
+                let mut inner = Inner::EMPTY;
+                children.iter().enumerate().for_each(|(i, child)| inner.insert(i, *child));
+                let (key, count) = (inner.keys.get(0), inner.count());
+                Child { key, count, node: tree.inners.push(inner) }
+            });
+            level = above.collect();
+            tree.height += 1;
+        }
+        tree.root = level[0].node;
+        tree
+    }
+
     /// Keys.
     #[inline]
     #[must_use]

@@ -84,7 +84,7 @@ fn sizes_have_units() {
 fn doubles_look_as_redis_shows_them() {
     for (value, text) in [
         (0.0, "0"),
-        (-0.0, "0"),
+        (-0.0, "-0"),
         (1.0, "1"),
         (3.1, "3.1"),
         (-3.25, "-3.25"),

@@ -1,6 +1,7 @@
 //! Random members of sets: SPOP, SRANDMEMBER.
 
 use super::put_less;
+use crate::base::limit::RANDOM_PICKS_MAX;
 use crate::commands::reply_element;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -139,6 +140,9 @@ fn srandmember_some(ctx: &mut Ctx<'_>) -> CmdResult {
     let set = open.db.value(handle).set()?;
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        if wanted as u64 > RANDOM_PICKS_MAX {
+            return Err(CmdError::coded("ERR value is out of range"));
+        }
         open.reply.array(wanted);
         for _ in 0..wanted {
             if let Some(member) = set.random(open.rng) {

@@ -58,7 +58,8 @@ impl<const N: usize> Keys<N> {
 
     #[inline]
     pub(super) fn handle(&self, i: usize) -> Handle {
-        Handle::from_number((self.high() >> (2 * i) & 3) as u64 * (1 << 32) | u64::from(self.low[i]))
+        let high = (self.high() >> (2 * i)) as u64 & 3;
+        Handle::from_number(high << 32 | u64::from(self.low[i]))
     }
 
     #[inline]

@@ -184,3 +184,23 @@ fn keys_in_order_leave_full_leaves_and_a_thinned_tree_gives_memory_back() {
         assert!(tree.heap_bytes() < 260_000, "{}", tree.heap_bytes());
     }
 }
+
+#[test]
+fn a_tree_of_sorted_keys_is_sound_and_can_be_changed() {
+    for count in [0usize, 1, 30, 31, 1_000, 40_000] {
+        let mut table = Table::default();
+        let mut sorted = Vec::new();
+        for number in 0..count {
+            table.0.push(format!("m{number:06}").into_bytes());
+            sorted.push(((number / 3) as f64, handle(number)));
+        }
+        let mut tree = Ranked::from_sorted(&sorted);
+        tree.check();
+        assert!(tree.forward(0).eq(sorted.iter().copied()));
+        for (rank, (score, handle)) in sorted.iter().enumerate().filter(|(rank, _)| rank % 7 == 0) {
+            assert_eq!(tree.rank(*score, *handle, &table), rank - rank / 7);
+            assert!(tree.remove(*score, *handle, &table));
+        }
+        tree.check();
+    }
+}

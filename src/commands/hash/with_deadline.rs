@@ -1,0 +1,259 @@
+//! Fields read or written together with their deadline: HGETDEL, HGETEX, HSETEX.
+
+use super::expire::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, put_without};
+use super::{bury_all, is_alive, put_less, reply_values, write};
+use crate::base::number::parse_i64;
+use crate::engine::ctx::Ctx;
+use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
+use crate::keyspace::EventClass;
+use crate::keyspace::types::Hash;
+use crate::keyspace::types::hash::FieldDeadline;
+use std::ops::Range;
+
+const UNITS: [(&str, Unit); 4] =
+    [("ex", SECONDS), ("px", MILLISECONDS), ("exat", UNIX_SECONDS), ("pxat", UNIX_MILLISECONDS)];
+
+/// The unit that the argument at `index` names, when a time follows.
+fn unit_at(ctx: &Ctx<'_>, index: usize) -> Option<Unit> {
+    let unit = UNITS.into_iter().find(|(word, _)| ctx.args.is(index, word))?.1;
+    (index + 1 < ctx.args.len()).then_some(unit)
+}
+
+/// The arguments that name fields, behind `FIELDS` at `index` and their number.
+fn fields_at(ctx: &Ctx<'_>, index: usize) -> Result<Range<usize>, CmdError> {
+    if !ctx.args.is(index, "fields") {
+        return Err(CmdError::coded("ERR Mandatory argument FIELDS is missing or not at the right position"));
+    }
+    let count = ctx.args.get(index + 1).and_then(parse_i64).filter(|&n| n > 0);
+    let count = count.ok_or(CmdError::coded("ERR Number of fields must be a positive integer"))?;
+    let fields = index + 2..ctx.args.len();
+    if count as usize != fields.len() {
+        return Err(CmdError::coded("ERR The `numfields` parameter must match the number of arguments"));
+    }
+    Ok(fields)
+}
+
+pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
+    let args = ctx.args;
+    let key = ctx.key(1);
+    let found = write(ctx, key)?;
+    let fields = fields_at(ctx, 2)?;
+    let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
+    reply_values(ctx, found, fields.clone());
+    let Some(handle) = found else { return Ok(Outcome::Done) };
+    let mut hash = ctx.take::<Hash>(handle)?;
+    let removed = fields.clone().filter(|&index| hash.remove(args.at(index))).count();
+    if removed == 0 {
+        ctx.put(key, hash);
+        return Ok(Outcome::Done);
+    }
+    put_less(ctx, key, hash);
+    ctx.changed(removed as u64);
+    let mut frame = vec![&b"HDEL"[..], key.bytes];
+    frame.extend(fields.map(|index| args.at(index)));
+    ctx.propagate_as(&frame);
+    Ok(Outcome::Done)
+}
+
+/// What HGETEX does to the deadlines.
+enum Change {
+    Nothing,
+    Persist,
+    At(u64),
+}
+
+pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
+    let args = ctx.args;
+    let key = ctx.key(1);
+    let found = write(ctx, key)?;
+    let (change, at) = match unit_at(ctx, 2) {
+        Some(unit) => (Change::At(deadline_at(ctx, 3, unit)?), 4),
+        None if args.is(2, "persist") => (Change::Persist, 3),
+        None => (Change::Nothing, 2),
+    };
+    let fields = fields_at(ctx, at)?;
+    let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
+    reply_values(ctx, found, fields.clone());
+    let Some(handle) = found else { return Ok(Outcome::Done) };
+    if let Change::Nothing = change {
+        return Ok(Outcome::Done);
+    }
+    let now_ms = ctx.now.unix_ms();
+    let mut hash = ctx.take::<Hash>(handle)?;
+    let mut gone: Vec<&[u8]> = Vec::new();
+    let mut changes = 0;
+    for name in fields.clone().map(|index| args.at(index)) {
+        let field = hash.view().get(name).filter(|field| is_alive(field, now_ms));
+        let Some(old) = field.map(|field| field.deadline) else { continue };
+        match change {
+            Change::At(deadline) if deadline <= now_ms => {
+                hash.remove(name);
+                gone.push(name);
+            }
+            Change::At(deadline) => {
+                hash.set_deadline(name, Some(deadline));
+                changes += 1;
+            }
+            _ if old.is_some() => {
+                hash.set_deadline(name, None);
+                changes += 1;
+            }
+            _ => {}
+        }
+    }
+    ctx.changed((changes + gone.len()) as u64);
+    put_without(ctx, key, hash, &gone);
+    if changes == 0 {
+        return Ok(Outcome::Done);
+    }
+    let count = fields.len().to_string();
+    let deadline;
+    let mut frame = match change {
+        Change::At(ms) => {
+            ctx.notify(EventClass::Hash, "hexpire", key.bytes);
+            deadline = ms.to_string();
+            vec![&b"HPEXPIREAT"[..], key.bytes, deadline.as_bytes()]
+        }
+        _ => {
+            ctx.notify(EventClass::Hash, "hpersist", key.bytes);
+            vec![&b"HPERSIST"[..], key.bytes]
+        }
+    };
+    frame.extend([&b"FIELDS"[..], count.as_bytes()]);
+    frame.extend(fields.map(|index| args.at(index)));
+    ctx.propagate_as(&frame);
+    Ok(Outcome::Done)
+}
+
+/// The options of HSETEX.
+#[derive(Default)]
+struct SetOptions {
+    /// FNX (false) or FXX (true): whether the fields have to be there.
+    fields_there: Option<bool>,
+    /// NX (false) or XX (true): whether the key has to be there.
+    key_there: Option<bool>,
+    keep: bool,
+    /// Where the time is, how it is to be read, and what it means.
+    deadline: Option<(usize, u64)>,
+    /// The first field.
+    first: usize,
+    /// Fields.
+    count: usize,
+}
+
+fn set_options(ctx: &Ctx<'_>) -> Result<SetOptions, CmdError> {
+    const ONE_CONDITION: CmdError = CmdError::coded("ERR Only one of FXX or FNX arguments can be specified");
+    const ONE_KEY_CONDITION: CmdError =
+        CmdError::coded("ERR Only one of NX or XX arguments can be specified");
+    const ONE_TIME: CmdError =
+        CmdError::coded("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+    let args = ctx.args;
+    let mut options = SetOptions::default();
+    let mut index = 2;
+    while index < args.len() {
+        let is = |word: &str| args.is(index, word);
+        if is("fields") {
+            let count =
+                args.get(index + 1).and_then(parse_i64).filter(|&n| (1..=i64::from(i32::MAX)).contains(&n));
+            let count = count.ok_or(CmdError::coded("ERR invalid number of fields"))? as usize;
+            options.first = index + 2;
+            options.count = count;
+            if args.len() - options.first != 2 * count {
+                return Err(CmdError::Arity(ctx.row.full_name));
+            }
+            return Ok(options);
+        } else if is("fnx") || is("fxx") {
+            if options.fields_there.is_some() {
+                return Err(ONE_CONDITION);
+            }
+            options.fields_there = Some(is("fxx"));
+        } else if matches!(args.at(index), b"NX" | b"XX") {
+            // Valkey's; Redis refuses the words, and its tests look for that in small letters.
+            if options.key_there.is_some() {
+                return Err(ONE_KEY_CONDITION);
+            }
+            options.key_there = Some(is("xx"));
+        } else if is("keepttl") {
+            if options.keep || options.deadline.is_some() {
+                return Err(ONE_TIME);
+            }
+            options.keep = true;
+        } else if let Some((_, unit)) = UNITS.into_iter().find(|(word, _)| is(word)) {
+            if options.keep || options.deadline.is_some() {
+                return Err(ONE_TIME);
+            }
+            if index + 1 >= args.len() {
+                return Err(CmdError::coded("ERR missing expire time"));
+            }
+            options.deadline = Some((index, deadline_at(ctx, index + 1, unit)?));
+            index += 1;
+        } else {
+            return Err(CmdError::err(format!("unknown argument: {}", quoted(args.at(index)))));
+        }
+        index += 1;
+    }
+    Err(CmdError::coded("ERR missing FIELDS argument"))
+}
+
+pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
+    let args = ctx.args;
+    let options = set_options(ctx)?;
+    let key = ctx.key(1);
+    let tuning = &ctx.conf.tuning;
+    let now_ms = ctx.now.unix_ms();
+    let names = (options.first..args.len()).step_by(2);
+    let mut found = write(ctx, key)?;
+    for index in names.clone() {
+        let Some(handle) = found else { break };
+        found = bury_all(ctx, key, handle, index..index + 1);
+    }
+    let hash = match found {
+        Some(handle) => Some(ctx.db_ref().value(handle).hash()?),
+        None => None,
+    };
+    let is_there =
+        |name: &[u8]| hash.and_then(|hash| hash.get(name)).is_some_and(|field| is_alive(&field, now_ms));
+    let fits = options.key_there.is_none_or(|wanted| wanted == found.is_some())
+        && options
+            .fields_there
+            .is_none_or(|wanted| names.clone().all(|index| is_there(args.at(index)) == wanted));
+    if !fits {
+        ctx.reply.int(0);
+        return Ok(Outcome::Done);
+    }
+    let deadline = match options.deadline {
+        Some((_, ms)) => FieldDeadline::At(ms),
+        None if options.keep => FieldDeadline::Keep,
+        None => FieldDeadline::Clear,
+    };
+    let is_past = matches!(deadline, FieldDeadline::At(ms) if ms <= now_ms);
+    let mut hash = ctx.take_or_new::<Hash>(key)?;
+    super::make_room(ctx, &mut hash, options.first);
+    let mut gone: Vec<&[u8]> = Vec::new();
+    for index in names {
+        let (name, value) = (args.at(index), args.at(index + 1));
+        if is_past {
+            hash.remove(name);
+            gone.push(name);
+        } else {
+            hash.set(name, value, deadline, tuning);
+        }
+    }
+    ctx.notify(EventClass::Hash, "hset", key.bytes);
+    put_without(ctx, key, hash, &gone);
+    ctx.changed(options.count as u64);
+    if let (Some((at, ms)), false) = (options.deadline, is_past) {
+        ctx.notify(EventClass::Hash, "hexpire", key.bytes);
+        let ms = ms.to_string();
+        let frame: Vec<&[u8]> = (0..args.len())
+            .map(|index| match index {
+                index if index == at => b"PXAT",
+                index if index == at + 1 => ms.as_bytes(),
+                index => args.at(index),
+            })
+            .collect();
+        ctx.propagate_as(&frame);
+    }
+    ctx.reply.int(1);
+    Ok(Outcome::Done)
+}

@@ -202,6 +202,18 @@ impl Log {
         }
     }
 
+    /// How many entries there are from one id to another, or back; at most `count`.
+    pub fn count(&self, from: StreamId, to: StreamId, forward: bool, count: usize) -> usize {
+        let mut found = 0;
+        if count > 0 {
+            self.walk(from, to, forward, |_| {
+                found += 1;
+                found < count
+            });
+        }
+        found
+    }
+
     /// Shows the entry with this id.
     pub fn get<R>(&self, id: StreamId, f: impl FnOnce(Entry<'_>) -> R) -> Option<R> {
         let mut f = Some(f);

@@ -103,9 +103,9 @@ impl Stream {
         Some(result)
     }
 
-    /// Removes an entry from what is pending in all groups.
-    pub fn forget(&mut self, id: StreamId) {
-        forget(&mut self.groups, &mut self.group_bytes, id);
+    /// Removes an entry from what is pending in all groups; false if it was pending in none.
+    pub fn forget(&mut self, id: StreamId) -> bool {
+        forget(&mut self.groups, &mut self.group_bytes, id)
     }
 
     /// Has a group yet to read or to acknowledge this entry?
@@ -145,15 +145,17 @@ pub enum References {
     Acknowledged,
 }
 
-fn forget(groups: &mut BTreeMap<Box<[u8]>, Arc<Group>>, group_bytes: &mut usize, id: StreamId) {
+fn forget(groups: &mut BTreeMap<Box<[u8]>, Arc<Group>>, group_bytes: &mut usize, id: StreamId) -> bool {
+    let mut was_pending = false;
     for group in groups.values_mut() {
         if group.pending_at(id).is_some() {
             let group = Arc::make_mut(group);
             *group_bytes -= group.heap_bytes();
-            group.acknowledge(id);
+            was_pending |= group.acknowledge(id);
             *group_bytes += group.heap_bytes();
         }
     }
+    was_pending
 }
 
 fn is_needed(groups: &BTreeMap<Box<[u8]>, Arc<Group>>, id: StreamId) -> bool {

@@ -5,19 +5,15 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::base::rng::Rng;
 
-type Model = BTreeMap<StreamId, Vec<(Vec<u8>, Vec<u8>)>>;
+type Content = Vec<(Vec<u8>, Vec<u8>)>;
+type Model = BTreeMap<StreamId, Content>;
 
 fn tuning(seed: u64) -> Tuning {
     let (bytes, entries) = [(512, 10), (4096, 0), (0, 400)][seed as usize % 3];
     Tuning { stream_node_max_bytes: bytes, stream_node_max_entries: entries, ..Tuning::default() }
 }
 
-fn entries(
-    log: &Log,
-    from: StreamId,
-    to: StreamId,
-    forward: bool,
-) -> Vec<(StreamId, Vec<(Vec<u8>, Vec<u8>)>)> {
+fn entries(log: &Log, from: StreamId, to: StreamId, forward: bool) -> Vec<(StreamId, Content)> {
     let mut all = Vec::new();
     log.walk(from, to, forward, |entry| {
         all.push((entry.id, entry.fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()));

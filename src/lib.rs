@@ -1,7 +1,8 @@
 //! Waterwheel: a Redis-faithful server on one thread, one poll loop and a timer wheel.
 //!
 //! The rooms, in the order in which they may import each other: [`base`] and the system calls of
-//! [`sys`], the [`structures`], the wire format in [`resp`], the [`keyspace`], the [`replication`] feed, the [`engine`]
+//! [`sys`], the [`structures`], the wire format in [`resp`], the [`keyspace`], the
+//! formats of [`persist`], the [`replication`] feed, the [`engine`]
 //! (a state machine without I/O), the [`commands`] and the [`reactor`] that turns it all.
 #![deny(unsafe_code)]
 
@@ -9,6 +10,7 @@ pub mod base;
 pub mod commands;
 pub mod engine;
 pub mod keyspace;
+pub mod persist;
 pub mod reactor;
 pub mod replication;
 pub mod resp;

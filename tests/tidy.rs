@@ -21,9 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("structures", &["base"]),
     ("resp", &["base"]),
     ("keyspace", &["base", "structures"]),
+    ("persist", &["base", "structures", "resp", "keyspace"]),
     ("replication", &["base", "structures", "resp"]),
-    ("engine", &["base", "structures", "resp", "keyspace", "replication"]),
-    ("commands", &["base", "structures", "resp", "keyspace", "replication", "engine"]),
+    ("engine", &["base", "structures", "resp", "keyspace", "persist", "replication"]),
+    ("commands", &["base", "structures", "resp", "keyspace", "persist", "replication", "engine"]),
     ("reactor", &["base", "sys", "resp", "keyspace", "engine"]),
 ];
 

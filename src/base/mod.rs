@@ -1,5 +1,6 @@
 //! What every other room may use: ids, time, numbers, patterns, randomness, hashing and all bounds.
 
+pub mod crc;
 pub mod double;
 pub mod extended;
 pub mod glob;

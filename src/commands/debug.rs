@@ -1,16 +1,18 @@
 //! DEBUG: what the tests need to see and to provoke. Allowed by `enable-debug-command` only.
 
-use crate::base::hash::{HashKey, siphash13};
+mod values;
+
+pub use values::dataset_digest;
+
 use crate::base::number::{parse_i64, parse_memory};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::{Crash, Request};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
-use crate::engine::{Call, Engine, config, ctx};
+use crate::engine::{Call, Engine, config};
 use crate::keyspace::types::ListRef;
-use crate::keyspace::{Db, Deadline, NewValue, ValueRef};
+use crate::keyspace::{Deadline, NewValue, ValueRef};
 use crate::structures::dict::Resizing;
-use crate::structures::slab::Handle;
 
 pub(super) const COMMANDS: &[Spec] =
     &[Spec::global("debug", -2, debug, "looks into every part of the server, and breaks what it is told to")
@@ -55,6 +57,8 @@ const HELP: &[&str] = &[
     "    Reply with a test value of the specified type. <type> can be: string,",
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "RELOAD [option ...]",
+    "    Write all values in the dump format and read them again into empty databases.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -143,8 +147,9 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             engine.reply(call.slot).status("Apparently Redis did not crash: test passed");
             return Ok(Outcome::Done);
         }
-        (b"digest", 2) => return digest(engine, call),
-        (b"digest-value", _) => return digest_values(engine, call),
+        (b"digest", 2) => return values::digest(engine, call),
+        (b"digest-value", _) => return values::digest_values(engine, call),
+        (b"reload", _) => values::reload(engine, call)?,
         (b"listpack", 3) => return packed_form(engine, call, "listpack"),
         (b"quicklist", 3..=4) => return packed_form(engine, call, "quicklist"),
         (b"quicklist-packed-threshold", 3) => {
@@ -250,75 +255,6 @@ fn match_random_patterns(engine: &mut Engine) {
     }
 }
 
-/// A hash of 160 bits that does not depend on the process.
-type Digest = [u64; 3];
-
-fn digest_of(db: u64, db_entries: &Db, handle: Handle, with_key: bool) -> Digest {
-    let mut text = Vec::new();
-    if with_key {
-        text.extend_from_slice(&db.to_le_bytes());
-        text.extend_from_slice(&(db_entries.key(handle).len() as u64).to_le_bytes());
-        text.extend_from_slice(db_entries.key(handle));
-    }
-    match ctx::text(db_entries.value(handle)) {
-        Ok(value) => {
-            text.extend_from_slice(b"string");
-            text.extend_from_slice(&value);
-        }
-        Err(_) => text.extend_from_slice(b"?"),
-    }
-    if let Some(deadline) = db_entries.deadline(handle) {
-        text.extend_from_slice(b"!deadline");
-        text.extend_from_slice(&deadline.to_le_bytes());
-    }
-    std::array::from_fn(|i| siphash13(&HashKey { k0: i as u64, k1: 0x5761_7465_7277_6865 }, &text))
-}
-
-fn hex(digest: Digest) -> String {
-    let text: String = digest.iter().map(|word| format!("{word:016x}")).collect();
-    text[..40].to_owned()
-}
-
-fn digest(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let text = dataset_digest(engine);
-    engine.reply(call.slot).status(&text);
-    Ok(Outcome::Done)
-}
-
-/// A hash of all databases, in hex; the order of the keys does not matter. All zeros when there is no key.
-pub fn dataset_digest(engine: &Engine) -> String {
-    let mut all: Digest = [0; 3];
-    for (index, db) in engine.dbs.iter().enumerate() {
-        let mut cursor = 0;
-        loop {
-            // Nothing changes meanwhile, so every entry is seen once.
-            cursor = db.scan(cursor, |handle| {
-                let one = digest_of(index as u64, db, handle, true);
-                all.iter_mut().zip(one).for_each(|(a, b)| *a ^= b);
-            });
-            if cursor == 0 {
-                break;
-            }
-        }
-    }
-    hex(all)
-}
-
-fn digest_values(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let index = engine.clients[call.slot].db as usize;
-    let db = engine.dbs.at(index);
-    let digests: Vec<String> = call
-        .args
-        .iter_from(2)
-        .map(|key| db.find(key, db.hash(key)).map_or([0; 3], |handle| digest_of(0, db, handle, false)))
-        .map(hex)
-        .collect();
-    let mut reply = engine.reply(call.slot);
-    reply.array(digests.len());
-    digests.iter().for_each(|text| reply.status(text));
-    Ok(Outcome::Done)
-}
-
 fn table_stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let index =
         parse_i64(call.args.at(2)).ok_or(CmdError::coded("ERR value is not an integer or out of range"))?;
@@ -353,10 +289,7 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let Some(handle) = db.find(key, db.hash(key)) else { return Err(CmdError::NoSuchKey) };
     let value = db.value(handle);
     let encoding = value.encoding();
-    let length = match value {
-        ValueRef::Int(_) => 8,
-        other => other.size(),
-    };
+    let length = values::serialized_len(db, handle);
     let (lru, idle_s) = engine.access_of(db.access(handle));
     let nodes = match value {
         ValueRef::List(ListRef::Quick(quick)) => format!(
@@ -372,7 +305,7 @@ fn object(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let text = format!(
         "Value at:0x{:x} refcount:1 encoding:{encoding} serializedlength:{} lru:{lru} lru_seconds_idle:{idle_s}{nodes}",
         handle.number(),
-        length + 1
+        length
     );
     engine.reply(call.slot).status(&text);
     Ok(Outcome::Done)

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 pub mod debug;
 mod generic;
+mod geo;
 mod hash;
 mod help;
 mod hyperloglog;
@@ -41,12 +42,15 @@ pub const FAMILIES: &[&[Spec]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    generic::DUMP,
     generic::EXPIRE,
     generic::FLUSH,
     generic::KEYS,
     generic::OBJECT,
     generic::SCAN,
+    generic::SORT,
     generic::WAIT,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     info::COMMANDS,

@@ -24,12 +24,23 @@ pub fn may_have_keys(row: &Row) -> bool {
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     let mut keys = Vec::new();
+    if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
+        return Some(keys_of_sort(args));
+    }
     for spec in row.spec.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
         let flags = actual_flags(row, spec, args);
         let (first, last, step) = range(spec, args)?;
         keys.extend((first..=last).step_by(step).map(|index| KeyAt { index, flags }));
     }
     Some(keys)
+}
+
+/// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
+fn keys_of_sort(args: Args<'_>) -> Vec<KeyAt> {
+    let store = (2..args.len().saturating_sub(1)).rev().find(|&index| args.is(index, "store"));
+    let source = KeyAt { index: 1, flags: key::RO | key::ACCESS };
+    let destination = store.map(|index| KeyAt { index: index + 1, flags: key::OW | key::UPDATE });
+    [source].into_iter().chain(destination).collect()
 }
 
 /// First and last argument that a spec points at, and the step between them.

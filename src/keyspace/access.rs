@@ -71,6 +71,11 @@ impl AccessClock {
         (u64::from(self.lru_s).wrapping_sub(u64::from(access))) & CLOCK_MASK
     }
 
+    /// The bits of an LFU entry with this counter.
+    pub fn with_frequency(&self, counter: u8) -> u32 {
+        u32::from(self.lfu_minutes) << 8 | u32::from(counter)
+    }
+
     /// The bits of an entry that was last used `idle_s` seconds ago.
     pub fn idle_for(&self, idle_s: u64) -> u32 {
         (u64::from(self.lru_s).wrapping_sub(idle_s) & CLOCK_MASK) as u32

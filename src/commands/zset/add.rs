@@ -71,19 +71,49 @@ pub(super) fn zadd(ctx: &mut Ctx<'_>) -> CmdResult {
     set(ctx, &options, &scores)
 }
 
+/// GEOADD: sets scores that are places, under the options before the argument `data`. It goes on as a ZADD.
+pub(in crate::commands) fn add_places(ctx: &mut Ctx<'_>, data: usize, pairs: &[(f64, &[u8])]) -> CmdResult {
+    let args = ctx.args;
+    let has = |word| (2..data).any(|index| args.is(index, word));
+    let how = Change { new_only: has("nx"), old_only: has("xx"), ..Change::default() };
+    let dirty = ctx.stats.dirty;
+    let result = set_pairs(ctx, how, has("ch"), pairs.len(), || pairs.iter().copied());
+    if ctx.stats.dirty != dirty && ctx.is_followed() {
+        let mut words: Vec<Vec<u8>> = vec![b"ZADD".to_vec()];
+        words.extend((1..data).map(|index| args.at(index).to_vec()));
+        for (score, member) in pairs {
+            words.extend([(*score as u64).to_string().into_bytes(), member.to_vec()]);
+        }
+        ctx.propagate_as(&words);
+    }
+    result
+}
+
 fn set(ctx: &mut Ctx<'_>, options: &Options, scores: &[f64]) -> CmdResult {
     let args = ctx.args;
+    let members = (options.data + 1..args.len()).step_by(2).map(|index| args.at(index));
+    let pairs = scores.iter().copied().zip(members);
+    set_pairs(ctx, options.how, options.counts_changes, scores.len(), || pairs.clone())
+}
+
+/// Sets `count` scores and replies with the number of new members, or of all changes.
+fn set_pairs<'m, I: Iterator<Item = (f64, &'m [u8])>>(
+    ctx: &mut Ctx<'_>,
+    how: Change,
+    counts_changes: bool,
+    count: usize,
+    pairs: impl Fn() -> I,
+) -> CmdResult {
     let key = ctx.key(1);
     let tuning = &ctx.conf.tuning;
-    let members = || (options.data + 1..args.len()).step_by(2).map(|index| args.at(index));
-    let longest = members().map(<[u8]>::len).max().unwrap_or(0);
-    let Some(mut zset) = open(ctx, key, options.how, scores.len(), longest)? else {
+    let first_bytes = pairs().next().map_or(0, |(_, member)| member.len());
+    let Some(mut zset) = open(ctx, key, how, count, first_bytes)? else {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
     };
     let (mut added, mut updated) = (0, 0);
-    for (score, member) in scores.iter().zip(members()) {
-        match zset.change(*score, member, options.how, tuning) {
+    for (score, member) in pairs() {
+        match zset.change(score, member, how, tuning) {
             Changed::Added(_) => added += 1,
             Changed::Updated(_) => updated += 1,
             Changed::Same(_) | Changed::Refused | Changed::NotANumber => {}
@@ -94,17 +124,17 @@ fn set(ctx: &mut Ctx<'_>, options: &Options, scores: &[f64]) -> CmdResult {
         ctx.changed(added + updated);
         ctx.notify(EventClass::Zset, "zadd", key.bytes);
     }
-    ctx.reply.int((if options.counts_changes { added + updated } else { added }) as i64);
+    ctx.reply.int((if counts_changes { added + updated } else { added }) as i64);
     Ok(Outcome::Done)
 }
 
-/// The sorted set of a key, ready for so many members, the longest so long; none if there is none and none may come.
+/// The sorted set of a key, ready for so many members, the first so long; none if there is none and none may come.
 fn open(
     ctx: &mut Ctx<'_>,
     key: Key<'_>,
     how: Change,
     count: usize,
-    longest_bytes: usize,
+    first_bytes: usize,
 ) -> Result<Option<Taken<Zset>>, CmdError> {
     let mut zset = match ctx.write(key) {
         Some(handle) => ctx.take::<Zset>(handle)?,
@@ -113,7 +143,7 @@ fn open(
     };
     let tuning = &ctx.conf.tuning;
     if zset.is_new() {
-        *zset = Zset::with_hint(count, longest_bytes, tuning);
+        *zset = Zset::with_hint(count, first_bytes, tuning);
     } else {
         zset.make_room(count, tuning);
     }

@@ -321,7 +321,7 @@ fn reply(ctx: &mut Ctx<'_>, op: Op) -> CmdResult {
 }
 
 /// Stores a result and replies with its size; an empty one removes the key.
-pub(super) fn store(ctx: &mut Ctx<'_>, to: Key<'_>, result: Builder, event: &'static str) {
+pub(in crate::commands) fn store(ctx: &mut Ctx<'_>, to: Key<'_>, result: Builder, event: &'static str) {
     let count = result.len();
     if count > 0 {
         let zset = result.into_zset(&ctx.conf.tuning);

@@ -9,6 +9,9 @@ mod pop;
 mod random;
 mod range;
 
+pub(in crate::commands) use add::add_places;
+pub(in crate::commands) use algebra::store;
+
 use super::reply_element;
 use crate::base::double::parse_double;
 use crate::engine::ctx::{Ctx, Key};

@@ -9,6 +9,7 @@ use crate::keyspace::tuning::Tuning;
 use crate::keyspace::value::{Collection, Type, Value};
 use crate::structures::listpack::{Listpack, Packed};
 use crate::structures::quicklist::{Item, Limits, Needle, Quicklist};
+use bytes::Bytes;
 
 /// A list.
 #[derive(Clone, Debug)]
@@ -17,6 +18,15 @@ pub enum List {
     Packed(Listpack),
     /// A chain of nodes.
     Quick(Box<Quicklist>),
+}
+
+/// A node of a list that was read from a dump file.
+#[derive(Debug)]
+pub enum LoadedNode {
+    /// Several elements; at least one.
+    Packed(Listpack),
+    /// One large element.
+    Plain(Bytes),
 }
 
 /// As a reader sees it.
@@ -66,8 +76,21 @@ impl List {
         }
     }
 
-    /// A list that consists of these nodes, as a dump file has them.
-    pub fn from_quicklist(quick: Quicklist) -> List {
+    /// A list that consists of these nodes, as a dump file has them; a listpack, if it is one node that fits into one.
+    pub fn from_nodes(mut nodes: Vec<LoadedNode>, tuning: &Tuning) -> List {
+        let limits = limits_of(tuning);
+        if let [LoadedNode::Packed(pack)] = nodes.as_mut_slice()
+            && !limits.exceeded(pack.bytes_len(), pack.len())
+        {
+            return List::Packed(std::mem::take(pack));
+        }
+        let mut quick = Quicklist::new(limits);
+        for node in nodes {
+            match node {
+                LoadedNode::Packed(pack) => quick.push_listpack(pack),
+                LoadedNode::Plain(text) => quick.push_plain(text),
+            }
+        }
         List::Quick(Box::new(quick))
     }
 

@@ -1,5 +1,6 @@
 //! The values of the data types, one file or folder a type: their encodings, and when they change from one to another.
 
+pub mod geo;
 pub mod hash;
 pub mod list;
 pub mod set;

@@ -266,10 +266,10 @@ impl Change {
 }
 
 impl Zset {
-    /// One to be filled with so many members, the longest of them so long.
-    pub fn with_hint(members: usize, longest_bytes: usize, tuning: &Tuning) -> Zset {
+    /// One to be filled with so many members, of which one has so many bytes.
+    pub fn with_hint(members: usize, member_bytes: usize, tuning: &Tuning) -> Zset {
         if members as u64 <= tuning.zset_max_listpack_entries
-            && longest_bytes as u64 <= tuning.zset_max_listpack_value_bytes
+            && member_bytes as u64 <= tuning.zset_max_listpack_value_bytes
         {
             Zset::new()
         } else {

@@ -1,0 +1,218 @@
+//! From a value to bytes.
+
+use super::{NODE_PACKED, NODE_PLAIN, kind};
+use crate::base::number::{I64_BYTES_MAX, format_i64, parse_i64};
+use crate::keyspace::ValueRef;
+use crate::keyspace::types::{HashRef, ListRef, SetRef, ZsetRef};
+use crate::structures::listpack::Element;
+use crate::structures::lzf;
+use crate::structures::quicklist::View;
+
+/// How bytes are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Compress strings (`rdbcompression`).
+    pub compress: bool,
+}
+
+/// A string shorter than this is not compressed.
+const COMPRESS_FROM_BYTES: usize = 21;
+/// The longest text that may be written as an integer.
+const INTEGER_TEXT_BYTES_MAX: usize = 11;
+
+/// Appends type and value; answers the lowest version of the format that knows the type.
+pub fn encode(value: ValueRef<'_>, options: Options, out: &mut Vec<u8>) -> u16 {
+    let mut writer = Writer { out, options };
+    match value {
+        ValueRef::Inline(bytes, _) => writer.typed_text(kind::STRING, bytes),
+        ValueRef::Shared(bytes) => writer.typed_text(kind::STRING, bytes),
+        ValueRef::Int(value) => {
+            writer.out.push(kind::STRING);
+            writer.element(Element::Int(value));
+            VERSION_OF_LISTPACKS
+        }
+        ValueRef::List(list) => writer.list(list),
+        ValueRef::Set(set) => writer.set(set),
+        ValueRef::Hash(hash) => writer.hash(hash),
+        ValueRef::Zset(zset) => writer.zset(zset),
+        ValueRef::Stream(_) => unreachable!("no command makes a stream yet"),
+    }
+}
+
+/// Redis 7.0 reads and writes it; what is older is not written any more.
+pub(super) const VERSION_OF_LISTPACKS: u16 = 10;
+/// Hashes with deadlines came with it.
+const VERSION_OF_FIELD_DEADLINES: u16 = 12;
+
+/// Writes the parts of values.
+pub(super) struct Writer<'o> {
+    pub(super) out: &'o mut Vec<u8>,
+    options: Options,
+}
+
+impl Writer<'_> {
+    /// A length in 6, 14, 32 or 64 bits.
+    pub(super) fn len(&mut self, len: u64) {
+        if len < 1 << 6 {
+            self.out.push(len as u8);
+        } else if len < 1 << 14 {
+            self.out.extend_from_slice(&[0x40 | (len >> 8) as u8, len as u8]);
+        } else if let Ok(len) = u32::try_from(len) {
+            self.out.push(0x80);
+            self.out.extend_from_slice(&len.to_be_bytes());
+        } else {
+            self.out.push(0x81);
+            self.out.extend_from_slice(&len.to_be_bytes());
+        }
+    }
+
+    /// A text, as an integer or compressed where that is shorter.
+    pub(super) fn text(&mut self, text: &[u8]) {
+        if text.len() <= INTEGER_TEXT_BYTES_MAX
+            && let Some(value) = parse_i64(text)
+            && self.small_int(value)
+        {
+            return;
+        }
+        self.blob(text);
+    }
+
+    /// An integer of at most 32 bits; false when it has more.
+    fn small_int(&mut self, value: i64) -> bool {
+        if let Ok(value) = i8::try_from(value) {
+            self.out.push(0xc0);
+            self.out.extend_from_slice(&value.to_le_bytes());
+        } else if let Ok(value) = i16::try_from(value) {
+            self.out.push(0xc1);
+            self.out.extend_from_slice(&value.to_le_bytes());
+        } else if let Ok(value) = i32::try_from(value) {
+            self.out.push(0xc2);
+            self.out.extend_from_slice(&value.to_le_bytes());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Bytes, compressed where that is shorter.
+    pub(super) fn blob(&mut self, bytes: &[u8]) {
+        if self.options.compress
+            && bytes.len() >= COMPRESS_FROM_BYTES
+            && let Some(packed) = lzf::compress(bytes, bytes.len() - 4)
+        {
+            self.out.push(0xc3);
+            self.len(packed.len() as u64);
+            self.len(bytes.len() as u64);
+            self.out.extend_from_slice(&packed);
+            return;
+        }
+        self.len(bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    pub(super) fn element(&mut self, element: Element<'_>) {
+        match element {
+            Element::Text(text) => self.text(text),
+            Element::Int(value) => {
+                if !self.small_int(value) {
+                    self.blob(format_i64(value, &mut [0; I64_BYTES_MAX]));
+                }
+            }
+        }
+    }
+
+    fn typed_text(&mut self, kind: u8, text: &[u8]) -> u16 {
+        self.out.push(kind);
+        self.text(text);
+        VERSION_OF_LISTPACKS
+    }
+
+    fn typed_blob(&mut self, kind: u8, bytes: &[u8]) -> u16 {
+        self.out.push(kind);
+        self.blob(bytes);
+        VERSION_OF_LISTPACKS
+    }
+
+    fn typed_len(&mut self, kind: u8, len: usize) {
+        self.out.push(kind);
+        self.len(len as u64);
+    }
+
+    fn list(&mut self, list: ListRef<'_>) -> u16 {
+        match list {
+            ListRef::Packed(pack) => {
+                self.typed_len(kind::LIST_QUICKLIST_2, 1);
+                self.len(NODE_PACKED);
+                self.blob(pack.bytes());
+            }
+            ListRef::Quick(quick) => {
+                self.typed_len(kind::LIST_QUICKLIST_2, quick.nodes());
+                for view in quick.views() {
+                    match view {
+                        View::Packed(bytes) => {
+                            self.len(NODE_PACKED);
+                            self.blob(&bytes);
+                        }
+                        View::Plain(text) => {
+                            self.len(NODE_PLAIN);
+                            self.blob(&text);
+                        }
+                    }
+                }
+            }
+        }
+        VERSION_OF_LISTPACKS
+    }
+
+    fn set(&mut self, set: SetRef<'_>) -> u16 {
+        if let SetRef::Ints(ints) = set {
+            return self.typed_blob(kind::SET_INTSET, ints.bytes());
+        }
+        // Sets as listpacks would need a version that Redis 7.0 does not read, and are as long.
+        self.typed_len(kind::SET, set.len());
+        set.iter().for_each(|member| self.element(member));
+        VERSION_OF_LISTPACKS
+    }
+
+    fn hash(&mut self, hash: HashRef<'_>) -> u16 {
+        if let HashRef::Packed(pack) = hash {
+            return self.typed_blob(kind::HASH_LISTPACK, pack.bytes());
+        }
+        let Some(first) = hash.next_deadline() else {
+            self.typed_len(kind::HASH, hash.len());
+            for field in hash.iter() {
+                self.element(field.name);
+                self.element(field.value.element());
+            }
+            return VERSION_OF_LISTPACKS;
+        };
+        if let HashRef::PackedEx(pack) = hash {
+            self.out.push(kind::HASH_LISTPACK_EX);
+            self.out.extend_from_slice(&first.to_le_bytes());
+            self.blob(pack.bytes());
+        } else {
+            self.out.push(kind::HASH_METADATA);
+            self.out.extend_from_slice(&first.to_le_bytes());
+            self.len(hash.len() as u64);
+            for field in hash.iter() {
+                // Counted from the nearest one; 0 stands for none.
+                self.len(field.deadline.map_or(0, |deadline| deadline - first + 1));
+                self.element(field.name);
+                self.element(field.value.element());
+            }
+        }
+        VERSION_OF_FIELD_DEADLINES
+    }
+
+    fn zset(&mut self, zset: ZsetRef<'_>) -> u16 {
+        if let ZsetRef::Packed(pack) = zset {
+            return self.typed_blob(kind::ZSET_LISTPACK, pack.bytes());
+        }
+        self.typed_len(kind::ZSET_2, zset.len());
+        for (member, score) in zset.iter() {
+            self.element(member);
+            self.out.extend_from_slice(&score.to_le_bytes());
+        }
+        VERSION_OF_LISTPACKS
+    }
+}

@@ -1,0 +1,78 @@
+//! Redis's dump format: values as DUMP writes them and RESTORE reads them.
+//!
+//! A payload is a type byte, the value, the version of the format in two bytes, and a CRC-64. [`encode()`] takes for each value
+//! the lowest version that can hold it, so that older servers can read it too; [`decode()`] reads every type up to version
+//! [`VERSION_MAX`], the ziplists and zipmaps of old servers among them.
+//!
+//! What is read may come from anybody: every byte is checked before it becomes part of a value, whatever
+//! `sanitize-dump-payload` says, for a damaged listpack would end the process later.
+
+mod decode;
+mod encode;
+mod read;
+mod ziplist;
+
+pub use decode::{BadData, Decoded, decode};
+pub use encode::{Options, encode};
+
+use crate::base::crc::crc64;
+
+/// The highest version of the format that is read: Redis 8.0 writes it.
+pub const VERSION_MAX: u16 = 12;
+/// What Valkey 9 calls its version of the format: the same with types of its own.
+const VERSION_OF_VALKEY: u16 = 80;
+/// Version and checksum.
+const FOOTER_BYTES: usize = 10;
+
+/// The types of values, one byte each. Redis: `RDB_TYPE_…`.
+#[allow(missing_docs, reason = "the names are those of Redis")]
+pub mod kind {
+    pub const STRING: u8 = 0;
+    pub const LIST: u8 = 1;
+    pub const SET: u8 = 2;
+    pub const ZSET: u8 = 3;
+    pub const HASH: u8 = 4;
+    pub const ZSET_2: u8 = 5;
+    pub const HASH_ZIPMAP: u8 = 9;
+    pub const LIST_ZIPLIST: u8 = 10;
+    pub const SET_INTSET: u8 = 11;
+    pub const ZSET_ZIPLIST: u8 = 12;
+    pub const HASH_ZIPLIST: u8 = 13;
+    pub const LIST_QUICKLIST: u8 = 14;
+    pub const STREAM_LISTPACKS: u8 = 15;
+    pub const HASH_LISTPACK: u8 = 16;
+    pub const ZSET_LISTPACK: u8 = 17;
+    pub const LIST_QUICKLIST_2: u8 = 18;
+    pub const STREAM_LISTPACKS_2: u8 = 19;
+    pub const SET_LISTPACK: u8 = 20;
+    pub const STREAM_LISTPACKS_3: u8 = 21;
+    /// Valkey's hash with deadlines.
+    pub const HASH_2: u8 = 22;
+    pub const HASH_METADATA: u8 = 24;
+    pub const HASH_LISTPACK_EX: u8 = 25;
+}
+
+/// The node of a quicklist holds one element.
+const NODE_PLAIN: u64 = 1;
+/// The node of a quicklist is a listpack.
+const NODE_PACKED: u64 = 2;
+
+/// Appends version and checksum to an encoded value.
+pub fn seal(payload: &mut Vec<u8>, version: u16) {
+    payload.extend_from_slice(&version.to_le_bytes());
+    let crc = crc64(0, payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The encoded value in a payload whose version is known and whose checksum is right, or 0.
+pub fn unseal(payload: &[u8]) -> Option<&[u8]> {
+    let value = payload.len().checked_sub(FOOTER_BYTES)?;
+    let version = u16::from_le_bytes([payload[value], payload[value + 1]]);
+    let crc = u64::from_le_bytes(payload[value + 2..].try_into().expect("eight bytes long"));
+    let is_whole = crc == 0 || crc == crc64(0, &payload[..value + 2]);
+    let is_known = version <= VERSION_MAX || version == VERSION_OF_VALKEY;
+    (is_known && is_whole).then(|| &payload[..value])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Values of every type there and back, damaged payloads, and payloads of other servers.
+
+use super::*;
+use crate::base::rng::Rng;
+use crate::keyspace::types::hash::FieldDeadline;
+use crate::keyspace::types::{Hash, List, Set, Zset, zset};
+use crate::keyspace::{Collection, NewValue, Tuning, Value, ValueRef};
+
+fn tuning() -> Tuning {
+    Tuning {
+        list_max_listpack_size: 16,
+        hash_max_listpack_entries: 16,
+        hash_max_listpack_value_bytes: 64,
+        set_max_intset_entries: 16,
+        set_max_listpack_entries: 16,
+        set_max_listpack_value_bytes: 64,
+        zset_max_listpack_entries: 16,
+        zset_max_listpack_value_bytes: 64,
+        ..Tuning::default()
+    }
+}
+
+fn text(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => (rng.next_u64() as i64 >> rng.below(64)).to_string().into_bytes(),
+        1 => vec![b'x'; rng.below(100) as usize],
+        2 => vec![b'y'; rng.below(20_000) as usize],
+        _ => (0..rng.below(30)).map(|_| rng.next_u64() as u8).collect(),
+    }
+}
+
+/// Values of every type and encoding.
+fn values(rng: &mut Rng) -> Vec<Value> {
+    let tuning = tuning();
+    let mut values = vec![Value::String(text(rng).into())];
+    for size in [1, 10, 40] {
+        let (mut list, mut set, mut ints) = (List::new(), Set::new(), Set::new());
+        let (mut hash, mut dated, mut zset) = (Hash::new(), Hash::new(), Zset::new());
+        for i in 0..size {
+            let (value, short) = (text(rng), format!("{i}"));
+            list.expect(value.len(), 1, &tuning);
+            list.push(&value, false);
+            set.add(&value, &tuning);
+            ints.add(short.as_bytes(), &tuning);
+            for (hash, deadline) in [
+                (&mut hash, FieldDeadline::Clear),
+                (&mut dated, if i % 3 == 0 { FieldDeadline::At(1 << 40 | i) } else { FieldDeadline::Clear }),
+            ] {
+                hash.make_room(1, value.len(), value.len(), &tuning);
+                hash.set(short.as_bytes(), &value, deadline, &tuning);
+            }
+            zset.change(i as f64 / 3.0, &value, zset::Change::default(), &tuning);
+        }
+        values.extend([list.into(), set.into(), ints.into(), hash.into(), dated.into(), zset.into()]);
+    }
+    values
+}
+
+/// What a value holds, in an order that does not depend on chance.
+fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = match value {
+        ValueRef::List(list) => {
+            let mut all = Vec::new();
+            list.walk(0, true, |item| {
+                all.push(item.to_vec());
+                true
+            });
+            return all;
+        }
+        ValueRef::Set(set) => set.iter().map(|member| member.to_vec()).collect(),
+        ValueRef::Hash(hash) => hash
+            .iter()
+            .map(|f| {
+                format!("{:?} {:?} {:?}", f.name.to_vec(), f.value.element().to_vec(), f.deadline)
+                    .into_bytes()
+            })
+            .collect(),
+        ValueRef::Zset(zset) => {
+            return zset.iter().map(|(m, score)| format!("{score} {:?}", m.to_vec()).into_bytes()).collect();
+        }
+        ValueRef::Inline(bytes, _) => vec![bytes.to_vec()],
+        ValueRef::Shared(bytes) => vec![bytes.to_vec()],
+        ValueRef::Int(value) => vec![value.to_string().into_bytes()],
+        ValueRef::Stream(_) => Vec::new(),
+    };
+    all.sort();
+    all
+}
+
+fn contents_of_new(value: &NewValue<'_>) -> Vec<Vec<u8>> {
+    match value {
+        NewValue::Whole(value) => contents(value.view()),
+        NewValue::Int(value) => contents(ValueRef::Int(*value)),
+        NewValue::Copied(bytes) => contents(ValueRef::Inline(bytes, false)),
+        NewValue::Raw(bytes) | NewValue::Shared(bytes) => contents(ValueRef::Shared(bytes)),
+    }
+}
+
+fn encoded(value: &Value, compress: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let version = encode(value.view(), Options { compress }, &mut out);
+    seal(&mut out, version);
+    out
+}
+
+#[test]
+fn what_was_encoded_is_decoded() {
+    let mut rng = Rng::from_seed(1);
+    for _ in 0..20 {
+        for value in values(&mut rng) {
+            for compress in [false, true] {
+                let payload = encoded(&value, compress);
+                let bytes = unseal(&payload).expect("the checksum is right");
+                let back = decode(bytes, &tuning()).expect("it was encoded just now");
+                assert_eq!(contents_of_new(&back), contents(value.view()));
+                if let NewValue::Whole(back) = &back {
+                    assert_eq!(back.view().encoding(), value.view().encoding());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_payloads_are_refused_or_harmless() {
+    let mut rng = Rng::from_seed(9);
+    for _ in 0..30 {
+        for value in values(&mut rng) {
+            let payload = encoded(&value, rng.below(2) == 0);
+            let bytes = unseal(&payload).expect("the checksum is right");
+            for _ in 0..20 {
+                let mut damaged = bytes.to_vec();
+                for _ in 0..=rng.below(3) {
+                    let at = rng.below(damaged.len() as u64) as usize;
+                    match rng.below(3) {
+                        0 => damaged.truncate(at.max(1)),
+                        1 => damaged[at] ^= 1 << rng.below(8),
+                        _ => damaged[at] = [0, 0x7f, 0x80, 0xc3, 0xff][rng.below(5) as usize],
+                    }
+                }
+                if let Ok(value) = decode(&damaged, &tuning()) {
+                    // Whatever came out has to be whole.
+                    contents_of_new(&value);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_payload_needs_a_known_version_and_the_right_checksum() {
+    let payload = encoded(&Value::String("text".into()), false);
+    assert_eq!(unseal(&payload), Some(&b"\x00\x04text"[..]));
+    for at in 0..payload.len() {
+        let mut damaged = payload.clone();
+        damaged[at] ^= 1;
+        assert_eq!(unseal(&damaged), None, "byte {at}");
+        assert_eq!(unseal(&payload[..at]), None);
+    }
+    let mut newer = b"\x00\x04text".to_vec();
+    seal(&mut newer, VERSION_MAX + 1);
+    assert_eq!(unseal(&newer), None);
+    let mut other = b"\x00\x04text".to_vec();
+    seal(&mut other, VERSION_OF_VALKEY);
+    assert!(unseal(&other).is_some());
+}
+
+#[test]
+fn payloads_of_old_servers_are_read() {
+    let show = |bytes: &[u8]| {
+        contents_of_new(&decode(bytes, &tuning()).expect("it is whole"))
+            .into_iter()
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(show(b"\x01\x02\x01a\xc0\x05"), ["a", "5"]);
+    assert_eq!(show(b"\x03\x01\x01a\x031.5"), ["1.5 [97]"]);
+    let ziplist = b"\x10\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\x02hi\x04\xf3\xff";
+    let ziplist = [&[ziplist.len() as u8][..], &[ziplist.len() as u8], &ziplist[1..]].concat();
+    let with_type = |kind: u8| [&[kind][..], &ziplist].concat();
+    assert_eq!(show(&with_type(10)), ["hi", "2"]);
+    assert_eq!(show(&with_type(12)), ["2 [104, 105]"]);
+    assert_eq!(show(&[&[14, 1][..], &ziplist].concat()), ["hi", "2"]);
+}

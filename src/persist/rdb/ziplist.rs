@@ -1,0 +1,153 @@
+//! Ziplists and zipmaps, which servers before Redis 7.0 wrote: read only.
+//!
+//! ```text
+//! ziplist  +-----------+----------+-----------+-- entries --+------+
+//!          | bytes (4) | tail (4) | count (2) | ...         | 0xff |
+//! entry    +---------------------------------+----------------------------+------+
+//!          | length of the one before (1, 5) | encoding and length (1..5) | data |
+//! zipmap   +-------+-- pairs --+------+
+//!          | count | ...       | 0xff |     pair: length, key, length, unused bytes, value, unused bytes
+//! ```
+
+use super::decode::BadData;
+
+/// The elements of a ziplist.
+pub(super) fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BadData> {
+    let total = u32::from_le_bytes(part(bytes, 0)?) as usize;
+    let count = u16::from_le_bytes(part(bytes, 8)?);
+    if total != bytes.len() || bytes.last() != Some(&0xff) {
+        return Err(BadData);
+    }
+    let mut elements = Vec::new();
+    let mut at = 10;
+    while at < total - 1 {
+        at += if *bytes.get(at).ok_or(BadData)? < 254 { 1 } else { 5 };
+        let (element, next) = entry(bytes, at)?;
+        elements.push(element);
+        at = next;
+    }
+    let counted = count == u16::MAX || usize::from(count) == elements.len();
+    if at == total - 1 && counted { Ok(elements) } else { Err(BadData) }
+}
+
+fn part<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BadData> {
+    bytes.get(at..at + N).and_then(|part| part.try_into().ok()).ok_or(BadData)
+}
+
+/// The text of an entry from its encoding on, and where the next one begins.
+fn entry(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), BadData> {
+    let first = *bytes.get(at).ok_or(BadData)?;
+    let (from, len) = match first >> 6 {
+        0 => (at + 1, usize::from(first & 0x3f)),
+        1 => (at + 2, usize::from(first & 0x3f) << 8 | usize::from(part::<1>(bytes, at + 1)?[0])),
+        2 => (at + 5, u32::from_be_bytes(part(bytes, at + 1)?) as usize),
+        _ => {
+            let (value, width) = integer(bytes, at, first)?;
+            return Ok((value.to_string().into_bytes(), at + 1 + width));
+        }
+    };
+    let end = from.checked_add(len).ok_or(BadData)?;
+    Ok((bytes.get(from..end).ok_or(BadData)?.to_vec(), end))
+}
+
+/// An integer and the bytes behind its encoding.
+fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), BadData> {
+    Ok(match first {
+        0xc0 => (i16::from_le_bytes(part(bytes, at + 1)?).into(), 2),
+        0xd0 => (i32::from_le_bytes(part(bytes, at + 1)?).into(), 4),
+        0xe0 => (i64::from_le_bytes(part(bytes, at + 1)?), 8),
+        0xf0 => {
+            let [a, b, c] = part(bytes, at + 1)?;
+            (i64::from(i32::from_le_bytes([0, a, b, c]) >> 8), 3)
+        }
+        0xfe => (i8::from_le_bytes(part(bytes, at + 1)?).into(), 1),
+        0xf1..=0xfd => (i64::from(first & 0x0f) - 1, 0),
+        _ => return Err(BadData),
+    })
+}
+
+/// Keys and values of a zipmap, in turn.
+pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BadData> {
+    let mut texts = Vec::new();
+    let mut at = 1;
+    loop {
+        let Some(len) = zipmap_len(bytes, &mut at)? else { break };
+        texts.push(take(bytes, &mut at, len)?);
+        let len = zipmap_len(bytes, &mut at)?.ok_or(BadData)?;
+        let unused = usize::from(*bytes.get(at).ok_or(BadData)?);
+        at += 1;
+        texts.push(take(bytes, &mut at, len)?);
+        at += unused;
+    }
+    if at == bytes.len() { Ok(texts) } else { Err(BadData) }
+}
+
+fn take(bytes: &[u8], at: &mut usize, len: usize) -> Result<Vec<u8>, BadData> {
+    let end = at.checked_add(len).ok_or(BadData)?;
+    let text = bytes.get(*at..end).ok_or(BadData)?.to_vec();
+    *at = end;
+    Ok(text)
+}
+
+/// A length; none at the end of the map.
+fn zipmap_len(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, BadData> {
+    let first = *bytes.get(*at).ok_or(BadData)?;
+    *at += 1;
+    match first {
+        255 => Ok(None),
+        254 => {
+            let len = u32::from_le_bytes(part(bytes, *at)?);
+            *at += 4;
+            Ok(Some(len as usize))
+        }
+        len => Ok(Some(len.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ziplist_with_every_encoding_is_read() {
+        let mut entries: Vec<Vec<u8>> = vec![
+            [&[0, 2][..], b"hi"].concat(),
+            [&[4, 0x41, 0x2c][..], &[b'x'; 300]].concat(),
+            vec![254, 0, 0, 0, 0, 0xc0, 0xfe, 0xff],
+            vec![4, 0xd0, 1, 0, 1, 0],
+            vec![6, 0xe0, 255, 255, 255, 255, 255, 255, 255, 127],
+            vec![10, 0xf0, 0xff, 0xff, 0xff],
+            vec![5, 0xfe, 0x80],
+            vec![3, 0xf1],
+            vec![2, 0xfd],
+        ];
+        let count = entries.len() as u16;
+        let body: Vec<u8> = entries.drain(..).flatten().collect();
+        let mut bytes = ((body.len() + 11) as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        bytes.extend_from_slice(&body);
+        bytes.push(0xff);
+        let texts: Vec<String> = ziplist(&bytes)
+            .expect("it is whole")
+            .iter()
+            .map(|t| String::from_utf8_lossy(t).into_owned())
+            .collect();
+        assert_eq!(texts[0], "hi");
+        assert_eq!(texts[1].len(), 300);
+        assert_eq!(texts[2..], ["-2", "65537", "9223372036854775807", "-1", "-128", "0", "12"]);
+        for cut in 0..bytes.len() {
+            assert!(ziplist(&bytes[..cut]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_zipmap_is_read() {
+        let bytes = b"\x02\x03foo\x03\x00bar\x05hello\x05\x02worldxx\xff";
+        let texts = zipmap(bytes).expect("it is whole");
+        assert_eq!(texts, [&b"foo"[..], b"bar", b"hello", b"world"]);
+        for cut in 0..bytes.len() {
+            assert!(zipmap(&bytes[..cut]).is_err());
+        }
+    }
+}

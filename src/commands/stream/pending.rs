@@ -346,7 +346,7 @@ fn claim_ids(
         let deliveries = match claim.deliveries {
             Some(deliveries) => deliveries,
             None if claim.just_ids => deliveries,
-            None => deliveries + 1,
+            None => deliveries.saturating_add(1),
         };
         let pending = Pending { delivered_ms, deliveries, consumer };
         group.assign(*id, pending);
@@ -413,7 +413,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> CmdResult {
             if now_ms.saturating_sub(old.delivered_ms) < min_idle_ms {
                 continue;
             }
-            let deliveries = old.deliveries + u64::from(!just_ids);
+            let deliveries = old.deliveries.saturating_add(u64::from(!just_ids));
             let pending = Pending { delivered_ms: now_ms, deliveries, consumer };
             group.assign(id, pending);
             group.consumer_mut(consumer).active_ms = Some(now_ms);

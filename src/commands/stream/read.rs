@@ -340,7 +340,7 @@ fn again(
             reply_id(reply, id);
             reply.null_array();
         } else if let Some(pending) = group.pending_at(id) {
-            let deliveries = pending.deliveries + 1;
+            let deliveries = pending.deliveries.saturating_add(1);
             group.assign(id, Pending { delivered_ms: now_ms, deliveries, ..pending });
         }
     }
@@ -375,7 +375,8 @@ fn give(
         });
         reply.int(now_ms.saturating_sub(old.delivered_ms) as i64);
         reply.int(old.deliveries as i64);
-        let pending = Pending { delivered_ms: now_ms, deliveries: old.deliveries + 1, consumer };
+        let pending =
+            Pending { delivered_ms: now_ms, deliveries: old.deliveries.saturating_add(1), consumer };
         group.assign(id, pending);
         given.pending.push((id, pending, group.last_id));
     }

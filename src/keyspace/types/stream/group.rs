@@ -165,7 +165,7 @@ impl Group {
         }
         match self.entries_read {
             Some(read) if self.last_id >= log.first_id && !log.has_gap_from(self.last_id) => {
-                self.entries_read = Some(read + 1);
+                self.entries_read = Some(read.saturating_add(1));
             }
             _ if log.entries_added > 0 => self.entries_read = log.added_up_to(id),
             _ => {}

@@ -147,7 +147,7 @@ impl Log {
             }
         }
         self.len += 1;
-        self.entries_added += 1;
+        self.entries_added = self.entries_added.saturating_add(1);
         self.last_id = id;
         if self.len == 1 {
             self.first_id = id;
@@ -369,7 +369,7 @@ impl Log {
                 return Some(before_first);
             }
             if id == self.first_id {
-                return Some(before_first + 1);
+                return Some(before_first.saturating_add(1));
             }
         }
         None

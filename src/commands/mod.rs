@@ -22,6 +22,7 @@ mod scan;
 mod server;
 mod set;
 mod slowlog;
+mod stream;
 mod string;
 mod zset;
 
@@ -62,6 +63,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     zset::COMMANDS,
 ];

@@ -143,7 +143,8 @@ impl Engine {
         match result {
             Ok(Outcome::Done) => false,
             Ok(Outcome::Block(block)) => {
-                self.block_client(slot, block, args.to_owned_args(), row.id);
+                let kept = self.rise.kept_request.take();
+                self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
                 false
             }
             Err(error) => {

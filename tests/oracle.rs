@@ -42,7 +42,8 @@ fn redis_gives_the_replies_of_the_transcripts() {
         .collect();
     let mut used = BTreeSet::new();
     let (mut wrong, mut replies) = (Vec::new(), 0);
-    for (name, transcript) in transcript::all() {
+    // What is newer than the peer is specified only by documentation.
+    for (name, transcript) in transcript::all().into_iter().filter(|(name, _)| !name.starts_with("newer")) {
         for scene in &transcript.scenes {
             for &version in &scene.versions {
                 let mut replay = Replay::new(&peer, version);

@@ -36,6 +36,8 @@ const NEVER_SUCCEED: &[(&str, &str)] = &[
     ("object", "a container"),
     ("pubsub", "a container"),
     ("slowlog", "a container"),
+    ("xgroup", "a container"),
+    ("xinfo", "a container"),
     ("asking", "cluster mode is off"),
     ("readonly", "cluster mode is off"),
     ("readwrite", "cluster mode is off"),

@@ -15,12 +15,14 @@ mod hyperloglog;
 mod info;
 mod latency;
 mod list;
+mod lolwut;
 mod memory;
 mod pubsub;
 mod scan;
 mod server;
 mod set;
 mod slowlog;
+mod stream;
 mod string;
 mod zset;
 
@@ -55,11 +57,13 @@ pub const FAMILIES: &[&[Spec]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     list::COMMANDS,
+    lolwut::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     zset::COMMANDS,
 ];

@@ -109,7 +109,7 @@ impl Engine {
         hint: Hint,
     ) {
         let client = &mut self.clients[slot];
-        let (id, db) = (client.handle, client.db);
+        let (id, db, replied) = (client.handle, client.db, client.out.appended());
         client.note_row(row);
         let dirty = self.stats.dirty;
         let is_rerun = self.rerun.is_some();
@@ -124,6 +124,11 @@ impl Engine {
             self.propagate_changes(db, args, row, dirty);
         }
         self.account(host, slot, id, args, row, failed);
+        let replied = self.clients[slot].out.appended().wrapping_sub(replied);
+        let requested = args.extent() as u64;
+        if replied >= self.pace.large_reply_bytes || requested >= self.pace.large_request_bytes {
+            self.note_large(slot, id, args, row, requested, replied);
+        }
         if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, db, row, args);
         }
@@ -138,7 +143,8 @@ impl Engine {
         match result {
             Ok(Outcome::Done) => false,
             Ok(Outcome::Block(block)) => {
-                self.block_client(slot, block, args.to_owned_args(), row.id);
+                let kept = self.rise.kept_request.take();
+                self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
                 false
             }
             Err(error) => {

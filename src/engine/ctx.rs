@@ -466,6 +466,19 @@ impl<'a> Ctx<'a> {
         Outcome::Block(Block { on: BlockOn::Keys, deadline_us })
     }
 
+    /// As [`Ctx::block_on_keys`]; what runs again is this request, if there is one, since what the client sent would mean
+    /// something else by then.
+    pub fn block_on_keys_as(&mut self, deadline_us: Option<u64>, request: Option<Vec<Bytes>>) -> Outcome {
+        self.rise.kept_request = request;
+        self.block_on_keys(deadline_us)
+    }
+
+    /// As [`Ctx::put`], for a change that nobody waits for.
+    pub fn put_quietly<T: Collection>(&mut self, key: Key<'_>, taken: Taken<T>) {
+        let access = self.clock.fresh();
+        self.db().put(key.bytes, key.hash, taken, access);
+    }
+
     /// The access bits of a value that is written: a frequency outlives a new value, as in Redis.
     #[inline]
     fn access_for(&self, found: Option<Handle>) -> u32 {

@@ -23,6 +23,8 @@ pub struct Rise {
     pub expiry_held: bool,
     /// Who waits for which key, and which keys may be ready.
     pub waiters: Waiters,
+    /// The request that is kept while its client waits, if it is another than what the client sent.
+    pub kept_request: Option<Vec<Bytes>>,
 }
 
 impl Rise {

@@ -9,6 +9,7 @@ pub mod intset;
 pub mod listpack;
 pub mod lzf;
 pub mod members;
+pub mod ordered;
 pub mod prefetch;
 pub mod quicklist;
 pub mod ranked;

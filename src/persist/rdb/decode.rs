@@ -2,6 +2,7 @@
 //! the same commands would have made; nodes of lists are kept once they are checked.
 
 use super::read::Reader;
+use super::stream::stream;
 use super::ziplist::{ziplist, zipmap};
 use super::{NODE_PACKED, NODE_PLAIN, kind};
 use crate::base::number::parse_i64;
@@ -99,6 +100,9 @@ fn decode_kind(kind: u8, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Dec
         kind::HASH_2 => hash_of_valkey(reader, tuning)?.into(),
         kind::HASH_METADATA => dated_hash(reader, tuning)?.into(),
         kind::HASH_LISTPACK_EX => packed_dated_hash(reader, tuning)?.into(),
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            stream(reader, kind)?.into()
+        }
         _ => return Err(BadData),
     };
     Ok(NewValue::Whole(value))

@@ -35,7 +35,7 @@ pub fn encode(value: ValueRef<'_>, options: Options, out: &mut Vec<u8>) -> u16 {
         ValueRef::Set(set) => writer.set(set),
         ValueRef::Hash(hash) => writer.hash(hash),
         ValueRef::Zset(zset) => writer.zset(zset),
-        ValueRef::Stream(_) => unreachable!("no command makes a stream yet"),
+        ValueRef::Stream(stream) => writer.stream(stream),
     }
 }
 

@@ -10,6 +10,7 @@
 mod decode;
 mod encode;
 mod read;
+mod stream;
 mod ziplist;
 
 pub use decode::{BadData, Decoded, decode};

@@ -3,7 +3,8 @@
 use super::*;
 use crate::base::rng::Rng;
 use crate::keyspace::types::hash::FieldDeadline;
-use crate::keyspace::types::{Hash, List, Set, Zset, zset};
+use crate::keyspace::types::stream::{Group, Pending, StreamId};
+use crate::keyspace::types::{Hash, List, Set, Stream, Zset, zset};
 use crate::keyspace::{Collection, NewValue, Tuning, Value, ValueRef};
 
 fn tuning() -> Tuning {
@@ -51,9 +52,38 @@ fn values(rng: &mut Rng) -> Vec<Value> {
             }
             zset.change(i as f64 / 3.0, &value, zset::Change::default(), &tuning);
         }
+        values.push(stream(rng, size).into());
         values.extend([list.into(), set.into(), ints.into(), hash.into(), dated.into(), zset.into()]);
     }
     values
+}
+
+/// A stream with gaps, and two groups of which one has given everything away.
+fn stream(rng: &mut Rng, size: u64) -> Box<Stream> {
+    let tuning = Tuning { stream_node_max_entries: 7, ..tuning() };
+    let mut stream = Box::<Stream>::default();
+    for i in 0..size {
+        let (value, other) = (text(rng), text(rng));
+        let fields = [(&b"name"[..], &value[..]), (&b"other"[..], &other[..])];
+        let count = 1 + rng.below(2) as usize;
+        stream.append(StreamId::new(1 << 40 | i, rng.below(3)), fields.into_iter().take(count), &tuning);
+    }
+    let gone = stream.log.edge(rng.below(2) == 0).expect("it has entries");
+    stream.log.delete(gone);
+    stream.log.note_deleted(&[gone]);
+    let mut group = Group::new(stream.log.last_id, Some(size));
+    for (i, name) in [&b"alice"[..], b"bob", b"carol"].into_iter().enumerate() {
+        let consumer = group.add_consumer(name, rng.below(1 << 40));
+        group.consumer_mut(consumer).active_ms =
+            if rng.below(2) == 0 { None } else { Some(group.consumer(consumer).seen_ms) };
+        for seq in 0..size.min(5) * i as u64 {
+            let pending = Pending { delivered_ms: rng.below(1 << 40), deliveries: rng.below(300), consumer };
+            group.assign(StreamId::new(rng.below(50), seq), pending);
+        }
+    }
+    stream.add_group(b"busy", group);
+    stream.add_group(b"idle", Group::new(StreamId::ZERO, None));
+    stream
 }
 
 /// What a value holds, in an order that does not depend on chance.
@@ -81,7 +111,12 @@ fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
         ValueRef::Inline(bytes, _) => vec![bytes.to_vec()],
         ValueRef::Shared(bytes) => vec![bytes.to_vec()],
         ValueRef::Int(value) => vec![value.to_string().into_bytes()],
-        ValueRef::Stream(_) => Vec::new(),
+        ValueRef::Stream(stream) => {
+            stream.log.walk(StreamId::ZERO, StreamId::MAX, false, |entry| entry.fields.count() < usize::MAX);
+            let mut payload = Vec::new();
+            encode(value, Options { compress: false }, &mut payload);
+            return vec![payload];
+        }
     };
     all.sort();
     all

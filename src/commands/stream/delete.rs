@@ -1,0 +1,131 @@
+//! Removing entries by their ids: XDEL, XDELEX, XACKDEL.
+
+use super::{id_at, options};
+use crate::engine::ctx::Ctx;
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::keyspace::EventClass;
+use crate::keyspace::types::Stream;
+use crate::keyspace::types::stream::{References, StreamId};
+
+pub(super) fn xdel(ctx: &mut Ctx<'_>) -> CmdResult {
+    let ids = ids_at(ctx, 2, ctx.args.len())?;
+    let key = ctx.key(1);
+    let Some(handle) = ctx.write(key) else {
+        ctx.reply.int(0);
+        return Ok(Outcome::Done);
+    };
+    let mut stream = ctx.take::<Box<Stream>>(handle)?;
+    let mut deleted = Vec::new();
+    for id in ids {
+        if stream.log.delete(id) {
+            deleted.push(id);
+        }
+    }
+    if !deleted.is_empty() {
+        stream.log.note_deleted(&deleted);
+    }
+    ctx.put(key, stream);
+    if !deleted.is_empty() {
+        ctx.notify(EventClass::Stream, "xdel", key.bytes);
+        ctx.changed(deleted.len() as u64);
+    }
+    ctx.reply.int(deleted.len() as i64);
+    Ok(Outcome::Done)
+}
+
+fn ids_at(ctx: &Ctx<'_>, from: usize, to: usize) -> Result<Vec<StreamId>, CmdError> {
+    (from..to).map(|index| id_at(ctx, index, 0)).collect()
+}
+
+pub(super) fn xdelex(ctx: &mut Ctx<'_>) -> CmdResult {
+    let (references, ids) = parse(ctx, 2)?;
+    remove(ctx, &ids, references, None)
+}
+
+pub(super) fn xackdel(ctx: &mut Ctx<'_>) -> CmdResult {
+    let (references, ids) = parse(ctx, 3)?;
+    remove(ctx, &ids, references, Some(ctx.args.at(2)))
+}
+
+/// What is to become of references, and the ids: `[KEEPREF|DELREF|ACKED] IDS numids id ...`, in any order.
+fn parse(ctx: &Ctx<'_>, from: usize) -> Result<(References, Vec<StreamId>), CmdError> {
+    let (mut references, mut ids) = (None, None);
+    let mut index = from;
+    while index < ctx.args.len() {
+        if references.is_none()
+            && let Some(word) = options::references_at(ctx, index)
+        {
+            references = Some(word);
+            index += 1;
+        } else if ids.is_none() && ctx.args.is(index, "ids") && index + 1 < ctx.args.len() {
+            let count = ctx.int(index + 1).ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+            let count = count.ok_or(CmdError::coded("ERR Number of IDs must be a positive integer"))?;
+            let first = index + 2;
+            if count > ctx.args.len() - first {
+                return Err(CmdError::coded("ERR The `numids` parameter must match the number of arguments"));
+            }
+            ids = Some(ids_at(ctx, first, first + count)?);
+            index = first + count;
+        } else {
+            return Err(CmdError::Syntax);
+        }
+    }
+    Ok((references.unwrap_or_default(), ids.ok_or(CmdError::Syntax)?))
+}
+
+/// What is told of each id.
+const NOT_THERE: i64 = -1;
+const DELETED: i64 = 1;
+const STILL_NEEDED: i64 = 2;
+
+/// Removes entries, acknowledged in `group` before if there is one; replies for each whether it went.
+fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Option<&[u8]>) -> CmdResult {
+    let key = ctx.key(1);
+    let found = ctx.write(key);
+    if let Some(handle) = found {
+        ctx.db_ref().value(handle).stream()?;
+    }
+    ctx.reply.array(ids.len());
+    let Some(handle) = found else {
+        ids.iter().for_each(|_| ctx.reply.int(NOT_THERE));
+        return Ok(Outcome::Done);
+    };
+    let mut stream = ctx.take::<Box<Stream>>(handle)?;
+    let (mut deleted, mut changes) = (Vec::new(), 0);
+    for id in ids {
+        let was_forgotten = references == References::Delete && stream.forget(*id);
+        changes += u64::from(was_forgotten);
+        if let Some(group) = group
+            && !was_forgotten
+        {
+            // What is not pending is left alone.
+            if stream.with_group(group, |group, _| group.acknowledge(*id)) != Some(true) {
+                ctx.reply.int(NOT_THERE);
+                continue;
+            }
+            changes += 1;
+        }
+        let may_go = references != References::Acknowledged || !stream.is_needed(*id);
+        if may_go && stream.log.delete(*id) {
+            deleted.push(*id);
+            changes += 1;
+        }
+        let is_deleted = deleted.last() == Some(id);
+        let is_there = !is_deleted && !may_go && stream.log.contains(*id);
+        ctx.reply.int(match (is_deleted, is_there, group) {
+            (false, true, _) => STILL_NEEDED,
+            // It was acknowledged, and is gone: what the client wanted.
+            (true, _, _) | (false, false, Some(_)) => DELETED,
+            (false, false, None) => NOT_THERE,
+        });
+    }
+    if !deleted.is_empty() {
+        stream.log.note_deleted(&deleted);
+    }
+    ctx.put(key, stream);
+    if !deleted.is_empty() {
+        ctx.notify(EventClass::Stream, "xdel", key.bytes);
+    }
+    ctx.changed(changes);
+    Ok(Outcome::Done)
+}

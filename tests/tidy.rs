@@ -65,7 +65,7 @@ const UNSAFE: &[(&str, &str)] = &[
 /// Every command that is given the whole engine; its row says why.
 const GLOBAL: &str = "
     auth client|getname client|id client|info client|kill client|list client|pause client|setinfo client|setname
-    client|unblock client|unpause config|get config|resetstat config|rewrite config|set debug flushall flushdb hello
+    client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set debug flushall flushdb hello
     info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset
     memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub punsubscribe
     reset shutdown slowlog|get slowlog|len slowlog|reset subscribe unsubscribe";

@@ -15,6 +15,7 @@ mod hyperloglog;
 mod info;
 mod latency;
 mod list;
+mod lolwut;
 mod memory;
 mod pubsub;
 mod scan;
@@ -56,6 +57,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     list::COMMANDS,
+    lolwut::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,

@@ -109,7 +109,7 @@ impl Engine {
         hint: Hint,
     ) {
         let client = &mut self.clients[slot];
-        let (id, db) = (client.handle, client.db);
+        let (id, db, replied) = (client.handle, client.db, client.out.appended());
         client.note_row(row);
         let dirty = self.stats.dirty;
         let is_rerun = self.rerun.is_some();
@@ -124,6 +124,11 @@ impl Engine {
             self.propagate_changes(db, args, row, dirty);
         }
         self.account(host, slot, id, args, row, failed);
+        let replied = self.clients[slot].out.appended().wrapping_sub(replied);
+        let requested = args.extent() as u64;
+        if replied >= self.pace.large_reply_bytes || requested >= self.pace.large_request_bytes {
+            self.note_large(slot, id, args, row, requested, replied);
+        }
         if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, db, row, args);
         }

@@ -89,7 +89,11 @@ pub struct Engine {
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
     /// Slow commands.
-    pub slowlog: slowlog::SlowLog,
+    pub slowlog: slowlog::CommandLog,
+    /// Commands whose request was large.
+    pub large_requests: slowlog::CommandLog,
+    /// Commands whose reply was large.
+    pub large_replies: slowlog::CommandLog,
     /// Latency spikes by event.
     pub latency: latency::LatencyMonitor,
     /// Phases of the loop's turns.
@@ -163,6 +167,10 @@ struct Pace {
     serving_ticks: u64,
     /// The time of the commands moves on when it is so far behind: a quarter of a millisecond.
     step_ticks: u64,
+    /// A request of so many bytes enters the log of large ones.
+    large_request_bytes: u64,
+    /// A reply of so many bytes enters the log of large ones.
+    large_reply_bytes: u64,
 }
 
 impl Pace {
@@ -179,6 +187,8 @@ impl Pace {
             expire_ticks: EXPIRY_US_PER_TURN * ticks_per_ms / 1000,
             serving_ticks: SERVING_US_PER_CLIENT * ticks_per_ms / 1000,
             step_ticks: ticks_per_ms / 4,
+            large_request_bytes: u64::try_from(conf.commandlog_request_larger_than_bytes).unwrap_or(u64::MAX),
+            large_reply_bytes: u64::try_from(conf.commandlog_reply_larger_than_bytes).unwrap_or(u64::MAX),
         }
     }
 
@@ -245,7 +255,9 @@ impl Engine {
             stats: stats::Stats::new(table.rows().len()),
             now,
             pubsub: pubsub::Pubsub::default(),
-            slowlog: slowlog::SlowLog::default(),
+            slowlog: slowlog::CommandLog::default(),
+            large_requests: slowlog::CommandLog::default(),
+            large_replies: slowlog::CommandLog::default(),
             latency: latency::LatencyMonitor::default(),
             recorder: recorder::Recorder::new(host.ticks_per_ms()),
             pause: pause::Pause::default(),
@@ -302,6 +314,8 @@ impl Engine {
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
         self.note_unusual();
         self.slowlog.trim(self.conf.slowlog_max_len as usize);
+        self.large_requests.trim(self.conf.commandlog_large_request_max_len as usize);
+        self.large_replies.trim(self.conf.commandlog_large_reply_max_len as usize);
         self.arm_idle_timers();
     }
 

@@ -1,4 +1,5 @@
-//! The slow log: the last commands that took longer than `slowlog-log-slower-than`.
+//! The logs of commands: the last that took longer than `slowlog-log-slower-than`, and the last whose request or reply
+//! was larger than Valkey's directives `commandlog-…` say.
 
 use super::Engine;
 use super::spec::flag;
@@ -14,15 +15,15 @@ const ARGUMENTS_MAX: usize = 32;
 /// Longest argument of an entry. Redis: `SLOWLOG_ENTRY_MAX_STRING`.
 const ARGUMENT_BYTES_MAX: usize = 128;
 
-/// One slow command.
+/// One command.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Number of the entry; never used twice.
     pub id: u64,
     /// When it ended, Unix seconds.
     pub unix_s: u64,
-    /// How long it took, in microseconds.
-    pub us: u64,
+    /// How long it took, in microseconds, or how large its request or reply was, in bytes.
+    pub amount: u64,
     /// Its arguments, shortened.
     pub args: Vec<Bytes>,
     /// Address of the client.
@@ -33,13 +34,22 @@ pub struct Entry {
 
 /// The entries, newest first.
 #[derive(Debug, Default)]
-pub struct SlowLog {
+pub struct CommandLog {
     /// The entries.
     pub entries: VecDeque<Entry>,
     next_id: u64,
 }
 
-impl SlowLog {
+impl CommandLog {
+    /// Adds an entry and keeps at most `max`.
+    fn push(&mut self, entry: Entry, max: u64) {
+        if max > 0 {
+            self.entries.push_front(Entry { id: self.next_id, ..entry });
+            self.next_id += 1;
+            self.trim(max as usize);
+        }
+    }
+
     /// Keeps at most `max` entries.
     pub fn trim(&mut self, max: usize) {
         self.entries.truncate(max);
@@ -77,15 +87,40 @@ impl Engine {
         if !slow || row.has(flag::SKIP_SLOWLOG) || self.conf.slowlog_max_len == 0 {
             return;
         }
-        let max = self.conf.slowlog_max_len as usize;
+        let entry = self.log_entry(slot, id, args, row, us);
+        self.slowlog.push(entry, self.conf.slowlog_max_len);
+    }
+
+    /// A request or a reply was large: notes it in the log of these.
+    #[cold]
+    pub(super) fn note_large(
+        &mut self,
+        slot: usize,
+        id: ClientId,
+        args: Args<'_>,
+        row: &Row,
+        request: u64,
+        reply: u64,
+    ) {
+        if row.has(flag::SKIP_SLOWLOG) {
+            return;
+        }
+        if request >= self.pace.large_request_bytes {
+            let entry = self.log_entry(slot, id, args, row, request);
+            self.large_requests.push(entry, self.conf.commandlog_large_request_max_len);
+        }
+        if reply >= self.pace.large_reply_bytes {
+            let entry = self.log_entry(slot, id, args, row, reply);
+            self.large_replies.push(entry, self.conf.commandlog_large_reply_max_len);
+        }
+    }
+
+    fn log_entry(&self, slot: usize, id: ClientId, args: Args<'_>, row: &Row, amount: u64) -> Entry {
         let args = without_secrets(row, args).unwrap_or_else(|| shortened(args));
         let known = self.client(id).is_some();
         let peer = if known { self.peer_text(slot) } else { String::new() };
         let name = if known { Bytes::copy_from_slice(self.clients[slot].name()) } else { Bytes::new() };
-        let entry = Entry { id: self.slowlog.next_id, unix_s: self.now.unix_s(), us, args, peer, name };
-        self.slowlog.next_id += 1;
-        self.slowlog.entries.push_front(entry);
-        self.slowlog.trim(max);
+        Entry { id: 0, unix_s: self.now.unix_s(), amount, args, peer, name }
     }
 }
 

@@ -102,6 +102,16 @@ impl<'a> Args<'a> {
         Some(word & u64::MAX >> (64 - 8 * len))
     }
 
+    /// Bytes of the request, about: from the first argument to the last.
+    #[inline]
+    pub fn extent(&self) -> usize {
+        match self {
+            Args::Spans(_, [first, .., last]) => (last.end - first.start) as usize,
+            Args::Spans(_, spans) => spans.first().map_or(0, |only| (only.end - only.start) as usize),
+            Args::Owned(values) => values.iter().map(Bytes::len).sum(),
+        }
+    }
+
     /// Bytes of the request on the wire.
     pub fn wire_bytes(&self) -> usize {
         let line = |n: usize| 3 + n.checked_ilog10().unwrap_or(0) as usize + 1;

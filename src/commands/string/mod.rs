@@ -5,6 +5,7 @@
 //! every command here says how its result is to be kept: [`NewValue::Int`] and [`NewValue::Copied`] for what was given as
 //! a whole, [`NewValue::Raw`] for what grew out of something else.
 
+mod condition;
 mod count;
 mod edit;
 mod lcs;
@@ -13,7 +14,7 @@ mod set;
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
-use crate::engine::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
+use crate::engine::spec::flag::{DENYOOM, FAST, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at, keys_from};
 use crate::keyspace::{Deadline, EventClass, NewValue};
 use crate::resp::Args;
@@ -39,7 +40,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         }])
         .doc(Group::String, "1.0.0", "O(1)", "Sets the string of a key, whatever it held before.")
         .syntax(
-            "key@0 value condition(NX | XX)?#2.6.12 GET?#6.2.0 expiration(EX=seconds:integer#2.6.12 | \
+            "key@0 value condition(NX | XX | IFEQ=ifeq-value#8.4.0 | IFNE=ifne-value#8.4.0 | \
+             IFDEQ=ifdeq-digest#8.4.0 | IFDNE=ifdne-digest#8.4.0)?#2.6.12 GET?#6.2.0 expiration(EX=seconds:integer#2.6.12 | \
              PX=milliseconds:integer#2.6.12 | EXAT=unix-time-seconds:unix-time#6.2.0 | \
              PXAT=unix-time-milliseconds:unix-time#6.2.0 | KEEPTTL#6.0.0)?",
         )
@@ -48,6 +50,7 @@ pub(super) const COMMANDS: &[Spec] = &[
             ("6.0.0", "`KEEPTTL` came."),
             ("6.2.0", "`GET`, `EXAT` and `PXAT` came."),
             ("7.0.0", "`NX` and `GET` may be used together."),
+            ("8.4.0", "`IFEQ`, `IFNE`, `IFDEQ` and `IFDNE` came."),
         ]),
     Spec::local("setnx", 3, set::setnx)
         .flags(WRITE | DENYOOM | FAST)
@@ -111,6 +114,54 @@ pub(super) const COMMANDS: &[Spec] = &[
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .doc(Group::String, "1.0.1", "O(N) where N is the number of keys.", "Sets the strings of several keys at once.")
         .syntax("data{key@0 value}+"),
+    Spec::local("msetex", -4, set::msetex)
+        .flags(WRITE | DENYOOM | MOVABLEKEYS)
+        .acl(acl::STRING)
+        .keys(&[KeySpec {
+            flags: key::OW | key::UPDATE,
+            begin: Begin::Index(1),
+            find: Find::Keynum { keynum: 0, first: 1, step: 2 },
+            notes: "",
+        }])
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .doc(
+            Group::String,
+            "8.4.0",
+            "O(N) where N is the number of keys.",
+            "Sets the strings of several keys at once, with one deadline.",
+        )
+        .syntax(
+            "numkeys:integer data{key@0 value}+ condition(NX | XX)? expiration(EX=seconds:integer | \
+             PX=milliseconds:integer | EXAT=unix-time-seconds:unix-time | PXAT=unix-time-milliseconds:unix-time | KEEPTTL)?",
+        ),
+    Spec::local("delifeq", 3, condition::delifeq)
+        .flags(WRITE | FAST)
+        .acl(acl::STRING)
+        .keys(&[key_at(1, key::RM | key::DELETE)])
+        .doc(Group::String, "9.0.0", "O(1)", "Removes a key if its string is this one (Valkey).")
+        .syntax("key@0 value"),
+    Spec::local("delex", -2, condition::delex)
+        .flags(WRITE | FAST)
+        .acl(acl::STRING)
+        .keys(&[key_at(1, key::RW | key::DELETE)])
+        .doc(
+            Group::String,
+            "8.4.0",
+            "O(1), O(N) for digests, where N is the length of the string.",
+            "Removes a key if its string, or the digest of it, is or is not this one.",
+        )
+        .syntax("key@0 condition(IFEQ=ifeq-value | IFNE=ifne-value | IFDEQ=ifdeq-digest | IFDNE=ifdne-digest)?"),
+    Spec::local("digest", 2, condition::digest_of)
+        .flags(READONLY | FAST)
+        .acl(acl::STRING)
+        .keys(&[key_at(1, key::RO)])
+        .doc(
+            Group::String,
+            "8.4.0",
+            "O(N) where N is the length of the string.",
+            "Gives the digest of a string: XXH3 in 64 bits, in hex.",
+        )
+        .syntax("key@0"),
     Spec::local("msetnx", -3, msetnx)
         .flags(WRITE | DENYOOM)
         .acl(acl::STRING)

@@ -3,6 +3,7 @@
 //! The feed carries absolute deadlines only: `SET key value EX 10` goes on as `SET key value PXAT …`, without the options
 //! that were decided here. A deadline in the past is accepted, as Redis does: the key dies at once by the ordinary way.
 
+use super::condition::{self, Condition};
 use super::value_at;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -40,6 +41,8 @@ struct Options {
     new_only: bool,
     /// XX: only a key that exists.
     old_only: bool,
+    /// IFEQ and its kin: what the old string must be.
+    condition: Option<Condition>,
     /// GET: the old string is the reply.
     get: bool,
     expiry: Expiry,
@@ -47,15 +50,23 @@ struct Options {
 
 /// Reads the options of SET from the argument `from` on.
 fn set_options(args: Args<'_>, from: usize) -> Result<Options, CmdError> {
-    let mut options = Options { new_only: false, old_only: false, get: false, expiry: Expiry::Unsaid };
+    let mut options =
+        Options { new_only: false, old_only: false, condition: None, get: false, expiry: Expiry::Unsaid };
     let mut index = from;
     while index < args.len() {
-        if args.is(index, "nx") && !options.old_only {
+        if args.is(index, "nx") && !options.old_only && options.condition.is_none() {
             options.new_only = true;
-        } else if args.is(index, "xx") && !options.new_only {
+        } else if args.is(index, "xx") && !options.new_only && options.condition.is_none() {
             options.old_only = true;
         } else if args.is(index, "get") {
             options.get = true;
+        } else if let Some(condition) = condition::parse(args, index)
+            && !options.new_only
+            && !options.old_only
+            && options.condition.is_none()
+        {
+            options.condition = Some(condition);
+            index = condition.index();
         } else {
             index = expiry_option(args, index, "keepttl", &mut options.expiry)?;
         }
@@ -120,15 +131,23 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> CmdResult {
         Expiry::Word => Deadline::Keep,
         Expiry::At(index, unit) => Deadline::At(deadline_at(ctx, index, unit)?),
     };
+    if let Some(condition) = options.condition {
+        condition.check(ctx.args)?;
+    }
     let key = ctx.key(1);
     let found = if options.get { ctx.read(key) } else { ctx.write(key) };
+    let holds = match (options.condition, found) {
+        (Some(condition), Some(handle)) => condition.holds(ctx, handle)?,
+        (Some(condition), None) => condition.holds_without_key(),
+        (None, _) => true,
+    };
     if options.get {
         match found {
             Some(handle) => ctx.reply_value(handle)?,
             None => ctx.reply.null(),
         }
     }
-    if (options.new_only && found.is_some()) || (options.old_only && found.is_none()) {
+    if !holds || (options.new_only && found.is_some()) || (options.old_only && found.is_none()) {
         if !options.get {
             ctx.reply.null();
         }
@@ -141,11 +160,11 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> CmdResult {
     match (options.expiry, deadline) {
         (Expiry::At(_, unit), Deadline::At(ms)) => {
             ctx.notify(EventClass::Generic, "expire", key.bytes);
-            if unit != PXAT {
+            if unit != PXAT || options.condition.is_some() {
                 propagate_set(ctx, key, 2, ms);
             }
         }
-        _ if options.get => propagate_without_get(ctx),
+        _ if options.get || options.condition.is_some() => propagate_plain(ctx, &options),
         _ => {}
     }
     if !options.get {
@@ -160,10 +179,12 @@ fn propagate_set(ctx: &mut Ctx<'_>, key: Key<'_>, value: usize, deadline_ms: u64
     ctx.propagate_as(&[b"SET", key.bytes, ctx.args.at(value), b"PXAT", deadline.as_bytes()]);
 }
 
-/// The old value is nothing to those who follow.
-fn propagate_without_get(ctx: &mut Ctx<'_>) {
+/// The old value is nothing to those who follow, and older ones do not know all conditions.
+fn propagate_plain(ctx: &mut Ctx<'_>, options: &Options) {
+    let condition = options.condition.map(Condition::index);
+    let is_condition = |index: usize| condition.is_some_and(|at| index == at || index + 1 == at);
     let words: Vec<&[u8]> = (0..ctx.args.len())
-        .filter(|&index| index < 3 || !ctx.args.is(index, "get"))
+        .filter(|&index| index < 3 || (!ctx.args.is(index, "get") && !is_condition(index)))
         .map(|index| ctx.args.at(index))
         .collect();
     ctx.propagate_as(&words);
@@ -247,6 +268,52 @@ pub(super) fn getex(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
+/// MSETEX numkeys key value [key value ...] [NX | XX] [EX … | KEEPTTL].
+pub(super) fn msetex(ctx: &mut Ctx<'_>) -> CmdResult {
+    let args = ctx.args;
+    let count =
+        ctx.int(1).ok().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=i32::MAX as usize).contains(n));
+    let count = count.ok_or(CmdError::coded("ERR invalid numkeys value or out of range"))?;
+    let end = 2 + 2 * count;
+    if end > args.len() {
+        return Err(CmdError::Syntax);
+    }
+    let options = set_options(args, end)?;
+    if options.get || options.condition.is_some() {
+        return Err(CmdError::Syntax);
+    }
+    let deadline = match options.expiry {
+        Expiry::Unsaid => Deadline::Clear,
+        Expiry::Word => Deadline::Keep,
+        Expiry::At(index, unit) => Deadline::At(deadline_at(ctx, index, unit)?),
+    };
+    let names = (2..end).step_by(2);
+    let is_there: Vec<bool> = names.clone().map(|index| ctx.peek(ctx.key(index)).is_some()).collect();
+    if (options.new_only && is_there.contains(&true)) || (options.old_only && is_there.contains(&false)) {
+        ctx.reply.int(0);
+        return Ok(Outcome::Done);
+    }
+    for index in names {
+        let key = ctx.key(index);
+        let found = ctx.write(key);
+        let value = value_at(&args, index + 1);
+        ctx.set(key, found, value, deadline);
+        ctx.changed(1);
+        ctx.notify(EventClass::String, "set", key.bytes);
+        // As frames that every follower knows.
+        match deadline {
+            Deadline::At(ms) => {
+                ctx.notify(EventClass::Generic, "expire", key.bytes);
+                propagate_set(ctx, key, index + 1, ms);
+            }
+            Deadline::Keep => ctx.propagate_as(&[b"SET", key.bytes, args.at(index + 1), b"KEEPTTL"]),
+            Deadline::Clear => ctx.propagate_as(&[b"SET", key.bytes, args.at(index + 1)]),
+        }
+    }
+    ctx.reply.int(1);
+    Ok(Outcome::Done)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,6 +349,10 @@ mod tests {
             "SET k v PERSIST",
             "SET k v EX 1 EX",
             "SET k v what",
+            "SET k v IFEQ",
+            "SET k v NX IFEQ a",
+            "SET k v IFNE a XX",
+            "SET k v IFDEQ a IFDNE b",
         ] {
             assert_eq!(parsed(line), Err(CmdError::Syntax), "{line}");
         }

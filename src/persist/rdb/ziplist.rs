@@ -70,8 +70,7 @@ fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), BadData> 
 pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BadData> {
     let mut texts = Vec::new();
     let mut at = 1;
-    loop {
-        let Some(len) = zipmap_len(bytes, &mut at)? else { break };
+    while let Some(len) = zipmap_len(bytes, &mut at)? {
         texts.push(take(bytes, &mut at, len)?);
         let len = zipmap_len(bytes, &mut at)?.ok_or(BadData)?;
         let unused = usize::from(*bytes.get(at).ok_or(BadData)?);

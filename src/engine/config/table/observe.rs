@@ -1,6 +1,6 @@
 //! What the server remembers about itself: slow commands, latency, large requests and replies.
 
-use super::super::directive::{Directive, I64, Origin, Why, flag, number, special};
+use super::super::directive::{Directive, I64, Origin, flag, number, special};
 use super::super::syntax;
 
 pub(super) const ROWS: &[Directive] = &[
@@ -14,19 +14,15 @@ pub(super) const ROWS: &[Directive] = &[
         &mut c.commandlog_request_larger_than_bytes
     })
     .origin(Origin::Valkey)
-    .inert(Why::Sessions)
     .doc("Bytes from which on a request enters the log of large requests; -1 logs none."),
     number("commandlog-large-request-max-len", "128", 0, I64, |c| &mut c.commandlog_large_request_max_len)
         .origin(Origin::Valkey)
-        .inert(Why::Sessions)
         .doc("Entries that the log of large requests keeps."),
     number("commandlog-reply-larger-than", "1048576", -1, I64, |c| &mut c.commandlog_reply_larger_than_bytes)
         .origin(Origin::Valkey)
-        .inert(Why::Sessions)
         .doc("Bytes from which on a reply enters the log of large replies; -1 logs none."),
     number("commandlog-large-reply-max-len", "128", 0, I64, |c| &mut c.commandlog_large_reply_max_len)
         .origin(Origin::Valkey)
-        .inert(Why::Sessions)
         .doc("Entries that the log of large replies keeps."),
     number("latency-monitor-threshold", "0", 0, I64, |c| &mut c.latency_monitor_threshold_ms)
         .doc("Milliseconds from which on an event enters the latency history; 0 watches nothing."),

@@ -81,6 +81,63 @@ pub const DATA: &[Template] = &[
     t(2, "SWAPDB <db> <db>"),
     t(1, "FLUSHDB (|ASYNC|SYNC)"),
     t(1, "FLUSHALL (|ASYNC|SYNC)"),
+    t(20, "ZADD <zkey> (||||NX|XX|GT|LT|XX GT|XX LT) (|||CH) <scored>"),
+    t(6, "ZADD <zkey> (|NX|XX|GT|LT) INCR <score> <member>"),
+    t(6, "ZADD <lexkey> 0 <member>"),
+    t(6, "ZINCRBY <zkey> <score> <member>"),
+    t(8, "ZREM <zkey> <members>"),
+    t(2, "ZREMRANGEBYRANK <zkey> <index> <index>"),
+    t(2, "ZREMRANGEBYSCORE <zkey> <min> <min>"),
+    t(2, "ZREMRANGEBYLEX <lexkey> <lex> <lex>"),
+    t(3, "ZCARD <zkey>"),
+    t(4, "ZSCORE <zkey> <member>"),
+    t(4, "ZMSCORE <zkey> <members>"),
+    t(4, "ZRANK <zkey> <member> (|WITHSCORE)"),
+    t(4, "ZREVRANK <zkey> <member> (|WITHSCORE)"),
+    t(4, "ZCOUNT <zkey> <min> <min>"),
+    t(4, "ZLEXCOUNT <lexkey> <lex> <lex>"),
+    t(6, "ZRANGE <zkey> <index> <index> (|REV) (|WITHSCORES)"),
+    t(6, "ZRANGE <zkey> <min> <min> BYSCORE (|REV) (|LIMIT <index> <index>) (|WITHSCORES)"),
+    t(4, "ZRANGE <lexkey> <lex> <lex> BYLEX (|REV) (|LIMIT <index> <index>)"),
+    t(4, "ZRANGESTORE <zkey> <zkey> <index> <index> (|REV)"),
+    t(4, "ZRANGESTORE <zkey> <zkey> <min> <min> BYSCORE (|REV) (|LIMIT <small> <index>)"),
+    t(3, "ZREVRANGE <zkey> <index> <index> (|WITHSCORES)"),
+    t(3, "ZRANGEBYSCORE <zkey> <min> <min> (|WITHSCORES) (|LIMIT <small> <index>)"),
+    t(3, "ZREVRANGEBYSCORE <zkey> <min> <min> (|WITHSCORES) (|LIMIT <small> <index>)"),
+    t(3, "ZRANGEBYLEX <lexkey> <lex> <lex> (|LIMIT <small> <index>)"),
+    t(3, "ZREVRANGEBYLEX <lexkey> <lex> <lex> (|LIMIT <small> <index>)"),
+    t(3, "ZPOPMIN <zkey> (|<small>)"),
+    t(3, "ZPOPMAX <zkey> (|<small>)"),
+    t(4, "ZMPOP <zkeys> (MIN|MAX) (|COUNT <small>)"),
+    t(4, "ZUNION <zkeys> (|AGGREGATE MIN|AGGREGATE MAX|AGGREGATE SUM) (|WITHSCORES)"),
+    t(4, "ZUNION 2 <zkey> <zkey> WEIGHTS <small> <small> (|WITHSCORES)"),
+    t(4, "ZINTER <zkeys> (|AGGREGATE MIN|AGGREGATE MAX|AGGREGATE SUM) (|WITHSCORES)"),
+    t(4, "ZINTER 2 <zkey> <zkey> WEIGHTS <small> <small> (|WITHSCORES)"),
+    t(4, "ZDIFF <zkeys> (|WITHSCORES)"),
+    t(4, "ZUNIONSTORE <zkey> <zkeys> (|AGGREGATE MIN|AGGREGATE MAX|AGGREGATE SUM)"),
+    t(3, "ZINTERSTORE <zkey> <zkeys> (|AGGREGATE MIN|AGGREGATE MAX|AGGREGATE SUM)"),
+    t(3, "ZDIFFSTORE <zkey> <zkeys>"),
+    t(4, "ZINTERCARD <zkeys> (|LIMIT <small>)"),
+    t(3, "ZRANDMEMBER <zkey> (|<small>|<small> WITHSCORES)"),
+    t(3, "ZSCAN <zkey> 0 COUNT 100000 (|MATCH <pattern>)"),
+    t(3, "OBJECT ENCODING <zkey>"),
+    t(3, "DEL <zkey>"),
+    t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <member>"),
+    t(3, "GEOPOS <geokey> <members>"),
+    t(3, "GEOHASH <geokey> <members>"),
+    t(3, "GEODIST <geokey> <member> <member> (|M|KM|FT|MI)"),
+    t(
+        6,
+        "GEOSEARCH <geokey> (FROMLONLAT <lon> <lat>|FROMMEMBER <member>) \
+         (BYRADIUS <until> KM|BYRADIUS <until> MI|BYBOX <until> <until> KM) (|ASC|DESC) (|COUNT 5|COUNT 3 ANY) \
+         (|WITHCOORD) (|WITHDIST) (|WITHHASH)",
+    ),
+    t(4, "GEOSEARCHSTORE <zkey> <geokey> FROMMEMBER <member> BYRADIUS <until> KM (|ASC|DESC) (|STOREDIST)"),
+    t(3, "GEORADIUS <geokey> <lon> <lat> <until> KM (|WITHDIST) (|ASC|DESC) (|COUNT 4)"),
+    t(
+        3,
+        "GEORADIUSBYMEMBER <geokey> <member> <until> KM (|WITHDIST) (|ASC|DESC) (|STORE <zkey>|STOREDIST <zkey>)",
+    ),
     t(4, "ECHO <value>"),
     t(4, "PING (|<value>)"),
     t(2, "WAIT 0 <small>"),
@@ -292,8 +349,10 @@ impl Requests {
         let templates = std::mem::take(&mut self.templates);
         self.fill(&templates[template].nodes, &mut drawn);
         self.templates = templates;
-        // A wait that went wrong could be one for ever.
-        let may_spoil = !self.templates[template].name.starts_with("WAIT");
+        // A wait that went wrong could be one for ever, and a range of members is nobody's promise once scores differ.
+        let name = &self.templates[template].name;
+        let is_lexical = drawn.words.get(1).is_some_and(|key| key.starts_with(b"l")) && name == "ZADD";
+        let may_spoil = !name.starts_with("WAIT") && !is_lexical;
         if may_spoil && self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
             self.spoil(&mut drawn);
         }
@@ -332,7 +391,7 @@ impl Requests {
                 }
                 return;
             }
-            "list" => self.key_of_type('l'),
+            "list" => self.key_of_type('q'),
             "stream" => self.key_of_type('x'),
             "group" => self.one_of(&["g", "g", "h"]),
             "consumer" => self.one_of(&["alice", "bob", "carol"]),
@@ -362,6 +421,39 @@ impl Requests {
                     _ => format!("{}-{}", self.newest_id + 1, self.rng.below(3)),
                 }
             }
+            "zkey" | "lexkey" | "geokey" => return into.push(self.sorted_key(name)),
+            "zkeys" => {
+                let keys = 1 + self.rng.below(3);
+                into.push(keys.to_string().into_bytes());
+                return (0..keys).for_each(|_| into.push(self.sorted_key("zkey")));
+            }
+            "members" => {
+                let members = 1 + self.rng.below(4);
+                return (0..members).for_each(|_| into.push(self.member()));
+            }
+            "scored" => {
+                for _ in 0..1 + self.rng.below(8) {
+                    into.push(self.score().into_bytes());
+                    into.push(self.member());
+                }
+                return;
+            }
+            "member" => return into.push(self.member()),
+            "score" => self.score(),
+            "min" => {
+                let sign = if self.rng.below(3) == 0 { "(" } else { "" };
+                format!("{sign}{}", self.score())
+            }
+            "lex" => match self.rng.below(6) {
+                0 => "-".to_owned(),
+                1 => "+".to_owned(),
+                n => {
+                    let sign = if n < 4 { "[" } else { "(" };
+                    format!("{sign}{}", String::from_utf8_lossy(&self.member()))
+                }
+            },
+            "lon" => format!("{}.{}", 10 + self.rng.below(5), self.rng.below(100_000)),
+            "lat" => format!("{}.{}", 40 + self.rng.below(5), self.rng.below(100_000)),
             "s" => self.lives_ms().div_euclid(1000).to_string(),
             "ms" => self.lives_ms().to_string(),
             "at" => self.dies_ms().div_euclid(1000).to_string(),
@@ -415,6 +507,31 @@ impl Requests {
     fn id(&mut self) -> String {
         let ms = self.newest_id.saturating_sub(self.rng.below(60));
         if self.rng.below(4) == 0 { ms.to_string() } else { format!("{ms}-{}", self.rng.below(3)) }
+    }
+
+    /// A key of sorted sets, of those whose scores are all 0, or of places; now and then any key.
+    fn sorted_key(&mut self, kind: &str) -> Vec<u8> {
+        if self.rng.below(50) == 0 {
+            return self.key();
+        }
+        let number = self.rng.below(5);
+        format!("{}{number}", &kind[..1]).into_bytes()
+    }
+
+    fn member(&mut self) -> Vec<u8> {
+        match self.rng.below(12) {
+            0 => self.rng.below(50).to_string().into_bytes(),
+            1 if self.rng.below(20) == 0 => self.letters(70),
+            _ => format!("m{}", self.rng.below(220)).into_bytes(),
+        }
+    }
+
+    fn score(&mut self) -> String {
+        match self.rng.below(30) {
+            0 => self.one_of(&["inf", "-inf", "1e30", "nan", "x", "0x10", "123456789012345678"]),
+            1..10 => format!("{}", self.rng.below(200) as f64 / 4.0 - 20.0),
+            _ => self.rng.below(100).to_string(),
+        }
     }
 
     fn value(&mut self) -> Vec<u8> {

@@ -151,6 +151,8 @@ fn open(
 }
 
 pub(super) fn zincrby(ctx: &mut Ctx<'_>) -> CmdResult {
+    // Redis reads the options of ZADD here, too, and then misses the member.
+    options(ctx.args)?;
     increment(ctx, Change { increment: true, ..Change::default() }, 2)
 }
 

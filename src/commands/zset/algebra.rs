@@ -246,7 +246,8 @@ impl Request {
                 let mut found = scores.iter();
                 left.retain_mut(|(score, _)| match found.next() {
                     Some(Some(theirs)) => {
-                        *score = self.aggregate.merge(*score, other.weighted(*theirs));
+                        // As in Redis, only the first product that is not a number counts as nothing.
+                        *score = self.aggregate.merge(*score, theirs * other.weight);
                         true
                     }
                     _ => false,

@@ -2,6 +2,7 @@
 
 use super::{reply_pair, reply_pairs};
 use crate::base::double::format_17_digits;
+use crate::base::limit::RANDOM_PICKS_MAX;
 use crate::base::number::{I64_BYTES_MAX, format_double};
 use crate::commands::reply_element;
 use crate::commands::scan::{Of, ScanOptions, cursor_at};
@@ -42,6 +43,9 @@ fn zrandmember_some(ctx: &mut Ctx<'_>) -> CmdResult {
     let open = ctx.open();
     let zset = open.db.value(handle).zset()?;
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count < 0 && wanted as u64 > RANDOM_PICKS_MAX {
+        return Err(CmdError::coded("ERR value is out of range"));
+    }
     let len = if count < 0 { wanted } else { wanted.min(zset.len()) };
     if with_scores {
         reply_pairs(open.reply, len);

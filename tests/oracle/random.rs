@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::peer::Peer;
 use support::reply::{Resp, extent};
-use support::requests::{DATA, Drawn, LISTS, Lives, Requests, STREAMS};
+use support::requests::{BITS, DATA, Drawn, HASHES, LISTS, Lives, Requests, SETS, STREAMS};
 use waterwheel::resp::reply::encode_request;
 
 /// Connections to each server; every other one speaks version 3 at first.
@@ -169,7 +169,7 @@ impl Server {
 
 impl Run {
     fn new(redis: &str, ours: &str, seed: u64) -> Run {
-        let mut requests = Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS]);
+        let mut requests = Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS]);
         requests.databases = 4;
         requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
         requests.keys = [60, 60, 8, 500][seed as usize % 4];
@@ -494,6 +494,10 @@ fn sorted(reply: Resp) -> Resp {
             values.sort_by_key(Resp::shown);
             Resp::Array(values)
         }
+        Resp::Set(values) => match sorted(Resp::Array(values)) {
+            Resp::Array(values) => Resp::Set(values),
+            other => other,
+        },
         Resp::Map(mut pairs) => {
             pairs.sort_by_key(|(key, _)| key.shown());
             Resp::Map(pairs)

@@ -231,6 +231,99 @@ pub const STREAMS: &[Template] = &[
     t(1, "CONFIG SET stream-node-max-entries (0|1|3|100)"),
 ];
 
+/// Sets, at sizes around every conversion. Nothing is removed by chance.
+pub const SETS: &[Template] = &[
+    t(24, "SADD <set> <set-members>"),
+    t(10, "SREM <set> <set-members>"),
+    t(8, "SMOVE <set> <set> <set-member>"),
+    t(4, "SCARD <set>"),
+    t(4, "SISMEMBER <set> <set-member>"),
+    t(4, "SMISMEMBER <set> <set-members>"),
+    t(6, "SMEMBERS <set>"),
+    t(3, "SSCAN <set> 0 COUNT 100000 (|MATCH <pattern>)"),
+    t(1, "SPOP <set> 100000"),
+    t(3, "SRANDMEMBER <set> (|<small>|-3)"),
+    t(6, "SINTER <set> <set> (|<set>)"),
+    t(4, "SINTERCARD 2 <set> <set> (|LIMIT <small>)"),
+    t(5, "SINTERSTORE <set> <set> <set>"),
+    t(5, "SUNION <set> <set>"),
+    t(4, "SUNIONSTORE <set> <set> <set>"),
+    t(6, "SDIFF <set> <set> (|<set>)"),
+    t(4, "SDIFFSTORE <set> <set> <set>"),
+    t(4, "SORT <set> ALPHA (|ASC|DESC) (|LIMIT <small> <small>) (|GET # GET k* |GET q*) (|STORE <list>)"),
+    t(3, "SORT <list> (|ALPHA) (|BY k*|BY nosort|BY h*->f1) (|ASC|DESC) (|LIMIT <small> <small>) (|STORE <list>)"),
+    t(1, "SORT_RO <list> (|ALPHA) (|BY k*) (|DESC) (|LIMIT <small> <small>)"),
+    t(2, "COPY <set> <set> (|REPLACE)"),
+    t(1, "DEL <set>"),
+    t(4, "OBJECT ENCODING <set>"),
+    t(1, "CONFIG SET set-max-intset-entries (4|16|512)"),
+    t(1, "CONFIG SET set-max-listpack-entries (4|16|128)"),
+    t(1, "CONFIG SET set-max-listpack-value (8|64)"),
+];
+
+/// Hashes and the deadlines of their fields.
+pub const HASHES: &[Template] = &[
+    t(24, "HSET <hash> <hash-pairs>"),
+    t(4, "HMSET <hash> <hash-pairs>"),
+    t(4, "HSETNX <hash> <field> <value>"),
+    t(8, "HGET <hash> <field>"),
+    t(6, "HMGET <hash> <fields-of-hash>"),
+    t(6, "HGETALL <hash>"),
+    t(2, "HKEYS <hash>"),
+    t(2, "HVALS <hash>"),
+    t(4, "HLEN <hash>"),
+    t(3, "HSTRLEN <hash> <field>"),
+    t(3, "HEXISTS <hash> <field>"),
+    t(8, "HDEL <hash> <fields-of-hash>"),
+    t(6, "HINCRBY <hash> <field> <int>"),
+    t(6, "HINCRBYFLOAT <hash> <field> <float>"),
+    t(3, "HRANDFIELD <hash> (|<small>|<small> WITHVALUES)"),
+    t(3, "HSCAN <hash> 0 COUNT 100000 (|MATCH <pattern>) (|NOVALUES)"),
+    t(5, "HEXPIRE <hash> <s> (||NX|XX|GT|LT) FIELDS 1 <field>"),
+    t(5, "HPEXPIRE <hash> <ms> (||NX|XX|GT|LT) FIELDS 2 <field> <field>"),
+    t(5, "HEXPIREAT <hash> <at> (||NX|XX|GT|LT) FIELDS 1 <field>"),
+    t(5, "HPEXPIREAT <hash> <at-ms> (||NX|XX|GT|LT) FIELDS 2 <field> <field>"),
+    t(3, "HTTL <hash> FIELDS 1 <field>"),
+    t(3, "HPTTL <hash> FIELDS 1 <field>"),
+    t(3, "HEXPIRETIME <hash> FIELDS 1 <field>"),
+    t(3, "HPEXPIRETIME <hash> FIELDS 1 <field>"),
+    t(4, "HPERSIST <hash> FIELDS 2 <field> <field>"),
+    t(4, "HGETDEL <hash> FIELDS 2 <field> <field>"),
+    t(6, "HGETEX <hash> (|EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|PERSIST) FIELDS 1 <field>"),
+    t(
+        6,
+        "HSETEX <hash> (||FNX|FXX) (|EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL) FIELDS 1 <field> <value>",
+    ),
+    t(2, "COPY <hash> <hash> (|REPLACE)"),
+    t(1, "DEL <hash>"),
+    t(4, "OBJECT ENCODING <hash>"),
+    t(1, "CONFIG SET hash-max-listpack-entries (4|16|128|512)"),
+    t(1, "CONFIG SET hash-max-listpack-value (8|64)"),
+];
+
+/// Strings as bits, and HyperLogLogs.
+pub const BITS: &[Template] = &[
+    t(8, "SETBIT <bits> <offset> (0|1|1)"),
+    t(4, "GETBIT <bits> <offset>"),
+    t(6, "BITCOUNT <bits> (|<index> <index>|<index> <index> BYTE|<index> <index> BIT)"),
+    t(6, "BITPOS <bits> (0|1) (|<index>|<index> <index>|<index> <index> BYTE|<index> <index> BIT)"),
+    t(4, "BITOP (AND|OR|XOR) <bits> <bits> <key>"),
+    t(2, "BITOP NOT <bits> <bits>"),
+    t(
+        6,
+        "BITFIELD <bits> (|OVERFLOW SAT|OVERFLOW FAIL|OVERFLOW WRAP) (GET|INCRBY|SET) (u4|i5|u8|i64|u63) (#1|<offset>) <int>",
+    ),
+    t(4, "BITFIELD <bits> GET (u4|i5|u8|i64|u63) <offset> SET (u8|i16) (#2|<offset>) <int>"),
+    t(2, "BITFIELD_RO <bits> GET (u4|i5|u8|i64) <offset>"),
+    t(8, "PFADD <sketch> <set-members>"),
+    t(5, "PFCOUNT <sketch> (|<sketch>)"),
+    t(3, "PFMERGE <sketch> <sketch> (|<sketch>)"),
+    t(1, "PFDEBUG (ENCODING|DECODE|TODENSE) <sketch>"),
+    t(2, "GET <sketch>"),
+    t(1, "DEL <sketch>"),
+    t(1, "CONFIG SET hll-sparse-max-bytes (0|100|3000)"),
+];
+
 /// How far deadlines lie in the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lives {
@@ -352,7 +445,8 @@ impl Requests {
         // A wait that went wrong could be one for ever, and a range of members is nobody's promise once scores differ.
         let name = &self.templates[template].name;
         let is_lexical = drawn.words.get(1).is_some_and(|key| key.starts_with(b"l")) && name == "ZADD";
-        let may_spoil = !name.starts_with("WAIT") && !is_lexical;
+        // A pop by chance would leave two servers with different sets.
+        let may_spoil = !name.starts_with("WAIT") && name != "SPOP" && !is_lexical;
         if may_spoil && self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
             self.spoil(&mut drawn);
         }
@@ -392,6 +486,33 @@ impl Requests {
                 return;
             }
             "list" => self.key_of_type('q'),
+            "set" => self.key_of_type('t'),
+            "hash" => self.key_of_type('h'),
+            "bits" => self.key_of_type('b'),
+            "sketch" => self.key_of_type('p'),
+            "field" => self.field(),
+            "fields-of-hash" => {
+                let fields = 1 + self.rng.below(3);
+                return (0..fields).for_each(|_| {
+                    let field = self.field();
+                    into.push(field.into_bytes());
+                });
+            }
+            "hash-pairs" => {
+                let most = if self.rng.below(12) == 0 { 30 } else { 3 };
+                for _ in 0..1 + self.rng.below(most) {
+                    let field = self.field();
+                    into.push(field.into_bytes());
+                    into.push(self.value());
+                }
+                return;
+            }
+            "set-member" => return into.push(self.set_member()),
+            "set-members" => {
+                let most = if self.rng.below(12) == 0 { 30 } else { 3 };
+                let members = 1 + self.rng.below(most);
+                return (0..members).for_each(|_| into.push(self.set_member()));
+            }
             "stream" => self.key_of_type('x'),
             "group" => self.one_of(&["g", "g", "h"]),
             "consumer" => self.one_of(&["alice", "bob", "carol"]),
@@ -466,7 +587,7 @@ impl Requests {
             "until" => (1 + self.rng.below(400)).to_string(),
             "float" => self.float(),
             "word" => self.one_of(&["", "name", "other", "with space", "1.2.3"]),
-            "type" => self.one_of(&["string", "STRING", "list", "hash", "nothing"]),
+            "type" => self.one_of(&["string", "STRING", "list", "hash", "set", "stream", "nothing"]),
             "pattern" => self.one_of(&["*", "k*", "k1?", "k[0-5]*", "k[^1]", "none*", "k\\1", "?", "*5"]),
             _ => panic!("a template has a hole that nothing fills: {name}"),
         };
@@ -500,6 +621,23 @@ impl Requests {
             }
             2..=6 => self.rng.below(12).to_string().into_bytes(),
             _ => format!("e{}", self.rng.below(12)).into_bytes(),
+        }
+    }
+
+    fn field(&mut self) -> String {
+        match self.rng.below(12) {
+            0 => self.rng.below(60).to_string(),
+            _ => format!("f{}", self.rng.below(40)),
+        }
+    }
+
+    /// A member of a set: mostly small integers, so that all encodings are met.
+    fn set_member(&mut self) -> Vec<u8> {
+        match self.rng.below(40) {
+            0 => self.letters(70),
+            1 => self.integer().into_bytes(),
+            2..=4 => format!("m{}", self.rng.below(20)).into_bytes(),
+            _ => self.rng.below(50).to_string().into_bytes(),
         }
     }
 

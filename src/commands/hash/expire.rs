@@ -145,6 +145,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     let now_ms = ctx.now.unix_ms();
     let rule = condition.map_or(Condition::Always, |(_, condition)| condition);
     let mut hash = ctx.take::<Hash>(handle)?;
+    hash.allow_deadlines();
     let (mut gone, mut set): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
     ctx.reply.array(fields.len());
     for name in fields.map(|index| args.at(index)) {

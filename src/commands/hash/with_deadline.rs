@@ -68,6 +68,9 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let now_ms = ctx.now.unix_ms();
     let mut hash = ctx.take::<Hash>(handle)?;
+    if let Change::At(_) = change {
+        hash.allow_deadlines();
+    }
     let mut gone: Vec<&[u8]> = Vec::new();
     let mut changes = 0;
     for name in fields.clone().map(|index| args.at(index)) {
@@ -214,6 +217,9 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let is_past = matches!(deadline, FieldDeadline::At(ms) if ms <= now_ms);
     let mut hash = ctx.take_or_new::<Hash>(key)?;
     super::make_room(ctx, &mut hash, options.first);
+    if let FieldDeadline::At(_) = deadline {
+        hash.allow_deadlines();
+    }
     let mut gone: Vec<&[u8]> = Vec::new();
     for index in names {
         let (name, value) = (args.at(index), args.at(index + 1));

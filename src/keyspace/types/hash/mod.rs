@@ -254,8 +254,8 @@ impl Hash {
         removed
     }
 
-    /// Makes the listpack one that has deadlines.
-    fn allow_deadlines(&mut self) {
+    /// Makes the listpack one that has room for deadlines, as every command does that could set one.
+    pub fn allow_deadlines(&mut self) {
         let Hash::Packed(pack) = self else { return };
         let mut wide = Listpack::with_capacity(pack.bytes_len() + 2 * pack.len());
         for (name, value) in pack.pairs() {

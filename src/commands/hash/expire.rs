@@ -75,13 +75,18 @@ impl Condition {
     }
 }
 
-/// The arguments that name fields, behind `FIELDS` at `index` and their number.
-fn fields_at(ctx: &Ctx<'_>, index: usize) -> Result<Range<usize>, CmdError> {
+/// What HEXPIRE and its kind say of a number of fields that is none.
+const NO_COUNT_TO_EXPIRE: CmdError = CmdError::coded("ERR Parameter `numFields` should be greater than 0");
+/// What all others say.
+pub(super) const NO_COUNT: CmdError = CmdError::coded("ERR Number of fields must be a positive integer");
+
+/// The arguments that name fields, behind `FIELDS` at `index` and their number; without a number it is `no_count`.
+pub(super) fn fields_at(ctx: &Ctx<'_>, index: usize, no_count: CmdError) -> Result<Range<usize>, CmdError> {
     if !ctx.args.is(index, "fields") {
         return Err(CmdError::coded("ERR Mandatory argument FIELDS is missing or not at the right position"));
     }
     let count = ctx.args.get(index + 1).and_then(crate::base::number::parse_i64).filter(|&n| n > 0);
-    let count = count.ok_or(CmdError::coded("ERR Parameter `numFields` should be greater than 0"))?;
+    let count = count.ok_or(no_count)?;
     let fields = index + 2..ctx.args.len();
     if count as usize != fields.len() {
         return Err(CmdError::coded("ERR The `numfields` parameter must match the number of arguments"));
@@ -135,7 +140,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     let deadline = deadline_at(ctx, 2, unit)?;
     let words = [("nx", Condition::Nx), ("xx", Condition::Xx), ("gt", Condition::Gt), ("lt", Condition::Lt)];
     let condition = words.into_iter().find(|(word, _)| args.is(3, word));
-    let fields = fields_at(ctx, if condition.is_some() { 4 } else { 3 })?;
+    let fields = fields_at(ctx, if condition.is_some() { 4 } else { 3 }, NO_COUNT_TO_EXPIRE)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
     let now_ms = ctx.now.unix_ms();
     let rule = condition.map_or(Condition::Always, |(_, condition)| condition);
@@ -193,7 +198,7 @@ pub(super) fn hpexpiretime(ctx: &mut Ctx<'_>) -> CmdResult {
 fn deadlines(ctx: &mut Ctx<'_>, show: fn(u64, u64) -> i64) -> CmdResult {
     let args = ctx.args;
     let found = read(ctx, ctx.key(1))?;
-    let fields = fields_at(ctx, 2)?;
+    let fields = fields_at(ctx, 2, NO_COUNT)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
     let now_ms = ctx.now.unix_ms();
     let open = ctx.open();
@@ -215,7 +220,7 @@ pub(super) fn hpersist(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let key = ctx.key(1);
     let found = write(ctx, key)?;
-    let fields = fields_at(ctx, 2)?;
+    let fields = fields_at(ctx, 2, NO_COUNT)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
     let now_ms = ctx.now.unix_ms();
     let mut hash = ctx.take::<Hash>(handle)?;

@@ -1,6 +1,9 @@
 //! Fields read or written together with their deadline: HGETDEL, HGETEX, HSETEX.
 
-use super::expire::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, put_without};
+use super::expire::{
+    MILLISECONDS, NO_COUNT, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, fields_at,
+    put_without,
+};
 use super::{bury_all, is_alive, put_less, reply_values, write};
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
@@ -8,7 +11,6 @@ use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::keyspace::EventClass;
 use crate::keyspace::types::Hash;
 use crate::keyspace::types::hash::FieldDeadline;
-use std::ops::Range;
 
 const UNITS: [(&str, Unit); 4] =
     [("ex", SECONDS), ("px", MILLISECONDS), ("exat", UNIX_SECONDS), ("pxat", UNIX_MILLISECONDS)];
@@ -19,25 +21,11 @@ fn unit_at(ctx: &Ctx<'_>, index: usize) -> Option<Unit> {
     (index + 1 < ctx.args.len()).then_some(unit)
 }
 
-/// The arguments that name fields, behind `FIELDS` at `index` and their number.
-fn fields_at(ctx: &Ctx<'_>, index: usize) -> Result<Range<usize>, CmdError> {
-    if !ctx.args.is(index, "fields") {
-        return Err(CmdError::coded("ERR Mandatory argument FIELDS is missing or not at the right position"));
-    }
-    let count = ctx.args.get(index + 1).and_then(parse_i64).filter(|&n| n > 0);
-    let count = count.ok_or(CmdError::coded("ERR Number of fields must be a positive integer"))?;
-    let fields = index + 2..ctx.args.len();
-    if count as usize != fields.len() {
-        return Err(CmdError::coded("ERR The `numfields` parameter must match the number of arguments"));
-    }
-    Ok(fields)
-}
-
 pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let key = ctx.key(1);
     let found = write(ctx, key)?;
-    let fields = fields_at(ctx, 2)?;
+    let fields = fields_at(ctx, 2, NO_COUNT)?;
     let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };
@@ -71,7 +59,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
         None if args.is(2, "persist") => (Change::Persist, 3),
         None => (Change::Nothing, 2),
     };
-    let fields = fields_at(ctx, at)?;
+    let fields = fields_at(ctx, at, NO_COUNT)?;
     let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };

@@ -65,12 +65,12 @@ pub fn seal(payload: &mut Vec<u8>, version: u16) {
     payload.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// The encoded value in a payload whose version is known and whose checksum is right, or 0.
+/// The encoded value in a payload whose version is known and whose checksum is right.
 pub fn unseal(payload: &[u8]) -> Option<&[u8]> {
     let value = payload.len().checked_sub(FOOTER_BYTES)?;
     let version = u16::from_le_bytes([payload[value], payload[value + 1]]);
     let crc = u64::from_le_bytes(payload[value + 2..].try_into().expect("eight bytes long"));
-    let is_whole = crc == 0 || crc == crc64(0, &payload[..value + 2]);
+    let is_whole = crc == crc64(0, &payload[..value + 2]);
     let is_known = version <= VERSION_MAX || version == VERSION_OF_VALKEY;
     (is_known && is_whole).then(|| &payload[..value])
 }

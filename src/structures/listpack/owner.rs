@@ -110,25 +110,28 @@ impl Listpack {
         self.room.reserve_exact(bytes);
     }
 
-    /// Makes room for `bytes` more bytes behind the last element, or in front of the first: as much as the listpack
-    /// has already, but not beyond a length of `limit`. For one that is pushed to until it is full.
-    pub fn reserve_towards(&mut self, bytes: usize, limit: usize, in_front: bool) {
+    /// Makes room for `bytes` more bytes behind the last element, or in front of the first; if there is none, as much that
+    /// the listpack could reach a length of `target`. For one that is pushed to until it is full.
+    #[inline]
+    pub fn reserve_towards(&mut self, bytes: usize, target: usize, in_front: bool) {
         let (start, len) = (self.start as usize, self.bytes_len());
-        let more = len.min(limit.saturating_sub(len)).max(bytes);
         if in_front {
             if start < bytes {
-                let mut grown = Vec::with_capacity(more + len);
-                grown.resize(more, 0);
-                grown.extend_from_slice(&self.room[start..]);
-                self.room = grown;
-                self.start = more as u32;
+                self.regrow(target.saturating_sub(len).max(bytes), 0);
             }
         } else if self.room.capacity() - self.room.len() < bytes && start < len / 2 {
-            let mut grown = Vec::with_capacity(len + more);
-            grown.extend_from_slice(&self.room[start..]);
-            self.room = grown;
-            self.start = 0;
+            self.regrow(0, target.saturating_sub(len).max(bytes));
         }
+    }
+
+    /// Moves to memory with so much room on either side.
+    #[cold]
+    fn regrow(&mut self, front: usize, behind: usize) {
+        let mut grown = Vec::with_capacity(front + self.bytes_len() + behind);
+        grown.resize(front, 0);
+        grown.extend_from_slice(self.bytes());
+        self.room = grown;
+        self.start = front as u32;
     }
 
     /// How many elements it has.

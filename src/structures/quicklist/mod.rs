@@ -41,6 +41,9 @@ pub use node::{Item, Items, Needle, View};
 /// Memory of a node beside its bytes: its record, two counters, its entry in the segment.
 const NODE_OVERHEAD_BYTES: usize = std::mem::size_of::<Node>() + 16 + std::mem::size_of::<index::Entry>();
 
+/// A list with so many nodes gives a new one all its memory at once.
+const EAGER_NODES: usize = 8;
+
 /// A list of byte strings. See the head of the file.
 #[derive(Clone, Debug)]
 pub struct Quicklist {
@@ -125,7 +128,8 @@ impl Quicklist {
                 self.node_bytes -= entry.node.heap_bytes();
                 let Node::Packed(list) = Arc::make_mut(&mut entry.node) else { unreachable!("it is packed") };
                 // Head and backlen of a text have up to ten bytes.
-                list.reserve_towards(text.len() + 10, self.limits.node_bytes(), in_front);
+                let target = grow_to(list.bytes_len(), self.nodes, self.limits.node_bytes());
+                list.reserve_towards(text.len() + 10, target, in_front);
                 if in_front {
                     list.push_front(text);
                 } else {
@@ -289,6 +293,15 @@ impl Quicklist {
         }
         None
     }
+}
+
+/// The length for which a node of `bytes` bytes is given room when it grows: twice as much, or at once what a node can
+/// reach where that is near, or little beside the whole list.
+#[inline]
+fn grow_to(bytes: usize, nodes: usize, node_bytes: usize) -> usize {
+    // The allocator's own eight bytes make it a round number.
+    let full = node_bytes - 8;
+    if nodes >= EAGER_NODES || bytes * 2 > full / 4 * 3 { full } else { bytes * 2 }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ const NODE_BYTES_MAX: usize = 1 << 30;
 /// What a new node is given room for, at first.
 const NODE_BYTES_FIRST: usize = 128;
 
+/// With so many nodes a stream is long.
+const EAGER_NODES: usize = 8;
+
 /// The entries of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
@@ -129,7 +132,12 @@ impl Log {
         };
         if is_full {
             self.close_last();
-            let capacity = NODE_BYTES_FIRST.min(bytes_max);
+            // In a long stream the nodes become about as long as those before.
+            let like_last = match self.nodes.last() {
+                Some((_, list)) if self.nodes.len() >= EAGER_NODES => list.bytes_len() + added,
+                _ => NODE_BYTES_FIRST,
+            };
+            let capacity = like_last.min(bytes_max);
             let mut list = node::new_node(fields.clone(), capacity);
             node::append(&mut list, id, id, fields);
             self.node_bytes += list.heap_bytes();
@@ -141,7 +149,8 @@ impl Log {
                 let list = Arc::make_mut(list);
                 // Heads and backlens of a short text have two bytes; flags and id some more.
                 let overhead = 32 + 4 * fields.clone().count();
-                list.reserve_towards(added + overhead, bytes_max, false);
+                let target = (list.bytes_len() * 2).min(bytes_max);
+                list.reserve_towards(added + overhead, target, false);
                 node::append(list, node, id, fields);
                 self.node_bytes = self.node_bytes - before + list.heap_bytes();
             }

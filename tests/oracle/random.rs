@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::peer::Peer;
 use support::reply::{Resp, extent};
-use support::requests::{DATA, Drawn, Lives, Requests};
+use support::requests::{DATA, Drawn, LISTS, Lives, Requests, STREAMS};
 use waterwheel::resp::reply::encode_request;
 
 /// Connections to each server; every other one speaks version 3 at first.
@@ -169,7 +169,7 @@ impl Server {
 
 impl Run {
     fn new(redis: &str, ours: &str, seed: u64) -> Run {
-        let mut requests = Requests::new(seed, Lives::Long, &[DATA]);
+        let mut requests = Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS]);
         requests.databases = 4;
         requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
         requests.keys = [60, 60, 8, 500][seed as usize % 4];

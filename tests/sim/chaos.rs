@@ -3,7 +3,7 @@
 
 use crate::follower::Follower;
 use crate::support::reply::Resp;
-use crate::support::requests::{DATA, Drawn, Lives, Requests, Template};
+use crate::support::requests::{DATA, Drawn, LISTS, Lives, Requests, STREAMS, Template};
 use crate::support::{World, requests};
 use crate::with_seeds;
 use std::collections::VecDeque;
@@ -87,7 +87,7 @@ impl Chaos {
     fn new(seed: u64, relative: bool) -> Chaos {
         let mut leader = World::with_seed(seed);
         leader.engine.conf.enable_debug_command = Permission::Yes;
-        let mut requests = Requests::new(seed, Lives::Short, &[DATA, CONTROL]);
+        let mut requests = Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, CONTROL]);
         requests.keys = [4, 40, 400][seed as usize % 3];
         requests.databases = if seed.is_multiple_of(2) { 2 } else { 16 };
         let mut chaos = Chaos {

@@ -7,6 +7,8 @@ use crate::support::World;
 use crate::support::reply::Resp;
 use std::collections::VecDeque;
 use waterwheel::commands::debug::dataset_digest;
+use waterwheel::keyspace::ValueRef;
+use waterwheel::keyspace::types::stream::StreamId;
 use waterwheel::resp::reply::encode_request;
 
 /// How late the feed arrives, in microseconds.
@@ -96,6 +98,31 @@ fn make_relative(words: &mut [Vec<u8>], now_ms: u64) {
     }
 }
 
+/// What a value holds, however it is kept.
+fn shown(value: ValueRef<'_>) -> String {
+    let mut parts = Vec::new();
+    match value {
+        ValueRef::Inline(bytes, _) => parts.push(bytes.escape_ascii().to_string()),
+        ValueRef::Shared(bytes) => parts.push(bytes.escape_ascii().to_string()),
+        ValueRef::Int(value) => parts.push(value.to_string()),
+        ValueRef::List(list) => list.walk(0, true, |item| {
+            parts.push(item.to_vec().escape_ascii().to_string());
+            true
+        }),
+        ValueRef::Stream(stream) => {
+            let log = &stream.log;
+            parts.push(format!("{:?} {:?} {}", log.last_id, log.max_deleted_id, log.entries_added));
+            log.walk(StreamId::ZERO, StreamId::MAX, true, |entry| {
+                parts.push(format!("{:?} {:?}", entry.id, entry.fields.collect::<Vec<_>>()));
+                true
+            });
+            parts.extend(stream.groups().map(|(name, group)| format!("{} {group:?}", name.escape_ascii())));
+        }
+        other => parts.push(format!("{other:?}")),
+    }
+    parts.join(", ")
+}
+
 /// Keys that are not the same in two worlds, a few of them.
 fn differences(leader: &World, follower: &World) -> String {
     let mut lines = Vec::new();
@@ -105,7 +132,7 @@ fn differences(leader: &World, follower: &World) -> String {
             let mut cursor = 0;
             loop {
                 cursor = db.scan(cursor, |handle| {
-                    let value = format!("{:?}", db.value(handle));
+                    let value = shown(db.value(handle));
                     keys.insert(db.key(handle).to_vec(), (value, db.deadline(handle)));
                 });
                 if cursor == 0 {

@@ -173,6 +173,64 @@ pub const DATA: &[Template] = &[
     t(2, "RESET"),
 ];
 
+/// Lists, at sizes around every conversion.
+pub const LISTS: &[Template] = &[
+    t(20, "LPUSH <list> <elements>"),
+    t(20, "RPUSH <list> <elements>"),
+    t(4, "LPUSHX <list> <elements>"),
+    t(4, "RPUSHX <list> <elements>"),
+    t(8, "LPOP <list> (||<small>)"),
+    t(8, "RPOP <list> (||<small>)"),
+    t(4, "LLEN <list>"),
+    t(8, "LINDEX <list> <index>"),
+    t(10, "LSET <list> <index> <element>"),
+    t(8, "LRANGE <list> (<index> <index>|0 -1)"),
+    t(12, "LINSERT <list> (BEFORE|AFTER) <element> <element>"),
+    t(8, "LREM <list> (<int>|0|1|-2) <element>"),
+    t(4, "LTRIM <list> (<index> <index>|1 -2|0 30)"),
+    t(8, "LPOS <list> <element> (|RANK <int>) (|COUNT <small>) (|MAXLEN <offset>)"),
+    t(8, "LMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT)"),
+    t(4, "RPOPLPUSH <list> <list>"),
+    t(6, "LMPOP 2 <list> <list> (LEFT|RIGHT) (|COUNT <small>)"),
+    t(2, "COPY <list> <list> (|REPLACE)"),
+    t(1, "DEL <list>"),
+    t(4, "OBJECT ENCODING <list>"),
+    t(2, "CONFIG SET list-max-listpack-size (-2|-1|1|3|16|128)"),
+    t(2, "CONFIG SET list-compress-depth (0|1|2)"),
+];
+
+/// Streams and their groups. No id comes from a clock.
+pub const STREAMS: &[Template] = &[
+    t(
+        40,
+        "XADD <stream> (||||NOMKSTREAM) (||||MAXLEN <offset>|MAXLEN ~ <offset>|MAXLEN ~ <offset> LIMIT <small>|MINID <id>|MINID ~ <id>) <new-id> <fields>",
+    ),
+    t(4, "XLEN <stream>"),
+    t(10, "XRANGE <stream> (-|<id>|<bound>) (+|<id>|<bound>) (|COUNT <small>)"),
+    t(8, "XREVRANGE <stream> (+|<id>) (-|<id>) (|COUNT <small>)"),
+    t(8, "XDEL <stream> <id> (|<id>)"),
+    t(3, "XTRIM <stream> (MAXLEN|MAXLEN ~|MAXLEN =) <offset>"),
+    t(2, "XTRIM <stream> (MINID|MINID ~) <id>"),
+    t(1, "XSETID <stream> <new-id> (|ENTRIESADDED <offset>) (|MAXDELETEDID <id>)"),
+    t(8, "XREAD (|COUNT <small>) STREAMS <stream> (<id>|0|$|+)"),
+    t(3, "XREAD (|COUNT <small>) STREAMS <stream> <stream> <id> <id>"),
+    t(6, "XGROUP CREATE <stream> <group> (0|$|<id>) (|MKSTREAM) (|ENTRIESREAD <small>)"),
+    t(1, "XGROUP SETID <stream> <group> (0|$|<id>)"),
+    t(1, "XGROUP DESTROY <stream> <group>"),
+    t(2, "XGROUP CREATECONSUMER <stream> <group> <consumer>"),
+    t(1, "XGROUP DELCONSUMER <stream> <group> <consumer>"),
+    t(16, "XREADGROUP GROUP <group> <consumer> (|COUNT <small>) (||NOACK) STREAMS <stream> (>|>|>|0|<id>)"),
+    t(3, "XREADGROUP GROUP <group> <consumer> COUNT 1 STREAMS <stream> <stream> > >"),
+    t(8, "XACK <stream> <group> <id> (|<id>)"),
+    t(6, "XPENDING <stream> <group>"),
+    t(8, "XCLAIM <stream> <group> <consumer> 0 <id> (|FORCE) (|JUSTID) (|RETRYCOUNT <small>) (|LASTID <id>)"),
+    t(6, "XAUTOCLAIM <stream> <group> <consumer> 0 (0|<id>) (|COUNT <small>) (|JUSTID)"),
+    t(6, "XINFO GROUPS <stream>"),
+    t(2, "COPY <stream> <stream> (|REPLACE)"),
+    t(1, "DEL <stream>"),
+    t(1, "CONFIG SET stream-node-max-entries (0|1|3|100)"),
+];
+
 /// How far deadlines lie in the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lives {
@@ -195,6 +253,8 @@ pub struct Requests {
     /// The wall clock, for absolute deadlines.
     pub now_unix_ms: u64,
     lives: Lives,
+    /// The time in the last new id of a stream.
+    newest_id: u64,
     templates: Vec<Parsed>,
     weight_sum: u64,
 }
@@ -255,6 +315,7 @@ impl Requests {
             databases: 16,
             now_unix_ms: 0,
             lives,
+            newest_id: 0,
             weight_sum: templates.iter().map(|t| t.weight).sum(),
             templates,
         }
@@ -330,6 +391,36 @@ impl Requests {
                 }
                 return;
             }
+            "list" => self.key_of_type('q'),
+            "stream" => self.key_of_type('x'),
+            "group" => self.one_of(&["g", "g", "h"]),
+            "consumer" => self.one_of(&["alice", "bob", "carol"]),
+            "element" => return into.push(self.element()),
+            "elements" => {
+                let elements = 1 + {
+                    let most = if self.rng.below(10) == 0 { 40 } else { 3 };
+                    self.rng.below(most)
+                };
+                return (0..elements).for_each(|_| into.push(self.element()));
+            }
+            "fields" => {
+                let more = if self.rng.below(3) == 0 { self.rng.below(4) } else { 0 };
+                for number in 0..=more {
+                    into.push(format!("f{number}").into_bytes());
+                    into.push(self.value());
+                }
+                return;
+            }
+            "id" => self.id(),
+            "bound" => format!("({}", self.id()),
+            "new-id" => {
+                self.newest_id += self.rng.below(3);
+                match self.rng.below(12) {
+                    0 => self.id(),
+                    1..=5 => format!("{}-*", self.newest_id),
+                    _ => format!("{}-{}", self.newest_id + 1, self.rng.below(3)),
+                }
+            }
             "zkey" | "lexkey" | "geokey" => return into.push(self.sorted_key(name)),
             "zkeys" => {
                 let keys = 1 + self.rng.below(3);
@@ -391,6 +482,31 @@ impl Requests {
             1 => vec![b'k', number as u8, 0, b'\r', b'\n', 0xff],
             _ => format!("k{number}").into_bytes(),
         }
+    }
+
+    /// A key that mostly holds one type, named after it.
+    fn key_of_type(&mut self, letter: char) -> String {
+        let number = self.rng.below(8);
+        if self.rng.below(60) == 0 { format!("k{number}") } else { format!("{letter}{number}") }
+    }
+
+    /// An element of a list: few that are equal, some that are long.
+    fn element(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0 => self.value(),
+            1 => {
+                let len = 100 + self.rng.below(400);
+                self.letters(len)
+            }
+            2..=6 => self.rng.below(12).to_string().into_bytes(),
+            _ => format!("e{}", self.rng.below(12)).into_bytes(),
+        }
+    }
+
+    /// An id among the newest of all streams.
+    fn id(&mut self) -> String {
+        let ms = self.newest_id.saturating_sub(self.rng.below(60));
+        if self.rng.below(4) == 0 { ms.to_string() } else { format!("{ms}-{}", self.rng.below(3)) }
     }
 
     /// A key of sorted sets, of those whose scores are all 0, or of places; now and then any key.

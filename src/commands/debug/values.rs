@@ -4,6 +4,8 @@ use crate::base::hash::{HashKey, siphash13};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 use crate::keyspace::db::is_past;
+use crate::keyspace::types::Stream;
+use crate::keyspace::types::stream::StreamId;
 use crate::keyspace::{Db, Deadline, ValueRef};
 use crate::persist::rdb::{self, Options};
 use crate::structures::slab::Handle;
@@ -62,10 +64,33 @@ impl Gather {
             ValueRef::Zset(zset) => zset.iter().for_each(|(member, score)| {
                 self.element(&[&member.to_vec(), &score.to_le_bytes()]);
             }),
-            ValueRef::Stream(_) => {
-                let mut payload = Vec::new();
-                rdb::encode(value, Options { compress: false }, &mut payload);
-                self.part(&payload);
+            ValueRef::Stream(stream) => self.stream(stream),
+        }
+    }
+
+    /// Entries, what is remembered of others, and who was given which. How they lie in nodes does not matter, nor how often
+    /// they were delivered: reading again what one has is not propagated.
+    fn stream(&mut self, stream: &Stream) {
+        let log = &stream.log;
+        log.walk(StreamId::ZERO, StreamId::MAX, true, |entry| {
+            self.part(&entry.id.to_vec());
+            entry.fields.for_each(|(name, value)| {
+                self.part(&name.to_vec());
+                self.part(&value.to_vec());
+            });
+            true
+        });
+        for id in [log.last_id, log.max_deleted_id] {
+            self.part(&id.to_vec());
+        }
+        self.part(&log.entries_added.to_le_bytes());
+        for (name, group) in stream.groups() {
+            self.part(name);
+            self.part(&group.last_id.to_vec());
+            for (id, pending) in group.pending(StreamId::ZERO, StreamId::MAX) {
+                let owner = group.consumer(pending.consumer);
+                self.part(&id.to_vec());
+                self.part(&owner.name);
             }
         }
     }

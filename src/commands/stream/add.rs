@@ -46,7 +46,7 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> CmdResult {
         Some(trimming) => stream.trim(trimming.trim, options.references),
         None => 0,
     };
-    let kept = (stream.len(), stream.log.first_id);
+    let kept = kept(&stream);
     ctx.put(key, stream);
     ctx.notify(EventClass::Stream, "xadd", key.bytes);
     if trimmed > 0 {
@@ -73,6 +73,11 @@ fn new_id(stream: &Stream, options: &Options, now_ms: u64, bytes: usize) -> Resu
         return Err(CmdError::coded("ERR Elements are too large to be stored"));
     }
     Ok(id)
+}
+
+/// What a trimming has left: how many entries, and from which id on.
+fn kept(stream: &Stream) -> (usize, StreamId) {
+    (stream.len(), if stream.is_empty() { StreamId::MAX } else { stream.log.first_id })
 }
 
 /// Propagates the request with the id that the entry got, and with exactly what an approximate trimming left.
@@ -107,7 +112,7 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
     let trimming = options.trimming.as_ref().expect("XTRIM is not without");
     let trimmed = stream.trim(trimming.trim, options.references);
-    let kept = (stream.len(), stream.log.first_id);
+    let kept = kept(&stream);
     ctx.put(key, stream);
     if trimmed > 0 {
         ctx.notify(EventClass::Stream, "xtrim", key.bytes);

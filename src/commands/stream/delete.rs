@@ -8,12 +8,14 @@ use crate::keyspace::types::Stream;
 use crate::keyspace::types::stream::{References, StreamId};
 
 pub(super) fn xdel(ctx: &mut Ctx<'_>) -> CmdResult {
-    let ids = ids_at(ctx, 2, ctx.args.len())?;
     let key = ctx.key(1);
     let Some(handle) = ctx.write(key) else {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
     };
+    // A missing key and a wrong type are found before a wrong id.
+    ctx.db_ref().value(handle).stream()?;
+    let ids = ids_at(ctx, 2, ctx.args.len())?;
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
     let mut deleted = Vec::new();
     for id in ids {

@@ -36,13 +36,17 @@ fn parse(ctx: &Ctx<'_>, creates: bool) -> Result<Options, CmdError> {
             };
             index += 2;
         } else {
-            return Err(CmdError::err(format!(
-                "unknown subcommand or wrong number of arguments for '{}'. Try XGROUP HELP.",
-                quoted(ctx.args.at(1))
-            )));
+            return Err(wrong_form(ctx));
         }
     }
     Ok(options)
+}
+
+fn wrong_form(ctx: &Ctx<'_>) -> CmdError {
+    CmdError::err(format!(
+        "unknown subcommand or wrong number of arguments for '{}'. Try XGROUP HELP.",
+        quoted(ctx.args.at(1))
+    ))
 }
 
 pub(super) fn create(ctx: &mut Ctx<'_>) -> CmdResult {
@@ -54,6 +58,10 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> CmdResult {
         None if options.makes_stream => None,
         None => return Err(NO_KEY),
     };
+    // An option may not stand twice.
+    if ctx.args.len() > 8 {
+        return Err(wrong_form(ctx));
+    }
     let id = match ctx.args.at(4) {
         b"$" => stream.map_or(StreamId::ZERO, |stream| stream.log.last_id),
         _ => id_at(ctx, 4, 0)?,
@@ -98,6 +106,9 @@ fn change<R>(ctx: &mut Ctx<'_>, handle: Handle, f: impl FnOnce(&mut Group) -> R)
 pub(super) fn set_id(ctx: &mut Ctx<'_>) -> CmdResult {
     let options = parse(ctx, false)?;
     let handle = find(ctx, true)?;
+    if ctx.args.len() > 7 {
+        return Err(wrong_form(ctx));
+    }
     let id = match ctx.args.at(4) {
         b"$" => ctx.db_ref().value(handle).stream()?.log.last_id,
         text => StreamId::parse_bound(text, 0).ok_or(INVALID_ID)?,

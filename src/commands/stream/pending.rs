@@ -12,6 +12,8 @@ use crate::structures::slab::Handle;
 const ATTEMPTS: usize = 10;
 /// The greatest COUNT of XAUTOCLAIM.
 const COUNT_MAX: i64 = i64::MAX / 16;
+/// Redis keeps a place for each entry that it may find gone; so many no machine has. We need none.
+const COUNT_BELIEVABLE: usize = 1 << 40;
 
 /// A consumer asks: it is seen, and comes to be if it is new; true if it is.
 pub(super) fn see_consumer(
@@ -388,6 +390,11 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let (key, name, consumer_name) = (ctx.key(1), ctx.args.at(2), ctx.args.at(3));
     let handle = group_entry(ctx, key, name)?;
+    if count > COUNT_BELIEVABLE {
+        return Err(CmdError::coded(
+            "ERR Insufficient memory, failed allocating transient memory, COUNT too high.",
+        ));
+    }
     let now_ms = ctx.now.unix_ms();
     see_consumer(ctx, key, handle, name, consumer_name, now_ms)?;
     let mut stream = ctx.take::<Box<Stream>>(handle)?;

@@ -120,12 +120,12 @@ fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-/// Digits, as C reads them: zeros and a sign in front are let pass, a negative number wraps around.
+/// Digits, as C reads them: blanks, a sign and zeros in front are let pass, a negative number wraps around.
 fn parse_part(text: &[u8]) -> Option<u64> {
     if let Some(value) = parse_i64(text) {
         return u64::try_from(value).ok();
     }
-    let (digits, is_negative) = match text {
+    let (digits, is_negative) = match text.trim_ascii_start() {
         [b'-', digits @ ..] => (digits, true),
         [b'+', digits @ ..] => (digits, false),
         digits => (digits, false),

@@ -159,7 +159,8 @@ fn ids_are_read_as_c_reads_numbers() {
     assert_eq!(id(b"5"), Some(StreamId::new(5, 7)));
     assert_eq!(id(b"007-+3"), Some(StreamId::new(7, 3)));
     assert_eq!(id(b"18446744073709551615-18446744073709551615"), Some(StreamId::MAX));
-    for wrong in [&b""[..], b"-", b"+", b"5-", b"-5", b"5-x", b"5--5", b"18446744073709551616", b"5-*", b" 5"]
+    assert_eq!(id(b" 5- 3"), Some(StreamId::new(5, 3)));
+    for wrong in [&b""[..], b"-", b"+", b"5-", b"-5", b"5-x", b"5--5", b"18446744073709551616", b"5-*", b"5 "]
     {
         assert_eq!(id(wrong), None, "{}", String::from_utf8_lossy(wrong));
     }

@@ -12,6 +12,8 @@ use waterwheel::base::hash::{HashKey, siphash13};
 use waterwheel::base::rng::Rng;
 use waterwheel::structures::dict::{Dict, Entries};
 use waterwheel::structures::histogram::Histogram;
+use waterwheel::structures::members::{Layout, Members};
+use waterwheel::structures::ranked::{Names, Ranked};
 use waterwheel::structures::slab::{Handle, PagedSlab};
 use waterwheel::structures::wheel::{KeyWheel, TimerWheel};
 
@@ -195,5 +197,69 @@ fn histogram(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, dict, wheels, histogram);
+/// A cell of a sorted set: a score, then the member.
+struct Scored;
+
+impl Layout for Scored {
+    const KEEPS_HANDLES: bool = true;
+    fn member(cell: &[u8]) -> &[u8] {
+        &cell[8..]
+    }
+}
+
+struct Cells(Members<Scored>);
+
+impl Names for Cells {
+    fn member(&self, handle: Handle) -> &[u8] {
+        Scored::member(self.0.get(handle))
+    }
+}
+
+/// A sorted set of a million members with random scores.
+fn sorted_set(c: &mut Criterion) {
+    let mut rng = Rng::from_seed(4);
+    let mut cells = Cells(Members::new(HASH_KEY));
+    let mut keys: Vec<(f64, Handle)> = Vec::with_capacity(KEYS);
+    for number in 0..KEYS {
+        let score = rng.below(1 << 40) as f64;
+        let member = format!("member:{number:012}");
+        keys.push((score, cells.0.insert(&[&score.to_le_bytes(), member.as_bytes()])));
+    }
+    let mut tree = Ranked::new();
+    keys.iter().for_each(|(score, handle)| tree.insert(*score, *handle, &cells));
+    rng.shuffle(&mut keys);
+    let mut next = keys.iter().cycle();
+    let mut group = c.benchmark_group("sorted set");
+    group.bench_function("find a member", |b| {
+        let mut number = 0;
+        b.iter(|| {
+            number = (number + 7_368_787) % KEYS;
+            let member = format!("member:{number:012}");
+            black_box(cells.0.find(member.as_bytes()))
+        });
+    });
+    group.bench_function("rank", |b| {
+        b.iter(|| {
+            let (score, handle) = next.next().expect("it goes round");
+            black_box(tree.rank(*score, *handle, &cells))
+        });
+    });
+    group.bench_function("remove and insert", |b| {
+        b.iter(|| {
+            let (score, handle) = next.next().expect("it goes round");
+            tree.remove(*score, *handle, &cells);
+            tree.insert(*score, *handle, &cells);
+        });
+    });
+    group.bench_function("100 from a score on", |b| {
+        b.iter(|| {
+            let (score, _) = next.next().expect("it goes round");
+            let rank = tree.count_while(|each, _| each < *score);
+            tree.forward(rank).take(100).map(|(score, _)| score).sum::<f64>()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, dict, wheels, sorted_set, histogram);
 criterion_main!(benches);

@@ -247,6 +247,21 @@ impl<L: Layout> Members<L> {
         self.unlink(hash, handle);
     }
 
+    /// Removes the members of up to [`BATCH`] cells. Misses of memory overlap.
+    pub fn remove_batch(&mut self, handles: &[Handle]) {
+        handles.iter().for_each(|handle| self.arena.prefetch(*handle));
+        let mut hashes = [0; BATCH];
+        for (hash, handle) in hashes.iter_mut().zip(handles) {
+            *hash = self.hash(L::member(self.arena.get(*handle)));
+            self.dict.prefetch_bucket(*hash);
+        }
+        for (hash, handle) in hashes.into_iter().zip(handles) {
+            self.unlink_only(hash, *handle);
+        }
+        // Not before, for cells that move have other handles.
+        handles.iter().for_each(|_| self.tend_alone());
+    }
+
     /// Hands out the cells of one bucket and gives the cursor of the next; 0 starts and ends a scan. A member that is
     /// there from the start to the end is handed out at least once.
     pub fn scan<'a>(&'a self, cursor: u64, mut each: impl FnMut(&'a [u8])) -> u64 {
@@ -350,6 +365,13 @@ impl<L: Layout> Members<L> {
 
     #[inline]
     fn unlink(&mut self, hash: u64, handle: Handle) {
+        self.unlink_only(hash, handle);
+        self.tend_alone();
+    }
+
+    /// Removes a member and moves no cell.
+    #[inline]
+    fn unlink_only(&mut self, hash: u64, handle: Handle) {
         if let Some(walk) = &mut self.walk {
             let cell = self.arena.get(handle);
             walk.changes(hash, L::member(cell), cell);
@@ -357,7 +379,6 @@ impl<L: Layout> Members<L> {
         let removed = self.dict.remove(hash, |each| each == handle);
         debug_assert!(removed.is_some(), "a removed cell is in the dict");
         self.arena.free(handle);
-        self.tend_alone();
     }
 
     /// The member of this cell is about to change.

@@ -604,6 +604,30 @@ pub struct Forward<'a> {
     at: usize,
 }
 
+impl Forward<'_> {
+    /// Takes up to as many keys as `out` has room for; answers how many.
+    #[inline]
+    pub fn fill(&mut self, out: &mut [(f64, Handle)]) -> usize {
+        let mut count = 0;
+        while count < out.len() && self.leaf != NONE {
+            let leaf = self.tree.leaves.get(self.leaf);
+            if self.at == 0 {
+                self.tree.leaves.prefetch(leaf.next);
+            }
+            let taken = (leaf.keys.len() - self.at).min(out.len() - count);
+            for (slot, i) in out[count..count + taken].iter_mut().zip(self.at..) {
+                *slot = leaf.keys.get(i);
+            }
+            count += taken;
+            self.at += taken;
+            if self.at == leaf.keys.len() {
+                (self.leaf, self.at) = (leaf.next, 0);
+            }
+        }
+        count
+    }
+}
+
 impl Iterator for Forward<'_> {
     type Item = (f64, Handle);
 
@@ -632,6 +656,30 @@ pub struct Backward<'a> {
     leaf: u32,
     /// Keys of the leaf that are still to be handed out; not 0 while there is a leaf.
     at: usize,
+}
+
+impl Backward<'_> {
+    /// Takes up to as many keys as `out` has room for; answers how many.
+    #[inline]
+    pub fn fill(&mut self, out: &mut [(f64, Handle)]) -> usize {
+        let mut count = 0;
+        while count < out.len() && self.leaf != NONE {
+            let leaf = self.tree.leaves.get(self.leaf);
+            let taken = self.at.min(out.len() - count);
+            for (slot, i) in out[count..count + taken].iter_mut().zip((0..self.at).rev()) {
+                *slot = leaf.keys.get(i);
+            }
+            count += taken;
+            self.at -= taken;
+            if self.at == 0 {
+                self.leaf = leaf.prev;
+                if leaf.prev != NONE {
+                    self.at = self.tree.leaves.get(leaf.prev).keys.len();
+                }
+            }
+        }
+        count
+    }
 }
 
 impl Iterator for Backward<'_> {

@@ -236,6 +236,24 @@ impl ZsetTable {
         self.tend();
     }
 
+    fn remove_ranks(&mut self, ranks: Range<usize>) {
+        let mut left = ranks.len();
+        while left > 0 {
+            let mut batch = [(0.0, Handle::NONE); BATCH];
+            let wanted = left.min(BATCH);
+            let count = self.order.forward(ranks.start).fill(&mut batch[..wanted]);
+            let handles = batch.map(|(_, handle)| handle);
+            handles[..count].iter().for_each(|handle| self.members.prefetch(*handle));
+            for _ in 0..count {
+                self.order.remove_at(ranks.start, &self.members);
+            }
+            self.members.remove_batch(&handles[..count]);
+            // As often as for single removals, so that the memory comes back as fast.
+            (0..count).for_each(|_| self.tend());
+            left = if count == wanted { left - count } else { 0 };
+        }
+    }
+
     /// Moves a few cells, if chunks of the arena are to be given back.
     #[inline]
     fn tend(&mut self) {
@@ -386,12 +404,11 @@ impl Zset {
         match self {
             Zset::Packed(pack) => pack.remove_range(2 * ranks.start as i64, 2 * ranks.len()),
             Zset::Table(table) => {
-                for _ in ranks.clone() {
-                    let Some((_, handle)) = table.order.remove_at(ranks.start, &table.members) else {
-                        return;
-                    };
-                    table.members.remove_at(handle);
-                    table.tend();
+                let is_walked = table.members.walk_len().is_some();
+                if ranks.len() == table.members.len() && !is_walked {
+                    *self = Zset::new();
+                } else {
+                    table.remove_ranks(ranks);
                 }
             }
         }

@@ -58,7 +58,7 @@ impl<const N: usize> Keys<N> {
 
     #[inline]
     pub(super) fn handle(&self, i: usize) -> Handle {
-        let high = (self.high() >> (2 * i)) as u64 & 3;
+        let high = self.high[i / 32] >> (2 * (i % 32)) & 3;
         Handle::from_number(high << 32 | u64::from(self.low[i]))
     }
 

@@ -7,8 +7,8 @@ use crate::structures::listpack::{Element, Pairs};
 use crate::structures::ranked::{Backward, Forward};
 use crate::structures::slab::Handle;
 
-/// Keys asked for before the first of their cells is read.
-const AHEAD: usize = 16;
+/// Keys asked for at a time: half of those that are kept.
+const BATCH: usize = 16;
 
 /// Keys of the tree in either direction.
 #[derive(Clone)]
@@ -24,36 +24,34 @@ pub struct TableIter<'a> {
     keys: Keys<'a>,
     /// Keys that were not yet taken from `keys`.
     left: usize,
-    /// Keys whose cells were asked for: `count` of them from `first` on, around the end.
-    ring: [(f64, Handle); AHEAD],
+    /// Keys whose cells were asked for: those between `first` and `end`, in two halves that are filled in turn.
+    ring: [(f64, Handle); 2 * BATCH],
     first: usize,
-    count: usize,
+    end: usize,
 }
 
 impl<'a> TableIter<'a> {
     pub(super) fn new(table: &'a ZsetTable, keys: Keys<'a>, left: usize) -> TableIter<'a> {
-        let ring = [(0.0, Handle::NONE); AHEAD];
-        let mut iter = TableIter { table, keys, left, ring, first: 0, count: 0 };
-        while iter.count < AHEAD && iter.ask() {}
+        let ring = [(0.0, Handle::NONE); 2 * BATCH];
+        let mut iter = TableIter { table, keys, left, ring, first: 0, end: 0 };
+        iter.ask();
         iter
     }
 
-    /// Asks for the cell of one more key.
-    #[inline]
-    fn ask(&mut self) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        let key = match &mut self.keys {
-            Keys::Forward(keys) => keys.next(),
-            Keys::Backward(keys) => keys.next(),
+    /// Asks for the cells of the next keys, at the beginning of a half.
+    fn ask(&mut self) {
+        let start = self.end % (2 * BATCH);
+        let wanted = self.left.min(BATCH);
+        let batch = &mut self.ring[start..start + wanted];
+        let count = match &mut self.keys {
+            Keys::Forward(keys) => keys.fill(batch),
+            Keys::Backward(keys) => keys.fill(batch),
         };
-        let Some(key) = key else { return false };
-        self.table.members.prefetch(key.1);
-        self.ring[(self.first + self.count) % AHEAD] = key;
-        self.count += 1;
-        true
+        for (_, handle) in &batch[..count] {
+            self.table.members.prefetch(*handle);
+        }
+        self.end += count;
+        self.left = if count == BATCH { self.left - count } else { 0 };
     }
 }
 
@@ -62,13 +60,15 @@ impl<'a> Iterator for TableIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<(Element<'a>, f64)> {
-        if self.count == 0 {
+        // The half behind the one that is read is filled, so that its cells come while this one is handed out.
+        if self.first.is_multiple_of(BATCH) && self.left > 0 {
+            self.ask();
+        }
+        if self.first == self.end {
             return None;
         }
-        let (score, handle) = self.ring[self.first];
-        self.first = (self.first + 1) % AHEAD;
-        self.count -= 1;
-        self.ask();
+        let (score, handle) = self.ring[self.first % (2 * BATCH)];
+        self.first += 1;
         Some((self.table.element(handle), score))
     }
 }

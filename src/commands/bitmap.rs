@@ -177,11 +177,13 @@ impl Range {
         Ok(Range { start, end, in_bits })
     }
 
+    /// Whether both ends are counted from the end, and the wrong way round.
+    fn is_backwards(&self) -> bool {
+        self.start < 0 && self.end < 0 && self.start > self.end
+    }
+
     /// First and last bit of a string of `bytes` bytes; none when that is nothing.
     fn bits(&self, bytes: usize) -> Option<(usize, usize)> {
-        if self.start < 0 && self.end < 0 && self.start > self.end {
-            return None;
-        }
         let total = if self.in_bits { bytes as i64 * 8 } else { bytes as i64 };
         let from_end = |at: i64| if at < 0 { at.saturating_add(total).max(0) } else { at };
         let (start, end) = (from_end(self.start), from_end(self.end).min(total - 1));
@@ -201,7 +203,8 @@ fn bitcount(ctx: &mut Ctx<'_>) -> CmdResult {
     let count = match ctx.read(ctx.key(1)) {
         Some(handle) => {
             let string = ctx.text(handle)?;
-            range.bits(string.len()).map_or(0, |(from, to)| bits::count_between(&string, from, to))
+            let bits = range.bits(string.len()).filter(|_| !range.is_backwards());
+            bits.map_or(0, |(from, to)| bits::count_between(&string, from, to))
         }
         None => 0,
     };

@@ -1,5 +1,6 @@
 //! SORT: the elements of a list, a set or a sorted set in order, or what other keys hold about them.
 
+use crate::base::double::parse_double;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
@@ -177,8 +178,9 @@ fn weigh(ctx: &mut Ctx<'_>, element: Vec<u8>, options: &Options<'_>) -> Result<S
     if options.as_text {
         sorted.text = by;
     } else if let Some(text) = by {
-        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim_start().parse::<f64>().ok());
-        sorted.score = number.filter(|number| !number.is_nan()).ok_or(NO_NUMBER)?;
+        // As C reads it: spaces in front, and nothing at all is 0.
+        let text = text.trim_ascii_start();
+        sorted.score = if text.is_empty() { 0.0 } else { parse_double(text).ok_or(NO_NUMBER)? };
     }
     Ok(sorted)
 }

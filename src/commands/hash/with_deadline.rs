@@ -4,7 +4,7 @@ use super::expire::{
     MILLISECONDS, NO_COUNT, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, fields_at,
     put_without,
 };
-use super::{bury_all, is_alive, put_less, reply_values, write};
+use super::{bury_all, is_alive, put_less, reply_field_value, reply_values, write};
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
@@ -27,10 +27,22 @@ pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let found = write(ctx, key)?;
     let fields = fields_at(ctx, 2, NO_COUNT)?;
     let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
-    reply_values(ctx, found, fields.clone());
-    let Some(handle) = found else { return Ok(Outcome::Done) };
+    let Some(handle) = found else {
+        reply_values(ctx, found, fields);
+        return Ok(Outcome::Done);
+    };
     let mut hash = ctx.take::<Hash>(handle)?;
-    let removed = fields.clone().filter(|&index| hash.remove(args.at(index))).count();
+    let now_ms = ctx.now.unix_ms();
+    let mut removed = 0;
+    ctx.reply.array(fields.len());
+    // One after the other: a field that is named twice is gone the second time.
+    for name in fields.clone().map(|index| args.at(index)) {
+        match hash.view().get(name).filter(|field| is_alive(field, now_ms)) {
+            Some(field) => reply_field_value(&mut ctx.reply, field.value),
+            None => ctx.reply.null(),
+        }
+        removed += usize::from(hash.remove(name));
+    }
     if removed == 0 {
         ctx.put(key, hash);
         return Ok(Outcome::Done);
@@ -68,9 +80,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let now_ms = ctx.now.unix_ms();
     let mut hash = ctx.take::<Hash>(handle)?;
-    if let Change::At(_) = change {
-        hash.allow_deadlines();
-    }
+    hash.allow_deadlines();
     let mut gone: Vec<&[u8]> = Vec::new();
     let mut changes = 0;
     for name in fields.clone().map(|index| args.at(index)) {
@@ -144,6 +154,9 @@ fn set_options(ctx: &Ctx<'_>) -> Result<SetOptions, CmdError> {
     while index < args.len() {
         let is = |word: &str| args.is(index, word);
         if is("fields") {
+            if args.len() < index + 4 {
+                return Err(CmdError::Arity(ctx.row.full_name));
+            }
             let count =
                 args.get(index + 1).and_then(parse_i64).filter(|&n| (1..=i64::from(i32::MAX)).contains(&n));
             let count = count.ok_or(CmdError::coded("ERR invalid number of fields"))? as usize;

@@ -28,7 +28,10 @@ mod zset;
 
 pub use command::markdown;
 
+use crate::base::limit::RANDOM_PICKS_MAX;
 use crate::engine::Call;
+use crate::engine::config::{Config, OutputLimit};
+use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, quoted};
 use crate::engine::spec::Spec;
 use crate::resp::Reply;
@@ -75,6 +78,22 @@ fn unknown_form(call: &Call<'_>) -> CmdError {
     CmdError::err(format!(
         "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
     ))
+}
+
+/// Whether so many picks may be given that may repeat each other. Where the output of a client is bounded, any number may
+/// be asked for, and the giving stops at the bound: see [`is_too_much`].
+fn allows_picks(ctx: &Ctx<'_>, count: usize) -> bool {
+    count as u64 <= RANDOM_PICKS_MAX || hard_limit_bytes(ctx.conf) > 0
+}
+
+/// The hard limit of what waits for a client; 0: none.
+fn hard_limit_bytes(conf: &Config) -> u64 {
+    conf.client_output_buffer_limits[OutputLimit::NORMAL].hard_bytes
+}
+
+/// Whether a reply is so long that its client will be dropped, so that no more of it is needed.
+fn is_too_much(reply: &mut Reply<'_>, hard_limit_bytes: u64) -> bool {
+    hard_limit_bytes > 0 && reply.output().len() as u64 > hard_limit_bytes
 }
 
 /// Replies with an element of a collection.

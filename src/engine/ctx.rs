@@ -494,16 +494,19 @@ impl<'a> Ctx<'a> {
         self.db().remove(key.bytes, key.hash)
     }
 
-    /// Removes the fields of a hash whose deadline has passed, only `name` if one is given: a change that nobody asked
-    /// for. Where the entry is then: none when it went with its last field.
-    pub fn expire_fields(&mut self, key: Key<'_>, handle: Handle, name: Option<&[u8]>) -> Option<Handle> {
+    /// Removes the fields of a hash whose deadline has passed, only those of `names` if some are given: a change that
+    /// nobody asked for. Where the entry is then: none when it went with its last field.
+    pub fn expire_fields(&mut self, key: Key<'_>, handle: Handle, names: Option<&[&[u8]]>) -> Option<Handle> {
         let now_ms = self.now.unix_ms();
         let Some(mut hash) = self.db().take::<Hash>(handle) else { return Some(handle) };
         let mut gone = Vec::new();
-        match name {
-            Some(name) => {
-                hash.remove(name);
-                gone.push(name.to_vec());
+        match names {
+            Some(names) => {
+                for name in names {
+                    if hash.remove(name) {
+                        gone.push(name.to_vec());
+                    }
+                }
             }
             None => {
                 hash.remove_due(now_ms, usize::MAX, |name| gone.push(name.to_vec()));

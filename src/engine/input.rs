@@ -69,6 +69,9 @@ fn look_ahead(table: &Table, dbs: &Databases, args: &Args<'_>) -> (Result<u16, N
     }
 }
 
+/// Spans for which there is always room.
+const SPANS_KEPT: usize = 4096;
+
 /// What stands behind the last request of a batch.
 enum Behind {
     /// More requests, perhaps.
@@ -404,6 +407,8 @@ impl Engine {
         }
         ahead.requests.clear();
         ahead.spans.clear();
+        // One request with many arguments should not hold memory for good.
+        ahead.spans.shrink_to(SPANS_KEPT);
         self.ahead = ahead;
         self.end_serving(id);
         if let Some(client) = self.client_mut(id) {

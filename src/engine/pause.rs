@@ -166,6 +166,7 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
+        self.count_ended_wait(&blocked, false);
         self.reply_to_timeout(slot, &blocked);
         self.queue_output(slot);
         self.resume(slot);
@@ -175,6 +176,7 @@ impl Engine {
     pub fn end_wait(&mut self, slot: usize, with_error: bool) {
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
+        self.count_ended_wait(&blocked, with_error);
         if with_error {
             self.error_reply(slot, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else {
@@ -182,6 +184,16 @@ impl Engine {
         }
         self.queue_output(slot);
         self.resume(slot);
+    }
+
+    /// Counts the call of a command that waited for keys in vain; one that is served counts as it runs.
+    fn count_ended_wait(&mut self, blocked: &Blocked, failed: bool) {
+        if blocked.block.on == BlockOn::Keys {
+            self.stats.total_commands_processed += 1;
+            let stats = &mut self.stats.rows[blocked.row as usize];
+            stats.calls += 1;
+            stats.failed += u64::from(failed);
+        }
     }
 
     /// The reply to a wait that ended without its event.

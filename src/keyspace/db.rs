@@ -17,7 +17,7 @@ mod expiry;
 
 use super::access::AccessClock;
 use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
-use super::garbage::{FREE_AT_ONCE_BYTES, Garbage};
+use super::garbage::{FREE_AT_ONCE_BYTES, FREE_AT_ONCE_NODES, Garbage};
 use super::sizes::Sizes;
 use super::types::HashRef;
 use super::value::{NewValue, TYPES, Type, Value, ValueRef};
@@ -549,7 +549,7 @@ impl Db {
 
     /// Frees a value that is in nobody's account any more, a large one later.
     fn throw_away(&mut self, value: Value) {
-        if value.heap_bytes() >= FREE_AT_ONCE_BYTES {
+        if value.heap_bytes() >= FREE_AT_ONCE_BYTES || value.nodes() > FREE_AT_ONCE_NODES {
             self.garbage.push(Garbage::Value(value));
         }
     }

@@ -10,6 +10,9 @@ use super::value::Value;
 /// A value below this is freed where it is removed: that is cheaper than a message to another thread.
 pub const FREE_AT_ONCE_BYTES: usize = 64 * 1024;
 
+/// A value of more pieces of memory than this is freed elsewhere, too. Redis: `LAZYFREE_THRESHOLD`.
+pub const FREE_AT_ONCE_NODES: usize = 64;
+
 /// Something that nobody can reach any more.
 #[derive(Debug)]
 pub enum Garbage {

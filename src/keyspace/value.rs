@@ -80,6 +80,15 @@ impl Value {
         }
     }
 
+    /// Pieces of memory that a list or a stream consists of; 1 for all other values.
+    pub fn nodes(&self) -> usize {
+        match self {
+            Value::List(List::Quick(quick)) => quick.nodes(),
+            Value::Stream(stream) => stream.log.nodes(),
+            _ => 1,
+        }
+    }
+
     /// As a reader sees it.
     pub fn view(&self) -> ValueRef<'_> {
         match self {

@@ -4,6 +4,7 @@ use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at};
+use crate::keyspace::db::is_past;
 use crate::keyspace::types::List;
 use crate::keyspace::{Collection, EventClass, Type, ValueRef};
 use crate::structures::listpack::Element;
@@ -220,9 +221,14 @@ fn look_up(ctx: &mut Ctx<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>>
     let now_ms = ctx.now.unix_ms();
     match field {
         Some(field) => {
-            let field = ctx.db_ref().value(handle).hash().ok()?.get(field)?;
-            let is_dead = field.deadline.is_some_and(|ms| crate::keyspace::db::is_past(ms, now_ms));
-            (!is_dead).then(|| field.value.element().to_vec())
+            let found = ctx.db_ref().value(handle).hash().ok()?.get(field)?;
+            if found.deadline.is_none_or(|ms| !is_past(ms, now_ms)) {
+                return Some(found.value.element().to_vec());
+            }
+            if !ctx.is_expiry_held() {
+                ctx.expire_fields(ctx.key_of(&name), handle, Some(&[field]));
+            }
+            None
         }
         None => ctx.text(handle).ok().map(|text| text.to_vec()),
     }

@@ -52,41 +52,26 @@ fn write(ctx: &mut Ctx<'_>, key: Key<'_>) -> Result<Option<Handle>, CmdError> {
     Ok(found)
 }
 
-/// Removes a field that is dead. Where the hash is then: none when it went with its last field.
+/// Removes a field if it is dead. Where the hash is then: none when it went with its last field.
 fn bury(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> Option<Handle> {
-    let now_ms = ctx.now.unix_ms();
-    let hash = ctx.db_ref().value(handle).hash().ok()?;
-    let is_dead = hash.get(name).is_some_and(|field| !is_alive(&field, now_ms));
-    if !is_dead || ctx.is_expiry_held() {
-        return Some(handle);
-    }
-    ctx.expire_fields(key, handle, Some(name))
+    bury_all(ctx, key, handle, &[name])
 }
 
-/// The names of fields in the request, from argument `from` on, dead ones removed on the way. Where the hash is then.
-fn bury_all(
-    ctx: &mut Ctx<'_>,
-    key: Key<'_>,
-    handle: Handle,
-    names: std::ops::Range<usize>,
-) -> Option<Handle> {
+/// Removes those of the named fields that are dead. Where the hash is then: none when it went with its last field.
+fn bury_all(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, names: &[&[u8]]) -> Option<Handle> {
     let now_ms = ctx.now.unix_ms();
-    let is_any_dead = ctx
-        .db_ref()
-        .value(handle)
-        .hash()
-        .ok()
-        .and_then(HashRef::next_deadline)
-        .is_some_and(|deadline| is_past(deadline, now_ms));
-    if !is_any_dead {
+    let hash = ctx.db_ref().value(handle).hash().ok()?;
+    if hash.next_deadline().is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.is_expiry_held() {
         return Some(handle);
     }
-    let mut handle = handle;
-    for index in names {
-        let name = ctx.args.at(index);
-        handle = bury(ctx, key, handle, name)?;
-    }
-    Some(handle)
+    let is_dead = |name: &&&[u8]| hash.get(name).is_some_and(|field| !is_alive(&field, now_ms));
+    let dead: Vec<&[u8]> = names.iter().filter(is_dead).copied().collect();
+    if dead.is_empty() { Some(handle) } else { ctx.expire_fields(key, handle, Some(&dead)) }
+}
+
+/// The arguments that name fields.
+fn names<'a>(ctx: &Ctx<'a>, fields: impl Iterator<Item = usize>) -> Vec<&'a [u8]> {
+    fields.map(|index| ctx.args.at(index)).collect()
 }
 
 /// Puts back a hash from which fields were removed, and tells it.
@@ -204,7 +189,7 @@ fn hmget(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let args = ctx.args;
     let found = match read(ctx, key)? {
-        Some(handle) => bury_all(ctx, key, handle, 2..args.len()),
+        Some(handle) => bury_all(ctx, key, handle, &names(ctx, 2..args.len())),
         None => None,
     };
     reply_values(ctx, found, 2..args.len());

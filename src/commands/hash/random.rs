@@ -1,8 +1,7 @@
 //! Random fields: HRANDFIELD. Fields whose deadline has passed are removed first.
 
 use super::{is_alive, read, reply_field_value};
-use crate::base::limit::RANDOM_PICKS_MAX;
-use crate::commands::reply_element;
+use crate::commands::{allows_picks, hard_limit_bytes, is_too_much, reply_element};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::keyspace::db::is_past;
@@ -62,9 +61,10 @@ fn some(ctx: &mut Ctx<'_>, count: i64, with_values: bool) -> CmdResult {
         return Ok(Outcome::Done);
     };
     let now_ms = ctx.now.unix_ms();
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    let (allowed, bound) = (allows_picks(ctx, wanted), hard_limit_bytes(ctx.conf));
     let open = ctx.open();
     let hash: HashRef<'_> = open.db.value(handle).hash()?;
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let give = |reply: &mut Reply<'_>, field: Field<'_>| {
         if with_values && reply.version() > 2 {
             reply.array(2);
@@ -79,13 +79,13 @@ fn some(ctx: &mut Ctx<'_>, count: i64, with_values: bool) -> CmdResult {
     let any_dead = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
     let alive = if any_dead { hash.iter().filter(is_seen).count() } else { hash.len() };
     if count < 0 {
-        if wanted as u64 > RANDOM_PICKS_MAX {
+        if !allowed {
             return Err(CmdError::coded("ERR value is out of range"));
         }
         let count = if alive == 0 { 0 } else { wanted };
         open.reply.array(replies(count, open.reply.version()));
         let mut given = 0;
-        while given < count {
+        while given < count && !is_too_much(open.reply, bound) {
             if let Some(field) = hash.random(open.rng).filter(is_seen) {
                 give(open.reply, field);
                 given += 1;

@@ -26,7 +26,7 @@ pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let found = write(ctx, key)?;
     let fields = fields_at(ctx, 2, NO_COUNT)?;
-    let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
+    let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };
     let mut hash = ctx.take::<Hash>(handle)?;
@@ -60,7 +60,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
         None => (Change::Nothing, 2),
     };
     let fields = fields_at(ctx, at, NO_COUNT)?;
-    let found = found.and_then(|handle| bury_all(ctx, key, handle, fields.clone()));
+    let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };
     if let Change::Nothing = change {
@@ -190,11 +190,8 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let tuning = &ctx.conf.tuning;
     let now_ms = ctx.now.unix_ms();
     let names = (options.first..args.len()).step_by(2);
-    let mut found = write(ctx, key)?;
-    for index in names.clone() {
-        let Some(handle) = found else { break };
-        found = bury_all(ctx, key, handle, index..index + 1);
-    }
+    let found =
+        write(ctx, key)?.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, names.clone())));
     let hash = match found {
         Some(handle) => Some(ctx.db_ref().value(handle).hash()?),
         None => None,

@@ -1,8 +1,7 @@
 //! Random members of sets: SPOP, SRANDMEMBER.
 
 use super::put_less;
-use crate::base::limit::RANDOM_PICKS_MAX;
-use crate::commands::reply_element;
+use crate::commands::{allows_picks, hard_limit_bytes, is_too_much, reply_element};
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::keyspace::types::Set;
@@ -136,15 +135,19 @@ fn srandmember_some(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.reply.array(0);
         return Ok(Outcome::Done);
     };
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    let (allowed, bound) = (allows_picks(ctx, wanted), hard_limit_bytes(ctx.conf));
     let open = ctx.open();
     let set = open.db.value(handle).set()?;
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        if wanted as u64 > RANDOM_PICKS_MAX {
+        if !allowed {
             return Err(CmdError::coded("ERR value is out of range"));
         }
         open.reply.array(wanted);
         for _ in 0..wanted {
+            if is_too_much(open.reply, bound) {
+                break;
+            }
             if let Some(member) = set.random(open.rng) {
                 reply_element(open.reply, member);
             }

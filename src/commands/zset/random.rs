@@ -2,10 +2,9 @@
 
 use super::{reply_pair, reply_pairs};
 use crate::base::double::format_17_digits;
-use crate::base::limit::RANDOM_PICKS_MAX;
 use crate::base::number::{I64_BYTES_MAX, format_double};
-use crate::commands::reply_element;
 use crate::commands::scan::{Of, ScanOptions, cursor_at};
+use crate::commands::{allows_picks, hard_limit_bytes, is_too_much, reply_element};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::keyspace::types::ZsetRef;
@@ -40,10 +39,11 @@ fn zrandmember_some(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.reply.array(0);
         return Ok(Outcome::Done);
     };
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    let (allowed, bound) = (allows_picks(ctx, wanted), hard_limit_bytes(ctx.conf));
     let open = ctx.open();
     let zset = open.db.value(handle).zset()?;
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 && wanted as u64 > RANDOM_PICKS_MAX {
+    if count < 0 && !allowed {
         return Err(CmdError::coded("ERR value is out of range"));
     }
     let len = if count < 0 { wanted } else { wanted.min(zset.len()) };
@@ -57,6 +57,9 @@ fn zrandmember_some(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     if count < 0 {
         for _ in 0..wanted {
+            if is_too_much(open.reply, bound) {
+                break;
+            }
             if let Some((member, score)) = zset.random(open.rng) {
                 give(open.reply, member, score);
             }

@@ -162,6 +162,7 @@ impl Db {
     /// Removes the key of a value that was taken out and is not put back.
     fn remove_taken(&mut self, hash: KeyHash, handle: Handle, value: Value) {
         self.dict.remove(hash, |each| each == handle);
+        self.field_dated -= usize::from(self.entry(handle).has_field_deadlines());
         let entry = self.entry(handle);
         if entry.kind() == Kind::Far {
             let at = entry.far() as usize;

@@ -402,7 +402,14 @@ impl FieldOperation {
             FieldKind::Get => None,
             FieldKind::Set(value, overflow) => {
                 // A negative number counts as a large one where there is no sign.
-                let wanted = if self.is_signed { i128::from(value) } else { i128::from(value as u64) };
+                let wanted = match (self.is_signed, overflow) {
+                    (false, _) => i128::from(value as u64),
+                    // So far below that the distance to the upper bound overflows, it counts as above, as in Redis.
+                    (true, Overflow::Saturate) if value < i64::MIN + (1i64 << (self.width - 1)).max(0) => {
+                        i64::MAX.into()
+                    }
+                    (true, _) => i128::from(value),
+                };
                 self.fit(wanted, overflow).map(|new| (new, old))
             }
             FieldKind::Add(by, overflow) => {
@@ -441,6 +448,9 @@ fn bitfield(ctx: &mut Ctx<'_>) -> CmdResult {
     if changes > 0 {
         ctx.changed(changes);
         ctx.notify(EventClass::String, "setbit", key.bytes);
+    } else if grew {
+        // Every change failed, and yet there are more zero bytes than before: whoever follows has to have them too.
+        ctx.changed(1);
     }
     Ok(Outcome::Done)
 }

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::peer::Peer;
 use support::reply::{Resp, extent};
-use support::requests::{BITS, DATA, Drawn, HASHES, LISTS, Lives, Requests, SETS, STREAMS};
+use support::requests::{BITS, DATA, Drawn, HASHES, LISTS, Lives, Requests, SETS, SKETCHES, STREAMS};
 use waterwheel::resp::reply::encode_request;
 
 /// Connections to each server; every other one speaks version 3 at first.
@@ -88,6 +88,10 @@ enum How {
     Sorted,
     /// Its number may differ so much.
     Within(i64),
+    /// Redis may find a number in it that it cannot read.
+    Refused,
+    /// As `Kind` or as `Refused`.
+    KindOrRefused,
 }
 
 struct Server {
@@ -169,7 +173,8 @@ impl Server {
 
 impl Run {
     fn new(redis: &str, ours: &str, seed: u64) -> Run {
-        let mut requests = Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS]);
+        let mut requests =
+            Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, SKETCHES]);
         requests.databases = 4;
         requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
         requests.keys = [60, 60, 8, 500][seed as usize % 4];
@@ -481,9 +486,24 @@ fn may_differ(a: &[u8], b: &[u8], rule: Option<How>, spoiled: bool) -> bool {
         How::KindOrNothing => same_kind || a == Resp::Null || b == Resp::Null,
         // A spoiled request may ask for a part, and each server has its own idea of which.
         How::Sorted => (spoiled && same_kind) || sorted(a) == sorted(b),
-        How::Within(most) => {
-            matches!((a, b), (Resp::Int(a), Resp::Int(b)) if a >= 0 && b >= 0 && (a - b).abs() <= most)
+        How::Within(most) => near(&a, &b, most),
+        How::Refused => is_refused(&a),
+        How::KindOrRefused => same_kind || is_refused(&a),
+    }
+}
+
+fn is_refused(reply: &Resp) -> bool {
+    matches!(reply, Resp::Error(text) if text.ends_with("scores can't be converted into double"))
+}
+
+/// Whether two numbers, or all numbers of two arrays, are near each other; those below 0 have to be equal.
+fn near(a: &Resp, b: &Resp, most: i64) -> bool {
+    match (a, b) {
+        (Resp::Int(a), Resp::Int(b)) => a == b || (*a >= 0 && *b >= 0 && (a - b).abs() <= most),
+        (Resp::Array(a), Resp::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(a, b, most))
         }
+        _ => a == b,
     }
 }
 
@@ -521,7 +541,8 @@ fn history(remembered: &VecDeque<Drawn>, words: &[Vec<u8>]) {
         let is_general = matches!(before.words[0].first(), Some(b'F' | b'S'))
             && before.words.len() < 4
             && [&b"SELECT"[..], b"SWAPDB", b"FLUSHALL", b"FLUSHDB"].contains(&&before.words[0][..]);
-        is_general || before.words[1..].iter().any(|word| words.contains(word))
+        is_general
+            || before.words[0] != b"OBJECT" && before.words[1..].iter().any(|word| words.contains(word))
     };
     let lines: Vec<String> = remembered.iter().rev().filter(concerns).take(14).map(Drawn::shown).collect();
     lines.iter().rev().for_each(|line| println!("        after {line}"));
@@ -539,12 +560,14 @@ fn rules() -> BTreeMap<String, How> {
         let how = match how.split_once(' ') {
             None if *how == "kind" => How::Kind,
             _ if *how == "kind or nothing" => How::KindOrNothing,
+            _ if *how == "kind or refused" => How::KindOrRefused,
             None if *how == "sorted" => How::Sorted,
+            None if *how == "refused" => How::Refused,
             Some(("within", most)) => How::Within(most.parse().expect("within is followed by a number")),
             _ => panic!("no such rule: {row}"),
         };
         rules.insert((*name).to_owned(), how);
     }
-    assert!(rules.len() <= 40, "so many rules hide what they explain");
+    assert!(rules.len() <= 60, "so many rules hide what they explain");
     rules
 }

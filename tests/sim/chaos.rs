@@ -87,7 +87,8 @@ impl Chaos {
     fn new(seed: u64, relative: bool) -> Chaos {
         let mut leader = World::with_seed(seed);
         leader.engine.conf.enable_debug_command = Permission::Yes;
-        let mut requests = Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, CONTROL]);
+        let mut requests =
+            Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, CONTROL]);
         requests.keys = [4, 40, 400][seed as usize % 3];
         requests.databases = if seed.is_multiple_of(2) { 2 } else { 16 };
         let mut chaos = Chaos {

@@ -10,6 +10,7 @@ use waterwheel::commands::debug::dataset_digest;
 use waterwheel::keyspace::ValueRef;
 use waterwheel::keyspace::types::stream::StreamId;
 use waterwheel::resp::reply::encode_request;
+use waterwheel::structures::listpack::Element;
 
 /// How late the feed arrives, in microseconds.
 const LATE_US: u64 = 1_000_000;
@@ -100,6 +101,7 @@ fn make_relative(words: &mut [Vec<u8>], now_ms: u64) {
 
 /// What a value holds, however it is kept.
 fn shown(value: ValueRef<'_>) -> String {
+    let text = |element: Element<'_>| element.to_vec().escape_ascii().to_string();
     let mut parts = Vec::new();
     match value {
         ValueRef::Inline(bytes, _) => parts.push(bytes.escape_ascii().to_string()),
@@ -118,7 +120,19 @@ fn shown(value: ValueRef<'_>) -> String {
             });
             parts.extend(stream.groups().map(|(name, group)| format!("{} {group:?}", name.escape_ascii())));
         }
-        other => parts.push(format!("{other:?}")),
+        ValueRef::Set(set) => {
+            parts.extend(set.iter().map(text));
+            parts.sort_unstable();
+        }
+        ValueRef::Hash(hash) => {
+            parts.extend(hash.iter().map(|field| {
+                format!("{}={} {:?}", text(field.name), text(field.value.element()), field.deadline)
+            }));
+            parts.sort_unstable();
+        }
+        ValueRef::Zset(zset) => {
+            parts.extend(zset.iter().map(|(member, score)| format!("{} {score}", text(member))));
+        }
     }
     parts.join(", ")
 }

@@ -6,8 +6,8 @@ use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::db::is_past;
-use crate::keyspace::types::List;
-use crate::keyspace::{Collection, EventClass, Type, ValueRef};
+use crate::keyspace::types::{List, Zset};
+use crate::keyspace::{Collection, EventClass, Taken, Type, ValueRef};
 use crate::structures::listpack::Element;
 use std::cmp::Ordering;
 
@@ -115,7 +115,7 @@ struct Sorted {
 
 fn sort(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut options = options(ctx)?;
-    let found = ctx.read(ctx.key(1));
+    let mut found = ctx.read(ctx.key(1));
     let of = found.map(|handle| ctx.db_ref().value(handle).type_of());
     if !matches!(of, None | Some(Type::List | Type::Set | Type::Zset)) {
         return Err(CmdError::WrongType);
@@ -123,6 +123,15 @@ fn sort(ctx: &mut Ctx<'_>) -> CmdResult {
     // The order of a set is chance, and what is stored should not depend on it.
     if options.unsorted && of == Some(Type::Set) && options.store.is_some() {
         (options.unsorted, options.as_text, options.by) = (false, true, None);
+    }
+    if let Some(handle) = found
+        && ctx.db_ref().value(handle).type_of() == Type::Zset
+    {
+        // Redis makes a table of a small one before it sorts, which OBJECT ENCODING shows from then on.
+        let mut zset: Taken<Zset> = ctx.take(handle)?;
+        zset.become_table(&ctx.conf.tuning);
+        ctx.put(ctx.key(1), zset);
+        found = ctx.peek(ctx.key(1));
     }
     let mut elements = match found {
         Some(handle) => elements(ctx.db_ref().value(handle)),
@@ -178,8 +187,8 @@ fn weigh(ctx: &mut Ctx<'_>, element: Vec<u8>, options: &Options<'_>) -> Result<S
     if options.as_text {
         sorted.text = by;
     } else if let Some(text) = by {
-        // As C reads it: spaces in front, and nothing at all is 0.
-        let text = text.trim_ascii_start();
+        // As C reads it: up to a zero byte, with spaces in front, and nothing at all is 0.
+        let text = as_c(&text).trim_ascii_start();
         sorted.score = if text.is_empty() { 0.0 } else { parse_double(text).ok_or(NO_NUMBER)? };
     }
     Ok(sorted)
@@ -190,11 +199,18 @@ fn compare(a: &Sorted, b: &Sorted, options: &Options<'_>) -> Ordering {
         // Equal scores are ordered by the elements, so that the result is always the same.
         a.score.total_cmp(&b.score).then_with(|| a.element.cmp(&b.element))
     } else if options.by.is_some() {
-        a.text.cmp(&b.text)
-    } else {
+        a.text.as_deref().map(as_c).cmp(&b.text.as_deref().map(as_c))
+    } else if options.store.is_some() {
         a.element.cmp(&b.element)
+    } else {
+        as_c(&a.element).cmp(as_c(&b.element))
     };
     if options.descending { order.reverse() } else { order }
+}
+
+/// A text as C compares it: up to a zero byte.
+fn as_c(text: &[u8]) -> &[u8] {
+    &text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())]
 }
 
 /// The part of `len` elements that a limit leaves.

@@ -237,6 +237,8 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     for index in names {
         let (name, value) = (args.at(index), args.at(index + 1));
         if is_past {
+            // As in Redis it is written first, and what grows too large for a listpack stays a table.
+            hash.set(name, value, FieldDeadline::Keep, tuning);
             hash.remove(name);
             gone.push(name);
         } else {

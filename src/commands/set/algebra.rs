@@ -10,7 +10,7 @@ use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::keyspace::types::{Set, SetRef};
 use crate::keyspace::{Collection, Db, EventClass, Tuning};
-use crate::structures::listpack::Element;
+use crate::structures::listpack::{Element, Listpack};
 use crate::structures::members::BATCH;
 use crate::structures::slab::Handle;
 
@@ -180,8 +180,8 @@ pub(super) fn sinterstore(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut result = Set::new();
     if handles.iter().all(Option::is_some) {
         let sets = by_size(sets(ctx.db_ref(), &handles));
-        if let SetRef::Table(_) = sets[0] {
-            result = Set::table(tuning);
+        if !matches!(sets[0], SetRef::Ints(_)) {
+            result = Set::Packed(Listpack::new());
         }
         let mut buf = [0; I64_BYTES_MAX];
         filter(sets[0], &sets[1..], true, |member| {
@@ -230,7 +230,7 @@ fn difference(sets: &[SetRef<'_>], tuning: &Tuning) -> Set {
     let (first, others) = (sets[0], &sets[1..]);
     let mut buf = [0; I64_BYTES_MAX];
     let sum: usize = sets.iter().map(|set| set.len()).sum();
-    if first.len() * others.len() / 2 <= sum {
+    if first.len() * sets.len() / 2 <= sum {
         // The largest sets rule out most, so they are asked first.
         let mut others = others.to_vec();
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));

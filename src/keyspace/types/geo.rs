@@ -132,9 +132,9 @@ impl Place {
         Cell::at(self, STEPS, LAT_MAX).bits as f64
     }
 
-    /// The middle of the cell of a score.
+    /// The middle of the cell of a score; of one that no place has, where Redis on x86-64 puts it.
     pub fn from_score(score: f64) -> Place {
-        let cell = Cell { bits: score as u64, steps: STEPS };
+        let cell = Cell { bits: score_bits(score), steps: STEPS };
         let Borders { west, east, south, north } = cell.borders();
         Place {
             lon: ((west + east) / 2.0).clamp(-LON_MAX, LON_MAX),
@@ -387,6 +387,13 @@ fn has_inside(corners: &[Place], place: Place) -> bool {
         before = corner;
     }
     is_inside
+}
+
+/// The integer in a score. Those outside of 0 to 2^64 wrap as the x86-64 instructions do that C compilers choose.
+fn score_bits(score: f64) -> u64 {
+    const HALF: f64 = (1u64 << 63) as f64;
+    let truncated = |value: f64| if value.abs() < HALF { value as i64 as u64 } else { 1 << 63 };
+    if score < HALF { truncated(score) } else { truncated(score - HALF) ^ (1 << 63) }
 }
 
 #[cfg(test)]

@@ -204,8 +204,7 @@ impl Set {
         *self = Set::Table(Box::new(table));
     }
 
-    /// Makes an intset of a set that an operation made of others, where all members are integers and few enough; else,
-    /// of a table that would fit into a listpack, that.
+    /// Makes an intset of a set that an operation made of others, if all members are integers and few enough.
     pub fn become_smaller(&mut self, tuning: &Tuning) {
         let view = self.view();
         let count = view.len() as u64;
@@ -220,13 +219,6 @@ impl Set {
                 ints.insert(value);
             });
             *self = Set::Ints(ints);
-        } else if matches!(self, Set::Table(_))
-            && count <= tuning.set_max_listpack_entries
-            && view.iter().all(|member| member.len() as u64 <= tuning.set_max_listpack_value_bytes)
-        {
-            let mut pack = Listpack::new();
-            view.iter().for_each(|member| pack.push_element(member));
-            *self = Set::Packed(pack);
         }
     }
 
@@ -520,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_of_an_operation_becomes_as_small_as_it_can() {
+    fn the_result_of_an_operation_becomes_an_intset_if_it_can() {
         let tuning = tuning();
         let table = |members: &[&str]| {
             let mut set = Set::table(&tuning);
@@ -529,7 +521,6 @@ mod tests {
             set.view().encoding()
         };
         assert_eq!(table(&["1", "2"]), "intset");
-        assert_eq!(table(&["1", "b"]), "listpack");
-        assert_eq!(table(&["1", "b and a little more than twenty"]), "hashtable");
+        assert_eq!(table(&["1", "b"]), "hashtable");
     }
 }

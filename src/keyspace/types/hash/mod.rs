@@ -173,7 +173,7 @@ impl Hash {
             },
             Hash::PackedEx(pack) => set_packed_ex(pack, field, value, deadline),
         };
-        if is_new && self.view().len() as u64 > tuning.hash_max_listpack_entries {
+        if self.view().len() as u64 > tuning.hash_max_listpack_entries {
             self.become_table(tuning);
         }
         is_new

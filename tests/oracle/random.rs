@@ -22,7 +22,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::peer::Peer;
 use support::reply::{Resp, extent};
-use support::requests::{BITS, DATA, Drawn, HASHES, LISTS, Lives, Requests, SETS, SKETCHES, STREAMS};
+use support::requests::{Drawn, Lives, Requests};
+use support::templates::{BITS, DATA, HASHES, LISTS, SETS, SKETCHES, STREAMS};
 use waterwheel::resp::reply::encode_request;
 
 /// Connections to each server; every other one speaks version 3 at first.

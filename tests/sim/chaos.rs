@@ -2,9 +2,10 @@
 //! left when they are gone.
 
 use crate::follower::Follower;
+use crate::support::World;
 use crate::support::reply::Resp;
-use crate::support::requests::{BITS, DATA, Drawn, HASHES, LISTS, Lives, Requests, SETS, STREAMS, Template};
-use crate::support::{World, requests};
+use crate::support::requests::{Drawn, Lives, Requests};
+use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS, Template};
 use crate::with_seeds;
 use std::collections::VecDeque;
 use waterwheel::base::rng::Rng;
@@ -28,7 +29,7 @@ const fn t(weight: u32, text: &'static str) -> Template {
 }
 
 /// What only a world that is watched can be asked.
-const CONTROL: &[requests::Template] = &[
+const CONTROL: &[Template] = &[
     t(12, "CLIENT REPLY (ON|ON|OFF|SKIP|SKIP)"),
     t(2, "CLIENT PAUSE <offset> (|WRITE|ALL)"),
     t(2, "CLIENT UNPAUSE"),

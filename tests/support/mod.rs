@@ -19,6 +19,7 @@
 pub mod peer;
 pub mod reply;
 pub mod requests;
+pub mod templates;
 pub mod transcript;
 
 use reply::Resp;

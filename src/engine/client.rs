@@ -180,6 +180,10 @@ pub struct Blocked {
     pub row: u16,
     /// Its time-out.
     pub timer: Option<crate::structures::wheel::TimerId>,
+    /// Time alone may bring it something.
+    pub looks_again: bool,
+    /// When it looks again.
+    pub look_again: Option<crate::structures::wheel::TimerId>,
     /// When the wait began, monotonic microseconds.
     pub since_us: u64,
     /// Its ticket among the [`super::waiters`], while it waits for keys.

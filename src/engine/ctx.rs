@@ -473,6 +473,26 @@ impl<'a> Ctx<'a> {
         self.block_on_keys(deadline_us)
     }
 
+    /// As [`Ctx::block_on_keys_as`], for a command to which time alone brings something: in so many milliseconds, or, if
+    /// none, not before [`Ctx::signal_pending`] says so.
+    pub fn block_until_idle(
+        &mut self,
+        deadline_us: Option<u64>,
+        request: Option<Vec<Bytes>>,
+        idle_in_ms: Option<u64>,
+    ) -> Outcome {
+        let at_us = |ms: u64| self.now.mono_us.saturating_add(ms.max(1).saturating_mul(1000));
+        self.rise.look_again_us = Some(idle_in_ms.map_or(u64::MAX, at_us));
+        self.block_on_keys_as(deadline_us, request)
+    }
+
+    /// Entries of a stream were handed to a consumer: who waits for them to be idle counts from now on.
+    pub fn signal_pending(&mut self, key: &[u8]) {
+        if self.rise.lookers > 0 {
+            self.rise.waiters.signal(*self.db_index, key);
+        }
+    }
+
     /// As [`Ctx::put`], for a change that nobody waits for.
     pub fn put_quietly<T: Collection>(&mut self, key: Key<'_>, taken: Taken<T>) {
         let access = self.clock.fresh();

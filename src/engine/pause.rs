@@ -85,8 +85,15 @@ impl Engine {
     /// Lets a client wait.
     pub(super) fn block_client(&mut self, slot: usize, block: Block, args: Vec<Bytes>, row: u16) {
         let id = self.clients[slot].handle;
+        let look_again_us = self.rise.look_again_us.take();
+        let look_again = look_again_us
+            .filter(|us| *us < u64::MAX)
+            .map(|us| self.timers.insert(us.div_ceil(1000), Timer::LookAgain(id)));
         if let Some(mut before) = self.rerun.take() {
             if block.on == BlockOn::Keys {
+                if let Some(timer) = std::mem::replace(&mut before.look_again, look_again) {
+                    self.timers.cancel(timer);
+                }
                 // It waits on where it stood, for as long as it would have.
                 before.args = args;
                 let client = &mut self.clients[slot];
@@ -103,9 +110,12 @@ impl Engine {
             self.pause.waiting.push_back(id);
         }
         let since_us = self.now.mono_us;
+        let looks_again = look_again_us.is_some();
+        self.rise.lookers += usize::from(looks_again);
         let client = &mut self.clients[slot];
         client.set(state::BLOCKED, true);
-        client.block = Some(Box::new(Blocked { block, args, row, timer, since_us, ticket }));
+        let blocked = Blocked { block, args, row, timer, looks_again, look_again, since_us, ticket };
+        client.block = Some(Box::new(blocked));
     }
 
     /// Ends a client's waiting without running anything; the kept request is returned.
@@ -121,9 +131,10 @@ impl Engine {
 
     /// A wait is over: neither its time nor its keys matter any more.
     pub(super) fn forget_wait(&mut self, blocked: &Blocked) {
-        if let Some(timer) = blocked.timer {
+        for timer in [blocked.timer, blocked.look_again].into_iter().flatten() {
             self.timers.cancel(timer);
         }
+        self.rise.lookers -= usize::from(blocked.looks_again);
         if blocked.ticket != 0 {
             self.rise.waiters.leave(blocked.ticket);
         }

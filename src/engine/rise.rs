@@ -25,6 +25,11 @@ pub struct Rise {
     pub waiters: Waiters,
     /// The request that is kept while its client waits, if it is another than what the client sent.
     pub kept_request: Option<Vec<Bytes>>,
+    /// When a client that is about to wait for keys should look again without being told: monotonic microseconds,
+    /// `u64::MAX` as long as nothing is pending. None for a command to which the mere passing of time brings nothing.
+    pub look_again_us: Option<u64>,
+    /// How many clients wait that could look again.
+    pub lookers: usize,
 }
 
 impl Rise {

@@ -7,6 +7,7 @@
 use super::client::state;
 use super::waiters::Waiter;
 use super::{Engine, Host};
+use crate::base::id::ClientId;
 use crate::engine::keys::keys_of;
 use crate::engine::spec::{Group, key};
 use crate::keyspace::Type;
@@ -56,7 +57,7 @@ impl Engine {
             }
             let found = self.type_at(db, &key);
             if found == Some(waiter.wants) || waiter.on_missing {
-                self.run_again(host, waiter);
+                self.run_again(host, waiter.client, waiter.ticket);
                 // What it caused is told before the next client's turn.
                 self.publish_events();
             }
@@ -84,10 +85,19 @@ impl Engine {
         (!is_dead).then(|| db.value(handle).type_of())
     }
 
+    /// Lets a client whose command depends on the time run it again.
+    pub(super) fn look_again(&mut self, host: &mut dyn Host, client: ClientId) {
+        let Some(slot) = self.slot_of(client) else { return };
+        let Some(blocked) = &self.clients[slot].block else { return };
+        let ticket = blocked.ticket;
+        self.run_again(host, client, ticket);
+        self.settle(host);
+    }
+
     /// Runs the command of a client that waits for keys; if it cannot be served it waits on.
-    fn run_again(&mut self, host: &mut dyn Host, waiter: Waiter) {
-        let Some(slot) = self.slot_of(waiter.client) else {
-            self.rise.waiters.leave(waiter.ticket);
+    fn run_again(&mut self, host: &mut dyn Host, client: ClientId, ticket: u64) {
+        let Some(slot) = self.slot_of(client) else {
+            self.rise.waiters.leave(ticket);
             return;
         };
         let client = &mut self.clients[slot];

@@ -45,6 +45,8 @@ impl Default for Upkeep {
 pub enum Timer {
     /// Answer a blocked client as one whose time is over.
     BlockTimeout(ClientId),
+    /// Let a client that waits for keys look whether time has brought it something.
+    LookAgain(ClientId),
     /// Look whether a client has been idle for `timeout` seconds.
     Idle(ClientId),
     /// Look whether a client's output has been over its soft limit for too long.
@@ -183,6 +185,7 @@ impl Engine {
     fn ring(&mut self, host: &mut dyn Host, timer: Timer) {
         match timer {
             Timer::BlockTimeout(id) => self.time_out(id),
+            Timer::LookAgain(id) => self.look_again(host, id),
             Timer::Idle(id) => self.check_idle(id),
             Timer::SoftLimit(id) => {
                 if let Some(slot) = self.slot_of(id) {

@@ -64,6 +64,7 @@ pub(super) fn propagate_claim(
     pending: Pending,
     last_id: StreamId,
 ) {
+    ctx.signal_pending(key);
     let (id, last_id) = (id.to_vec(), last_id.to_vec());
     let (time, deliveries) = (pending.delivered_ms.to_string(), pending.deliveries.to_string());
     ctx.propagate_as(&[

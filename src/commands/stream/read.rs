@@ -160,7 +160,13 @@ fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
     let served = served(ctx, &wish, &sources)?;
     if served.is_empty() {
         return match wish.block {
-            Some(deadline) => Ok(ctx.block_on_keys_as(deadline, kept)),
+            Some(deadline) => match wish.claim_ms {
+                Some(ms) => {
+                    let idle_in_ms = idle_in_ms(ctx, &wish, &sources, ms)?;
+                    Ok(ctx.block_until_idle(deadline, kept, idle_in_ms))
+                }
+                None => Ok(ctx.block_on_keys_as(deadline, kept)),
+            },
             None => {
                 ctx.reply.null_array();
                 Ok(Outcome::Done)
@@ -273,6 +279,27 @@ fn served(
         }
     }
     Ok(served)
+}
+
+/// When the first pending entry will have been idle for `idle_ms`, in milliseconds from now; none: nothing is pending.
+fn idle_in_ms(
+    ctx: &Ctx<'_>,
+    wish: &Wish<'_>,
+    sources: &[(Key<'_>, Option<Handle>, From)],
+    idle_ms: u64,
+) -> Result<Option<u64>, CmdError> {
+    let now_ms = ctx.now.unix_ms();
+    let mut nearest: Option<u64> = None;
+    for (_, handle, _) in sources {
+        let (Some(handle), Some((name, _))) = (handle, wish.group) else { continue };
+        let stream = ctx.db_ref().value(*handle).stream()?;
+        let Some(group) = stream.group(name) else { continue };
+        let oldest =
+            pending::idle(group, &stream.log, 0, now_ms).map(|(_, pending)| pending.delivered_ms).min();
+        let due = oldest.map(|ms| ms.saturating_add(idle_ms).saturating_sub(now_ms));
+        nearest = nearest.into_iter().chain(due).min();
+    }
+    Ok(nearest)
 }
 
 /// Replies with entries of a stream to a consumer, and notes that it has them.

@@ -167,13 +167,13 @@ fn pfmerge(ctx: &mut Ctx<'_>) -> CmdResult {
     let limit = ctx.conf.tuning.hll_sparse_max_bytes;
     let found = ctx.write(key);
     let mut bytes = taken(ctx, found)?;
-    let mut result = if any_dense { hll::make_dense(&mut bytes).map(|_| ()) } else { Ok(()) };
-    for (index, &value) in registers.iter().enumerate().filter(|(_, value)| **value > 0) {
-        if result.is_err() {
-            break;
-        }
-        result = hll::raise(&mut bytes, index, value, limit).map(|_| ());
-    }
+    let result = if any_dense {
+        // Its own registers are among them.
+        hll::make_dense(&mut bytes).map(|_| hll::set_registers(&mut bytes, &registers))
+    } else {
+        let mut above_zero = registers.iter().enumerate().filter(|(_, value)| **value > 0);
+        above_zero.try_for_each(|(index, &value)| hll::raise(&mut bytes, index, value, limit).map(|_| ()))
+    };
     if result.is_ok() {
         hll::set_stale(&mut bytes);
     }
@@ -190,7 +190,7 @@ fn pfdebug(ctx: &mut Ctx<'_>) -> CmdResult {
         if !ctx.args.is(2, "on") && !ctx.args.is(2, "off") {
             return Err(CmdError::Syntax);
         }
-        // The vectors are the compiler's: there is nothing to switch.
+        // Words and vectors give the same: there is nothing to switch.
         ctx.reply.ok();
         return Ok(Outcome::Done);
     }

@@ -1,7 +1,7 @@
 //! Strings as arrays of bits: the first bit is the highest of the first byte.
 //!
-//! Counting and combining go word by word over whole strings; where the processor has AVX2 or AVX-512 the compiler's own vectors
-//! count several words at once.
+//! Counting and combining go word by word over whole strings; where the processor has AVX2 or AVX-512 the compiler's own
+//! vectors count several words at once.
 #![allow(
     unsafe_code,
     reason = "code for AVX2 and AVX-512 runs only where the processor has it, which is asked first: 5 times as fast"

@@ -126,27 +126,40 @@ fn text_len_wide(bytes: &[u8], pos: usize) -> usize {
     u32::from_le_bytes([bytes[pos + 1], bytes[pos + 2], bytes[pos + 3], bytes[pos + 4]]) as usize
 }
 
-/// Bytes of head and text of the element at `pos`.
-#[inline]
-pub(super) fn body_len(bytes: &[u8], pos: usize) -> usize {
-    let head = bytes[pos];
-    if head & 0x80 == 0 {
-        1
-    } else if head & 0xc0 == 0x80 {
-        1 + usize::from(head & 0x3f)
-    } else if head & 0xe0 == 0xc0 {
-        2
-    } else if head & 0xf0 == 0xe0 {
-        2 + (usize::from(head & 0x0f) << 8 | usize::from(bytes[pos + 1]))
-    } else {
-        match head {
-            0xf0 => 5 + text_len_wide(bytes, pos),
+/// Bytes of head and text by the head; 0 where the head alone does not say it.
+static BODY_LEN: [u8; 256] = {
+    let mut lens = [0; 256];
+    let mut head = 0;
+    while head < 256 {
+        lens[head] = match head {
+            0x00..=0x7f => 1,
+            0x80..=0xbf => 1 + (head & 0x3f) as u8,
+            0xc0..=0xdf => 2,
             0xf1 => 3,
             0xf2 => 4,
             0xf3 => 5,
             0xf4 => 9,
-            _ => panic!("no element of a listpack starts with {head:#x}"),
-        }
+            _ => 0,
+        };
+        head += 1;
+    }
+    lens
+};
+
+/// Bytes of head and text of the element at `pos`.
+#[inline(always)]
+pub(super) fn body_len(bytes: &[u8], pos: usize) -> usize {
+    match BODY_LEN[usize::from(bytes[pos])] {
+        0 => long_body_len(bytes, pos),
+        len => usize::from(len),
+    }
+}
+
+fn long_body_len(bytes: &[u8], pos: usize) -> usize {
+    match bytes[pos] {
+        head @ 0xe0..=0xef => 2 + (usize::from(head & 0x0f) << 8 | usize::from(bytes[pos + 1])),
+        0xf0 => 5 + text_len_wide(bytes, pos),
+        head => panic!("no element of a listpack starts with {head:#x}"),
     }
 }
 

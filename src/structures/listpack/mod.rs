@@ -233,6 +233,8 @@ impl<'a> Packed<'a> {
     #[must_use]
     pub fn find(self, from: Option<usize>, needle: &[u8], skip: usize) -> Option<usize> {
         let number = number::parse_i64(needle);
+        // Names tend to differ at their end: what differs there is not worth a call to compare all of it.
+        let tail = needle.last_chunk::<8>();
         let bytes = self.bytes;
         let end = self.end();
         let mut pos = from?;
@@ -241,7 +243,12 @@ impl<'a> Packed<'a> {
             if left == 0 {
                 let (element, body) = element::read(bytes, pos);
                 let equal = match element {
-                    Element::Text(text) => text == needle,
+                    Element::Text(text) => {
+                        text.len() == needle.len()
+                            && text.last() == needle.last()
+                            && text.last_chunk::<8>() == tail
+                            && text == needle
+                    }
                     Element::Int(value) => number == Some(value),
                 };
                 if equal {

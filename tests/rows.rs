@@ -1,12 +1,14 @@
-//! Every row of the table against Redis 8.0: COMMAND INFO and COMMAND DOCS field by field, HELP line by line, and the
-//! sections and fields of INFO.
+//! Every row of the table against Redis 8.0 and Valkey 9.1: COMMAND INFO and COMMAND DOCS field by field, HELP line by
+//! line, and the sections and fields of INFO.
 //!
-//! * `tests/rows/redis-8.0.tsv` is what Redis says: a subject, a field and its value a line. It is data, not prose: of a
-//!   sentence only a checksum is kept, which tells whether ours is the same.
-//! * `tests/rows/explained.tsv` has every difference, with its reason: patterns of subject and field, and the reason. A
-//!   line that explains nothing any more is an error, too.
-//! * `tests/rows/check` gathers the data anew from a real server and compares it with the file; it runs this test with
-//!   `ROWS_PEER` set to the server's address. With `BLESS=1` it writes the file.
+//! * `tests/rows/redis-8.0.tsv` and `tests/rows/valkey-9.1.tsv` are what these say: a subject, a field and its value a
+//!   line. They are data, not prose: of a sentence only a checksum is kept, which tells whether ours is the same.
+//! * Where the two differ we follow Redis. So a difference from Valkey counts only in what Redis does not have, or where
+//!   we differ from Redis as well.
+//! * `tests/rows/explained.tsv` has every difference that counts, with its reason: patterns of subject and field, and the
+//!   reason. A line that explains nothing any more is an error, too.
+//! * `tests/rows/check` gathers the data anew from real servers and compares it with the files; it runs this test with
+//!   `ROWS_PEER` set to a server's address and `ROWS_FILE` to its file. With `BLESS=1` it writes the files.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -33,25 +35,42 @@ type Facts = BTreeMap<(String, String), String>;
 /// The last word of a conversation.
 const END: &str = "that was all";
 
+const REDIS: &str = "redis-8.0.tsv";
+const VALKEY: &str = "valkey-9.1.tsv";
+
+/// Groups without any exception, and the commands and subcommands that both have at least.
+const DATA_TYPES: &[(&str, usize)] = &[
+    ("string", 20),
+    ("list", 20),
+    ("set", 15),
+    ("hash", 25),
+    ("sorted-set", 30),
+    ("stream", 20),
+    ("bitmap", 7),
+    ("hyperloglog", 5),
+    ("geo", 10),
+];
+
 #[test]
-fn rows_are_those_of_redis_but_for_what_is_explained() {
-    let theirs = read_facts(&file("redis-8.0.tsv"));
-    let mut world = World::new();
-    world.engine.conf.enable_debug_command = Permission::Yes;
-    let ours = gather(&mut |requests| {
-        world.send_bytes("rows", requests);
-        world.received_bytes("rows")
-    });
+fn rows_are_those_of_redis_and_valkey_but_for_what_is_explained() {
+    let (redis, valkey) = (read_facts(&file(REDIS)), read_facts(&file(VALKEY)));
+    let ours = our_facts();
+    let from_redis = differences(&ours, &redis);
+    let mut from_valkey = differences(&ours, &valkey);
+    from_valkey.retain(|(key, _)| !follows_redis(key, &redis, &from_redis));
     let mut explained = read_explained(&file("explained.tsv"));
     let mut found = Vec::new();
-    for ((subject, field), problem) in differences(&ours, &theirs) {
+    let all = [("Redis", from_redis), ("Valkey", from_valkey)];
+    for (peer, ((subject, field), problem)) in
+        all.iter().flat_map(|(peer, all)| all.iter().map(move |d| (peer, d)))
+    {
         let matches = |known: &&mut Explained| {
             glob_match(known.subject.as_bytes(), subject.as_bytes(), false)
                 && glob_match(known.field.as_bytes(), field.as_bytes(), false)
         };
         match explained.iter_mut().find(matches) {
             Some(known) => known.used += 1,
-            None => found.push(format!("{subject}\t{field}\t{problem}")),
+            None => found.push(format!("{subject}\t{field}\t{problem} ({peer})")),
         }
     }
     for known in explained.iter().filter(|known| known.used == 0) {
@@ -61,15 +80,55 @@ fn rows_are_those_of_redis_but_for_what_is_explained() {
 }
 
 #[test]
-fn the_file_is_what_redis_says() {
+fn every_command_of_the_data_types_is_there() {
+    let ours = our_facts();
+    let group_of = |facts: &Facts, group: &str| -> Vec<String> {
+        let quoted = format!("\"{group}\"");
+        let of_group = facts.iter().filter(|((_, field), value)| field == "docs.group" && **value == quoted);
+        of_group.map(|((subject, _), _)| subject.clone()).collect()
+    };
+    for (group, commands) in DATA_TYPES {
+        let here = group_of(&ours, group);
+        for peer in [REDIS, VALKEY] {
+            let theirs = group_of(&read_facts(&file(peer)), group);
+            assert!(theirs.len() >= *commands, "{peer} has {} commands of {group}", theirs.len());
+            let missing: Vec<&String> = theirs.iter().filter(|name| !here.contains(name)).collect();
+            assert!(missing.is_empty(), "{peer}, group {group}: {missing:?}");
+        }
+    }
+}
+
+/// Whether a difference from Valkey is one between Valkey and Redis, where we do as Redis does.
+fn follows_redis(key: &(String, String), redis: &Facts, from_redis: &[((String, String), String)]) -> bool {
+    let same = |(subject, field): &(String, String)| {
+        // HELP that is shorter than that of Redis has only lines of Redis.
+        let is_field = if key.1.starts_with("help") { field == "help" } else { *field == key.1 };
+        *subject == key.0 && is_field
+    };
+    redis.keys().any(|(subject, _)| *subject == key.0) && !from_redis.iter().any(|(other, _)| same(other))
+}
+
+/// What our server says of itself.
+fn our_facts() -> Facts {
+    let mut world = World::new();
+    world.engine.conf.enable_debug_command = Permission::Yes;
+    gather(&mut |requests| {
+        world.send_bytes("rows", requests);
+        world.received_bytes("rows")
+    })
+}
+
+#[test]
+fn a_file_is_what_its_server_says() {
     // Without a server to ask there is nothing to check: tests/rows/check starts one.
     let Some(address) = std::env::var_os("ROWS_PEER") else { return };
     let address = address.into_string().expect("an address is text");
+    let name = std::env::var("ROWS_FILE").expect("ROWS_PEER comes with ROWS_FILE");
     let facts = gather(&mut |requests| ask(&address, requests));
     let line =
         |((subject, field), value): (&(String, String), &String)| format!("{subject}\t{field}\t{value}\n");
     let text: String = facts.iter().map(line).collect();
-    let path = file("redis-8.0.tsv");
+    let path = file(&name);
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, text).expect("the file can be written");
         return;
@@ -227,11 +286,11 @@ fn differences(ours: &Facts, theirs: &Facts) -> Vec<((String, String), String)> 
                 let own: Vec<usize> = own.map(|(i, _)| i + 1).collect();
                 let missing = theirs.iter().enumerate().filter(|(_, line)| !ours.contains(line));
                 let missing: Vec<usize> = missing.map(|(i, _)| i + 1).collect();
-                let problem = format!("lines {own:?} are our own, lines {missing:?} of Redis are missing");
+                let problem = format!("lines {own:?} are our own, lines {missing:?} of theirs are missing");
                 all.push(((subject.clone(), field.to_owned()), problem));
                 continue;
             }
-            (Some(ours), Some(theirs)) => format!("{ours}, in Redis {theirs}"),
+            (Some(ours), Some(theirs)) => format!("{ours}, there {theirs}"),
             (missing, _) if is_row && !subjects(if missing.is_some() { theirs } else { ours }, subject) => {
                 if seen == *subject {
                     continue;
@@ -247,8 +306,8 @@ fn differences(ours: &Facts, theirs: &Facts) -> Vec<((String, String), String)> 
                 all.push(((subject.clone(), field), "the whole row".to_owned()));
                 continue;
             }
-            (Some(ours), None) => format!("{ours}, in Redis nothing"),
-            (None, theirs) => format!("nothing, in Redis {}", theirs.map_or("", String::as_str)),
+            (Some(ours), None) => format!("{ours}, there nothing"),
+            (None, theirs) => format!("nothing, there {}", theirs.map_or("", String::as_str)),
         };
         all.push((key.clone(), problem));
     }
@@ -271,7 +330,7 @@ fn out_of_order(ours: &Facts, theirs: &Facts) -> Vec<((String, String), String)>
     for section in sections {
         let (ours, theirs) = (order(ours, theirs, section), order(theirs, ours, section));
         if let Some((ours, theirs)) = ours.iter().zip(&theirs).find(|(a, b)| a != b) {
-            all.push(((section.clone(), "order".to_owned()), format!("{ours} where Redis has {theirs}")));
+            all.push(((section.clone(), "order".to_owned()), format!("{ours} where they have {theirs}")));
         }
     }
     all

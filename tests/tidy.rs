@@ -3,6 +3,7 @@
 //! * The rooms of `src/` import only those below them, and only the shell knows sockets, files, clocks and threads.
 //! * Files are short, open with their idea, and hold no half-done work.
 //! * `unsafe`, and commands that are given the whole engine, are counted: both lists are below.
+//! * Every dependency has its reason in `docs/decisions.md`.
 //! * Links in the documents lead somewhere. A link to a line whose text is code, like `` [`fn main`](main.rs#L5) ``, has
 //!   to lead to a line with that code, or near it; `BLESS=1 cargo test --test tidy` writes the lines anew.
 #![allow(clippy::disallowed_methods, reason = "it reads the repository")]
@@ -369,6 +370,25 @@ fn nothing_gives_up_without_a_reason() {
             found.push(format!("{}:{number}: {}", file.path, line.trim()));
         }
     }
+    report(&found);
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("the file is there");
+    let (manifest, decisions) = (read("Cargo.toml"), read("docs/decisions.md"));
+    let (mut is_listed, mut count, mut found) = (false, 0, Vec::new());
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_listed = line.ends_with("dependencies]");
+        } else if is_listed && let Some((name, _)) = line.split_once(" = ") {
+            count += 1;
+            if !decisions.contains(&format!("\n- **{name}**")) {
+                found.push(format!("{name}: docs/decisions.md does not say what it is for"));
+            }
+        }
+    }
+    assert!(count > 5, "the manifest lists dependencies");
     report(&found);
 }
 

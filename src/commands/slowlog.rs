@@ -154,13 +154,13 @@ const LOGS: &[Spec] = &[
             "O(N) where N is the number of entries returned",
             "Shows the last entries of a log of commands (Valkey).",
         )
-        .syntax("count:integer type"),
+        .syntax("count:integer type(SLOW | LARGE-REQUEST | LARGE-REPLY)"),
     help_row(Group::Server, "8.1.0", 0),
     Spec::global("len", 3, log_len, WHY)
         .flags(ADMIN | LOADING | STALE)
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"])
         .doc(Group::Server, "8.1.0", "O(1)", "Counts the entries of a log of commands (Valkey).")
-        .syntax("type"),
+        .syntax("type(SLOW | LARGE-REQUEST | LARGE-REPLY)"),
     Spec::global("reset", 3, log_reset, WHY)
         .flags(ADMIN | LOADING | STALE)
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
@@ -170,7 +170,7 @@ const LOGS: &[Spec] = &[
             "O(N) where N is the number of entries in the log",
             "Empties a log of commands (Valkey).",
         )
-        .syntax("type"),
+        .syntax("type(SLOW | LARGE-REQUEST | LARGE-REPLY)"),
 ];
 
 const LOG_HELP: &[&str] = &[

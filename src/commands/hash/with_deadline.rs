@@ -248,14 +248,20 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.notify(EventClass::Hash, "hset", key.bytes);
     put_without(ctx, key, hash, &gone);
     ctx.changed(options.count as u64);
-    if let (Some((at, ms)), false) = (options.deadline, is_past) {
+    if options.deadline.is_some() && !is_past {
         ctx.notify(EventClass::Hash, "hexpire", key.bytes);
-        let ms = ms.to_string();
-        let frame: Vec<&[u8]> = (0..args.len())
-            .map(|index| match index {
-                index if index == at => b"PXAT",
-                index if index == at + 1 => ms.as_bytes(),
-                index => args.at(index),
+    }
+    // Fields that are gone already were told of as removals.
+    if (options.deadline.is_some() || options.key_there.is_some()) && !is_past {
+        // Without the conditions on the key: they hold, and a follower of Redis 8.0 would refuse them.
+        let words = (0..args.len())
+            .filter(|&index| index < 2 || index >= options.first || !matches!(args.at(index), b"NX" | b"XX"));
+        let ms = options.deadline.map_or(String::new(), |(_, ms)| ms.to_string());
+        let frame: Vec<&[u8]> = words
+            .map(|index| match options.deadline {
+                Some((at, _)) if index == at => b"PXAT",
+                Some((at, _)) if index == at + 1 => ms.as_bytes(),
+                _ => args.at(index),
             })
             .collect();
         ctx.propagate_as(&frame);

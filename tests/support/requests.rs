@@ -284,6 +284,9 @@ impl Requests {
                 return;
             }
             "member" => return into.push(self.member()),
+            // So few that two of them are often in the same set.
+            "place" if self.rng.below(4) > 0 => format!("m{}", self.rng.below(12)),
+            "place" => return into.push(self.member()),
             "score" => self.score(),
             "min" => {
                 let sign = if self.rng.below(3) == 0 { "(" } else { "" };

@@ -111,10 +111,10 @@ pub const DATA: &[Template] = &[
     t(3, "ZSCAN <zkey> 0 COUNT 100000 (|MATCH <pattern>)"),
     t(3, "OBJECT ENCODING <zkey>"),
     t(3, "DEL <zkey>"),
-    t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <member>"),
+    t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <place>"),
     t(3, "GEOPOS <geokey> <members>"),
     t(3, "GEOHASH <geokey> <members>"),
-    t(3, "GEODIST <geokey> <member> <member> (|M|KM|FT|MI)"),
+    t(3, "GEODIST <geokey> <place> <place> (|M|KM|FT|MI)"),
     t(
         6,
         "GEOSEARCH <geokey> (FROMLONLAT <lon> <lat>|FROMMEMBER <member>) \
@@ -125,7 +125,7 @@ pub const DATA: &[Template] = &[
     t(3, "GEORADIUS <geokey> <lon> <lat> <until> KM (|WITHDIST) (|ASC|DESC) (|COUNT 4)"),
     t(
         3,
-        "GEORADIUSBYMEMBER <geokey> <member> <until> KM (|WITHDIST) (|ASC|DESC) (|STORE <zkey>|STOREDIST <zkey>)",
+        "GEORADIUSBYMEMBER <geokey> <place> <until> KM (|WITHDIST) (|ASC|DESC) (|STORE <zkey>|STOREDIST <zkey>)",
     ),
     t(4, "ECHO <value>"),
     t(4, "PING (|<value>)"),
@@ -210,7 +210,7 @@ pub const STREAMS: &[Template] = &[
     t(1, "XGROUP DELCONSUMER <stream> <group> <consumer>"),
     t(16, "XREADGROUP GROUP <group> <consumer> (|COUNT <small>) (||NOACK) STREAMS <stream> (>|>|>|0|<id>)"),
     t(3, "XREADGROUP GROUP <group> <consumer> COUNT 1 STREAMS <stream> <stream> > >"),
-    t(8, "XACK <stream> <group> <id> (|<id>)"),
+    t(8, "XACK <stream> <group> <id> <id> <id> (|<id> <id> <id> <id>)"),
     t(6, "XPENDING <stream> <group>"),
     t(8, "XCLAIM <stream> <group> <consumer> 0 <id> (|FORCE) (|JUSTID) (|RETRYCOUNT <small>) (|LASTID <id>)"),
     t(6, "XAUTOCLAIM <stream> <group> <consumer> 0 (0|<id>) (|COUNT <small>) (|JUSTID)"),
@@ -303,7 +303,7 @@ pub const BITS: &[Template] = &[
     t(2, "BITOP NOT <bits> <bits>"),
     t(
         6,
-        "BITFIELD <bits> (|OVERFLOW SAT|OVERFLOW FAIL|OVERFLOW WRAP) (GET|INCRBY|SET) (u4|i5|u8|i64|u63) (#1|<offset>) <int>",
+        "BITFIELD <bits> (|OVERFLOW SAT|OVERFLOW FAIL|OVERFLOW WRAP) (GET (u4|i5|u8|i64|u63) (#1|<offset>)|(INCRBY|SET) (u4|i5|u8|i64|u63) (#1|<offset>) <int>)",
     ),
     t(4, "BITFIELD <bits> GET (u4|i5|u8|i64|u63) <offset> SET (u8|i16) (#2|<offset>) <int>"),
     t(2, "BITFIELD_RO <bits> GET (u4|i5|u8|i64) <offset>"),

@@ -313,9 +313,12 @@ impl Engine {
         self.rise.wanted = if classes & channels == 0 { 0 } else { classes };
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
         self.note_unusual();
-        self.slowlog.trim(self.conf.slowlog_max_len as usize);
-        self.large_requests.trim(self.conf.commandlog_large_request_max_len as usize);
-        self.large_replies.trim(self.conf.commandlog_large_reply_max_len as usize);
+        let conf = &self.conf;
+        self.slowlog.settle(conf.slowlog_log_slower_than_us, conf.slowlog_max_len);
+        self.large_requests
+            .settle(conf.commandlog_request_larger_than_bytes, conf.commandlog_large_request_max_len);
+        self.large_replies
+            .settle(conf.commandlog_reply_larger_than_bytes, conf.commandlog_large_reply_max_len);
         self.arm_idle_timers();
     }
 

@@ -41,18 +41,21 @@ pub struct CommandLog {
 }
 
 impl CommandLog {
-    /// Adds an entry and keeps at most `max`.
+    /// Adds an entry and keeps at most `max`; with none to keep, those that are there stay, as in Redis.
     fn push(&mut self, entry: Entry, max: u64) {
         if max > 0 {
             self.entries.push_front(Entry { id: self.next_id, ..entry });
             self.next_id += 1;
-            self.trim(max as usize);
+            self.entries.truncate(max as usize);
         }
     }
 
-    /// Keeps at most `max` entries.
-    pub fn trim(&mut self, max: usize) {
-        self.entries.truncate(max);
+    /// Keeps at most `max` entries after a change of settings. As in Redis a log that is off, because its threshold is below
+    /// zero or because it may have no entry, keeps those that it has.
+    pub fn settle(&mut self, threshold: i64, max: u64) {
+        if threshold >= 0 && max > 0 {
+            self.entries.truncate(max as usize);
+        }
     }
 }
 

@@ -83,3 +83,34 @@ unsafe impl GlobalAlloc for Counting {
 pub fn allocated_bytes() -> usize {
     ALLOCATED.load(Relaxed)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A piece grows and shrinks through these sizes and keeps its bytes. Pages are shared by the process, so the test of
+    /// `pages` calls it when it is done with them.
+    pub fn check(sizes: &[usize]) {
+        let before = allocated_bytes();
+        let layout = |size| Layout::from_size_align(size, 8).expect("it is no odd alignment");
+        // SAFETY: each piece is as long as its layout says, is used up to there, and is given back once.
+        unsafe {
+            let mut size = sizes[0];
+            let mut piece = Counting.alloc_zeroed(layout(size));
+            assert!((0..size).all(|at| *piece.add(at) == 0));
+            piece.write_bytes(5, size);
+            for next in &sizes[1..] {
+                piece = Counting.realloc(piece, layout(size), *next);
+                assert!((0..size.min(*next)).all(|at| *piece.add(at) == 5));
+                piece.write_bytes(5, *next);
+                size = *next;
+                assert_eq!(allocated_bytes() - before, size);
+            }
+            Counting.dealloc(piece, layout(size));
+            let piece = Counting.alloc(layout(PAGE_BYTES));
+            piece.write_bytes(6, PAGE_BYTES);
+            Counting.dealloc(piece, layout(PAGE_BYTES));
+        }
+        assert_eq!(allocated_bytes(), before);
+    }
+}

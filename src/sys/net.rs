@@ -66,3 +66,21 @@ pub fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
     sockopt::set_tcp_keepcnt(&socket, 3)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_may_have_a_mark() {
+        let address = "127.0.0.1:0".parse().expect("it is an address");
+        let plain = listen_tcp(address, 5, 0).expect("some port is free");
+        let at = plain.local_addr().expect("it is bound");
+        std::net::TcpStream::connect(at).expect("it listens");
+        // A mark needs a right that not every process has.
+        match listen_tcp(address, 5, 7) {
+            Ok(marked) => assert!(marked.local_addr().is_ok()),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
+        }
+    }
+}

@@ -135,3 +135,20 @@ pub fn segfault() -> ! {
     }
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_grow_and_locales_are_known_or_not() {
+        let (before, thread) = (cpu_time(false), thread_cpu_us());
+        while thread_cpu_us() < thread + 20_000 {
+            std::hint::spin_loop();
+        }
+        let (after, own) = (cpu_time(false), cpu_time(true));
+        assert!(after.user_us + after.system_us > before.user_us + before.system_us);
+        assert!(own.user_us + own.system_us > 0);
+        assert!(set_collation("C") && !set_collation("no such locale") && !set_collation("C\0"));
+    }
+}

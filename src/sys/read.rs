@@ -49,3 +49,23 @@ pub fn read_behind(fd: impl AsFd, buffer: &mut Vec<u8>, max: usize) -> io::Resul
     unsafe { buffer.set_len(before + read) };
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_read_fills_the_room_behind_and_no_more() {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets can be made");
+        assert_eq!(write(&theirs, &[7; 100]).expect("there is room"), 100);
+        let mut buffer = Vec::with_capacity(40);
+        buffer.extend_from_slice(b"front");
+        let room = buffer.capacity() - buffer.len();
+        assert_eq!(read_behind(&ours, &mut buffer, 10).expect("there are bytes"), 10);
+        assert_eq!(buffer, [&b"front"[..], &[7; 10]].concat());
+        assert_eq!(read_behind(&ours, &mut buffer, usize::MAX).expect("there are bytes"), room - 10);
+        assert_eq!(buffer.len(), buffer.capacity());
+        assert_eq!(read_behind(&ours, &mut buffer, usize::MAX).expect("nothing is asked for"), 0);
+    }
+}

@@ -49,3 +49,20 @@ impl Title {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+    #[test]
+    fn a_title_is_cut_to_its_memory_and_ends_with_a_zero() {
+        static MEMORY: [AtomicU8; 8] = [const { AtomicU8::new(b'#') }; 8];
+        let title = Title { start: MEMORY.as_ptr() as usize, len: MEMORY.len() };
+        for (shown, expected) in [("ab", *b"ab\0\0\0\0\0\0"), ("much too long", *b"much to\0"), ("", [0; 8])]
+        {
+            title.set(shown);
+            assert_eq!(MEMORY.each_ref().map(|byte| byte.load(Relaxed)), expected);
+        }
+    }
+}

@@ -5,6 +5,9 @@
 //! keys are given a few milliseconds to live, and both are compared when those are over; and both datasets are compared
 //! key by key. After a difference both are emptied, so that one mistake is told once.
 //!
+//! With `--valkey` the reference is Valkey, for the commands and options that Redis 8.0 has not; what may differ then
+//! stands in `valkey-rules.txt`.
+//!
 //! Last comes a table: how often each command, and each of its options, succeeded, gave nothing, and failed.
 #![allow(
     clippy::disallowed_methods,
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::peer::Peer;
 use support::reply::{Resp, extent};
 use support::requests::{Drawn, Lives, Requests};
-use support::templates::{BITS, DATA, HASHES, LISTS, SETS, SKETCHES, STREAMS};
+use support::templates::{BITS, DATA, HASHES, LISTS, SETS, SKETCHES, STREAMS, Template, VALKEY};
 use waterwheel::resp::reply::encode_request;
 
 /// Connections to each server; every other one speaks version 3 at first.
@@ -41,23 +44,56 @@ const REMEMBERED: usize = 3000;
 /// How often each cell of the table has to be met in a full run.
 const CELL_MIN: u64 = 100;
 
+/// Another server as the one that is right.
+struct Reference {
+    name: &'static str,
+    tables: &'static [&'static [Template]],
+    /// Text of the file with the rules.
+    rules: &'static str,
+    /// Commands that are never spoiled.
+    unspoiled: &'static [&'static str],
+    /// Whether its encodings are ours.
+    has_our_encodings: bool,
+}
+
+const REDIS: Reference = Reference {
+    name: "Redis",
+    tables: &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, SKETCHES],
+    rules: include_str!("rules.txt"),
+    unspoiled: &[],
+    has_our_encodings: true,
+};
+
+const VALKEY_9: Reference = Reference {
+    name: "Valkey",
+    tables: &[VALKEY],
+    rules: include_str!("valkey-rules.txt"),
+    // Redis 8.0 has these, too, and refuses in its own way.
+    unspoiled: &["HSETEX", "HPTTL", "HPEXPIRETIME", "HPERSIST"],
+    has_our_encodings: false,
+};
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (mut commands, mut seed, mut full, mut programs) = (300_000, 1, false, Vec::new());
+    let mut reference = &REDIS;
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number follows");
         match argument.as_str() {
             "--commands" => commands = number(),
             "--seed" => seed = number(),
             "--full" => full = true,
+            "--valkey" => reference = &VALKEY_9,
             _ => programs.push(argument),
         }
     }
-    let [redis, ours] = programs.as_slice() else {
-        eprintln!("usage: tests/oracle/run [--commands N] [--seed S] [--full] REDIS WATERWHEEL");
+    let [program, ours] = programs.as_slice() else {
+        eprintln!(
+            "usage: tests/oracle/run [--valkey] [--commands N] [--seed S] [--full] REFERENCE WATERWHEEL"
+        );
         return ExitCode::from(2);
     };
-    let mut run = Run::new(redis, ours, seed);
+    let mut run = Run::new(reference, program, ours, seed);
     let begun = Instant::now();
     while run.sent < commands && run.differences < 200 {
         run.batch();
@@ -93,6 +129,10 @@ enum How {
     Refused,
     /// As `Kind` or as `Refused`.
     KindOrRefused,
+    /// Both may be errors, in other words.
+    Errors,
+    /// Numbers may be written with more digits, and errors in other words.
+    Digits,
 }
 
 struct Server {
@@ -102,7 +142,8 @@ struct Server {
 }
 
 struct Run {
-    redis: Server,
+    reference: &'static Reference,
+    theirs: Server,
     ours: Server,
     requests: Requests,
     rules: Vec<Option<How>>,
@@ -173,19 +214,20 @@ impl Server {
 }
 
 impl Run {
-    fn new(redis: &str, ours: &str, seed: u64) -> Run {
-        let mut requests =
-            Requests::new(seed, Lives::Long, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, SKETCHES]);
+    fn new(reference: &'static Reference, program: &str, ours: &str, seed: u64) -> Run {
+        let mut requests = Requests::new(seed, Lives::Long, reference.tables);
         requests.databases = 4;
+        requests.unspoiled = reference.unspoiled;
         requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
         requests.keys = [60, 60, 8, 500][seed as usize % 4];
         let names: Vec<String> = requests.names().map(str::to_owned).collect();
-        let rules = rules();
+        let rules = rules(reference.rules);
         for name in rules.keys() {
             assert!(names.contains(name), "a rule for {name}, which is no command here");
         }
         let mut run = Run {
-            redis: Server::start(redis),
+            reference,
+            theirs: Server::start(program),
             ours: Server::start(ours),
             requests,
             rules: names.iter().map(|name| rules.get(name).copied()).collect(),
@@ -207,7 +249,7 @@ impl Run {
     /// Empties both servers and forgets what the connections have asked for.
     fn begin_anew(&mut self) {
         self.remembered.clear();
-        for server in [&mut self.redis, &mut self.ours] {
+        for server in [&mut self.theirs, &mut self.ours] {
             for connection in 0..CONNECTIONS {
                 server.ask(connection, &[b"RESET"]);
                 server.ask(connection, &[b"HELLO", if connection % 2 == 0 { b"2" } else { b"3" }]);
@@ -238,9 +280,9 @@ impl Run {
     fn exchange(&mut self, connection: usize, drawn: Vec<Drawn>) {
         let mut bytes = Vec::new();
         drawn.iter().for_each(|one| encode_request(&one.words, &mut bytes));
-        let sent = self.redis.send(connection, &bytes);
+        let sent = self.theirs.send(connection, &bytes);
         self.ours.send(connection, &bytes);
-        let theirs = if sent { self.redis.receive(connection, drawn.len()) } else { None };
+        let theirs = if sent { self.theirs.receive(connection, drawn.len()) } else { None };
         let Some(theirs) = theirs else { return self.revive() };
         let ours = self.ours.receive(connection, drawn.len()).expect("waterwheel answers");
         let count = drawn.len() as u64;
@@ -251,7 +293,7 @@ impl Run {
         let mut different = false;
         for (at, one) in drawn.into_iter().enumerate() {
             let (a, b) =
-                (&self.redis.buffer[from_theirs..theirs[at]], &self.ours.buffer[from_ours..ours[at]]);
+                (&self.theirs.buffer[from_theirs..theirs[at]], &self.ours.buffer[from_ours..ours[at]]);
             (from_theirs, from_ours) = (theirs[at], ours[at]);
             let outcome = outcome(a);
             for option in one.options.iter().map(|option| Some(*option)).chain([None]) {
@@ -261,7 +303,7 @@ impl Run {
             if !same && !different {
                 different = true;
                 self.differences += 1;
-                tell(&one, a, b, &self.remembered);
+                tell(self.reference.name, &one, a, b, &self.remembered);
             }
             if self.remembered.len() == REMEMBERED {
                 self.remembered.pop_front();
@@ -279,8 +321,8 @@ impl Run {
         println!("the reference crashed; the last requests were");
         self.remembered.iter().rev().take(5).for_each(|one| println!("    {}", one.shown()));
         assert!(self.crashes < 20, "the reference crashes all the time");
-        self.redis.peer.restart();
-        self.redis.connect();
+        self.theirs.peer.restart();
+        self.theirs.connect();
         self.ours.connect();
         self.begin_anew();
     }
@@ -305,7 +347,7 @@ impl Run {
             encode_request(&one.words, &mut bytes);
             count += 1;
         }
-        for server in [&mut self.redis, &mut self.ours] {
+        for server in [&mut self.theirs, &mut self.ours] {
             server.send(0, &bytes);
             server.receive(0, count).expect("a server answers");
         }
@@ -314,7 +356,7 @@ impl Run {
         // Redis may leave dead keys where they are until somebody asks for them.
         let keys: Vec<Vec<u8>> = (0..self.requests.keys).map(|key| format!("k{key}").into_bytes()).collect();
         let words: Vec<&[u8]> = [&b"EXISTS"[..]].into_iter().chain(keys.iter().map(Vec::as_slice)).collect();
-        for server in [&mut self.redis, &mut self.ours] {
+        for server in [&mut self.theirs, &mut self.ours] {
             server.ask(0, &words);
         }
         self.compare_datasets();
@@ -326,9 +368,9 @@ impl Run {
         for db in 0..16 {
             let db = db.to_string();
             let mut both = Vec::new();
-            for server in [&mut self.redis, &mut self.ours] {
+            for server in [&mut self.theirs, &mut self.ours] {
                 server.ask(0, &[b"SELECT", db.as_bytes()]);
-                both.push(dataset(server));
+                both.push(dataset(server, self.reference.has_our_encodings));
             }
             let (theirs, ours) = (&both[0], &both[1]);
             self.keys_compared += theirs.len() as u64;
@@ -343,7 +385,7 @@ impl Run {
             if let Some(key) = keys.into_iter().find(differs) {
                 self.differences += 1;
                 println!("DIFFERENT: database {db}, {}", key.escape_ascii());
-                println!("    Redis {:?}\n    we    {:?}", theirs.get(key), ours.get(key));
+                println!("    {} {:?}\n    we {:?}", self.reference.name, theirs.get(key), ours.get(key));
                 history(&self.remembered, std::slice::from_ref(key));
                 return self.begin_anew();
             }
@@ -421,28 +463,63 @@ fn expected(name: &str, option: &str) -> [bool; 3] {
         "DBSIZE",
         "RANDOMKEY",
         "KEYS",
+        "ZINCRBY",
+        "ZMSCORE",
+        "ZSCAN",
+        "GEOPOS",
+        "GEOHASH",
+        "LPUSH",
+        "RPUSH",
+        "LSET",
+        "LTRIM",
+        "XSETID",
+        "XGROUP CREATE",
+        "XGROUP SETID",
+        "XPENDING",
+        "XAUTOCLAIM",
+        "SMISMEMBER",
+        "SSCAN",
+        "HMSET",
+        "HMGET",
+        "HINCRBYFLOAT",
+        "HSCAN",
+        "HEXPIRE",
+        "HPEXPIRE",
+        "HEXPIREAT",
+        "HPEXPIREAT",
+        "HTTL",
+        "HPTTL",
+        "HEXPIRETIME",
+        "HPEXPIRETIME",
+        "HPERSIST",
+        "HGETDEL",
+        "HGETEX",
+        "BITFIELD",
+        "BITFIELD_RO",
+        "PFMERGE",
     ];
     let never_full = ["WAIT", "PUBLISH", "PUBSUB CHANNELS", "PUBSUB NUMPAT", "CLIENT UNBLOCK"];
     let sometimes_fails =
         ["SET", "SETRANGE", "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "RENAME", "SELECT"];
-    let success = !never_full.contains(&name) && option != "PING";
-    let empty = option.is_empty() && !never_empty.contains(&name);
+    // What is newer than the newest entry is nothing.
+    let success = !never_full.contains(&name) && option != "PING" && (name, option) != ("XREAD", "$");
+    let empty = option.is_empty() && !never_empty.contains(&name) && !name.starts_with("CONFIG SET ");
     let error = option.is_empty() && sometimes_fails.contains(&name);
     [success, empty, error]
 }
 
-/// All keys of the selected database: value and encoding, and the deadline or -1.
-fn dataset(server: &mut Server) -> BTreeMap<Vec<u8>, (String, i64)> {
+/// All keys of the selected database: value, type and perhaps encoding, and the deadline or -1.
+fn dataset(server: &mut Server, with_encoding: bool) -> BTreeMap<Vec<u8>, (String, i64)> {
     let Some(Resp::Array(keys)) = server.ask(0, &[b"KEYS", b"*"]) else { panic!("KEYS gives an array") };
     let mut bytes = Vec::new();
     let keys: Vec<Vec<u8>> = keys
         .into_iter()
         .map(|key| if let Resp::Bulk(key) = key { key } else { panic!("a key is a string") })
         .collect();
+    let encoding: &[&[u8]] = if with_encoding { &[b"OBJECT", b"ENCODING"] } else { &[b"TYPE"] };
     for key in &keys {
-        for words in
-            [&[b"GET", &key[..]][..], &[b"OBJECT", b"ENCODING", key], &[b"TYPE", key], &[b"PEXPIRETIME", key]]
-        {
+        let encoding = [encoding, &[key]].concat();
+        for words in [&[b"GET", &key[..]][..], &encoding, &[b"TYPE", key], &[b"PEXPIRETIME", key]] {
             encode_request(words, &mut bytes);
         }
     }
@@ -490,11 +567,35 @@ fn may_differ(a: &[u8], b: &[u8], rule: Option<How>, spoiled: bool) -> bool {
         How::Within(most) => near(&a, &b, most),
         How::Refused => is_refused(&a),
         How::KindOrRefused => same_kind || is_refused(&a),
+        How::Errors => are_errors(&a, &b),
+        How::Digits => are_errors(&a, &b) || same_numbers(&a, &b),
     }
 }
 
 fn is_refused(reply: &Resp) -> bool {
     matches!(reply, Resp::Error(text) if text.ends_with("scores can't be converted into double"))
+}
+
+fn are_errors(a: &Resp, b: &Resp) -> bool {
+    matches!((a, b), (Resp::Error(_), Resp::Error(_)))
+}
+
+/// Whether two replies are the same once their numbers are read.
+fn same_numbers(a: &Resp, b: &Resp) -> bool {
+    match (a, b) {
+        (Resp::Array(a), Resp::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_numbers(a, b))
+        }
+        _ => a == b || number(a).is_some_and(|number_a| number(b) == Some(number_a)),
+    }
+}
+
+fn number(reply: &Resp) -> Option<f64> {
+    match reply {
+        Resp::Double(text) => text.parse().ok(),
+        Resp::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+        _ => None,
+    }
 }
 
 /// Whether two numbers, or all numbers of two arrays, are near each other; those below 0 have to be equal.
@@ -527,11 +628,11 @@ fn sorted(reply: Resp) -> Resp {
     }
 }
 
-fn tell(one: &Drawn, theirs: &[u8], ours: &[u8], remembered: &VecDeque<Drawn>) {
+fn tell(reference: &str, one: &Drawn, theirs: &[u8], ours: &[u8], remembered: &VecDeque<Drawn>) {
     println!("DIFFERENT: {}", one.shown());
-    for (who, reply) in [("Redis", theirs), ("we   ", ours)] {
+    for (who, reply) in [(reference, theirs), ("we", ours)] {
         let reply = reply[..reply.len().min(400)].escape_ascii();
-        println!("    {who} {reply}");
+        println!("    {who:<6} {reply}");
     }
     history(remembered, &one.words[1..]);
 }
@@ -543,15 +644,15 @@ fn history(remembered: &VecDeque<Drawn>, words: &[Vec<u8>]) {
             && before.words.len() < 4
             && [&b"SELECT"[..], b"SWAPDB", b"FLUSHALL", b"FLUSHDB"].contains(&&before.words[0][..]);
         is_general
+            || before.words[0] == b"CONFIG"
             || before.words[0] != b"OBJECT" && before.words[1..].iter().any(|word| words.contains(word))
     };
     let lines: Vec<String> = remembered.iter().rev().filter(concerns).take(14).map(Drawn::shown).collect();
     lines.iter().rev().for_each(|line| println!("        after {line}"));
 }
 
-/// Rows of rules.txt: command | how | why.
-fn rules() -> BTreeMap<String, How> {
-    let text = include_str!("rules.txt");
+/// Rows of a file of rules: command | how | why.
+fn rules(text: &str) -> BTreeMap<String, How> {
     let rows = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut rules = BTreeMap::new();
     for row in rows {
@@ -564,6 +665,8 @@ fn rules() -> BTreeMap<String, How> {
             _ if *how == "kind or refused" => How::KindOrRefused,
             None if *how == "sorted" => How::Sorted,
             None if *how == "refused" => How::Refused,
+            None if *how == "errors" => How::Errors,
+            None if *how == "digits" => How::Digits,
             Some(("within", most)) => How::Within(most.parse().expect("within is followed by a number")),
             _ => panic!("no such rule: {row}"),
         };

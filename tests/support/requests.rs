@@ -29,6 +29,8 @@ pub struct Requests {
     pub keys: u64,
     /// Of how many requests one is spoiled.
     pub spoiled_one_in: u64,
+    /// Commands that are never spoiled.
+    pub unspoiled: &'static [&'static str],
     /// How many databases there are.
     pub databases: u64,
     /// The wall clock, for absolute deadlines.
@@ -93,6 +95,7 @@ impl Requests {
             rng: Rng::from_seed(seed),
             keys: 60,
             spoiled_one_in: 40,
+            unspoiled: &[],
             databases: 16,
             now_unix_ms: 0,
             lives,
@@ -136,8 +139,12 @@ impl Requests {
         let asks_lexical = name.contains("LEX") || drawn.words.iter().any(|word| word == b"BYLEX");
         // A pop by chance would leave two servers with different sets.
         let stores_sorted = name == "SORT" && drawn.words.iter().any(|word| word == b"STORE");
-        let may_spoil =
-            !name.starts_with("WAIT") && name != "SPOP" && !is_lexical && !asks_lexical && !stores_sorted;
+        let may_spoil = !self.unspoiled.contains(&name.as_str())
+            && !name.starts_with("WAIT")
+            && name != "SPOP"
+            && !is_lexical
+            && !asks_lexical
+            && !stores_sorted;
         if may_spoil && self.spoiled_one_in > 0 && self.rng.below(self.spoiled_one_in) == 0 {
             self.spoil(&mut drawn);
             // In capitals it would be Valkey's condition on the key.
@@ -181,6 +188,24 @@ impl Requests {
                 for _ in 0..1 + self.rng.below(4) {
                     into.push(self.key());
                     into.push(self.value());
+                }
+                return;
+            }
+            "counted-pairs" => {
+                let pairs = 1 + self.rng.below(4);
+                into.push(pairs.to_string().into_bytes());
+                for _ in 0..pairs {
+                    into.push(self.key());
+                    into.push(self.rng.below(8).to_string().into_bytes());
+                }
+                return;
+            }
+            "polygon" => {
+                let corners = 3 + self.rng.below(4);
+                into.push(corners.to_string().into_bytes());
+                for _ in 0..corners {
+                    self.hole("lon", into);
+                    self.hole("lat", into);
                 }
                 return;
             }
@@ -259,6 +284,9 @@ impl Requests {
                 return;
             }
             "member" => return into.push(self.member()),
+            // So few that two of them are often in the same set.
+            "place" if self.rng.below(4) > 0 => format!("m{}", self.rng.below(12)),
+            "place" => return into.push(self.member()),
             "score" => self.score(),
             "min" => {
                 let sign = if self.rng.below(3) == 0 { "(" } else { "" };

@@ -111,10 +111,10 @@ pub const DATA: &[Template] = &[
     t(3, "ZSCAN <zkey> 0 COUNT 100000 (|MATCH <pattern>)"),
     t(3, "OBJECT ENCODING <zkey>"),
     t(3, "DEL <zkey>"),
-    t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <member>"),
+    t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <place>"),
     t(3, "GEOPOS <geokey> <members>"),
     t(3, "GEOHASH <geokey> <members>"),
-    t(3, "GEODIST <geokey> <member> <member> (|M|KM|FT|MI)"),
+    t(3, "GEODIST <geokey> <place> <place> (|M|KM|FT|MI)"),
     t(
         6,
         "GEOSEARCH <geokey> (FROMLONLAT <lon> <lat>|FROMMEMBER <member>) \
@@ -125,7 +125,7 @@ pub const DATA: &[Template] = &[
     t(3, "GEORADIUS <geokey> <lon> <lat> <until> KM (|WITHDIST) (|ASC|DESC) (|COUNT 4)"),
     t(
         3,
-        "GEORADIUSBYMEMBER <geokey> <member> <until> KM (|WITHDIST) (|ASC|DESC) (|STORE <zkey>|STOREDIST <zkey>)",
+        "GEORADIUSBYMEMBER <geokey> <place> <until> KM (|WITHDIST) (|ASC|DESC) (|STORE <zkey>|STOREDIST <zkey>)",
     ),
     t(4, "ECHO <value>"),
     t(4, "PING (|<value>)"),
@@ -210,7 +210,7 @@ pub const STREAMS: &[Template] = &[
     t(1, "XGROUP DELCONSUMER <stream> <group> <consumer>"),
     t(16, "XREADGROUP GROUP <group> <consumer> (|COUNT <small>) (||NOACK) STREAMS <stream> (>|>|>|0|<id>)"),
     t(3, "XREADGROUP GROUP <group> <consumer> COUNT 1 STREAMS <stream> <stream> > >"),
-    t(8, "XACK <stream> <group> <id> (|<id>)"),
+    t(8, "XACK <stream> <group> <id> <id> <id> (|<id> <id> <id> <id>)"),
     t(6, "XPENDING <stream> <group>"),
     t(8, "XCLAIM <stream> <group> <consumer> 0 <id> (|FORCE) (|JUSTID) (|RETRYCOUNT <small>) (|LASTID <id>)"),
     t(6, "XAUTOCLAIM <stream> <group> <consumer> 0 (0|<id>) (|COUNT <small>) (|JUSTID)"),
@@ -303,7 +303,7 @@ pub const BITS: &[Template] = &[
     t(2, "BITOP NOT <bits> <bits>"),
     t(
         6,
-        "BITFIELD <bits> (|OVERFLOW SAT|OVERFLOW FAIL|OVERFLOW WRAP) (GET|INCRBY|SET) (u4|i5|u8|i64|u63) (#1|<offset>) <int>",
+        "BITFIELD <bits> (|OVERFLOW SAT|OVERFLOW FAIL|OVERFLOW WRAP) (GET (u4|i5|u8|i64|u63) (#1|<offset>)|(INCRBY|SET) (u4|i5|u8|i64|u63) (#1|<offset>) <int>)",
     ),
     t(4, "BITFIELD <bits> GET (u4|i5|u8|i64|u63) <offset> SET (u8|i16) (#2|<offset>) <int>"),
     t(2, "BITFIELD_RO <bits> GET (u4|i5|u8|i64) <offset>"),
@@ -318,3 +318,66 @@ pub const BITS: &[Template] = &[
 
 /// What decides how a HyperLogLog is kept, which its bytes show: not for servers that follow each other.
 pub const SKETCHES: &[Template] = &[t(1, "CONFIG SET hll-sparse-max-bytes (0|100|3000)")];
+
+/// What Valkey has and Redis 8.0 has not, and enough of the rest that it meets data.
+pub const VALKEY: &[Template] = &[
+    t(20, "SET <key> <small> (|||NX|XX) (|||GET) (|||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
+    t(30, "SET <key> <small> IFEQ <small> (||GET) (|||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
+    t(4, "SET <key> <value> (IFEQ <value>|IFEQ <value> NX|XX IFEQ <small>|IFEQ <small> IFEQ <small>)"),
+    t(30, "DELIFEQ <key> <small>"),
+    t(30, "MSETEX <counted-pairs> (||||NX|XX) (||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
+    t(
+        40,
+        "HSETEX <hash> (|||NX|XX) (|||FNX|FXX) (||EX 90000|PX 90000000|EXAT 4000000000|PXAT 4000000000000|KEEPTTL) FIELDS 1 <field> <value>",
+    ),
+    t(
+        10,
+        "HSETEX <hash> (FNX NX|XX FNX|EX 90000 XX|FXX PX 90000000 NX|KEEPTTL FXX|PXAT 4000000000000) FIELDS 2 <field> <value> <field> <value>",
+    ),
+    t(10, "HSET <hash> <hash-pairs>"),
+    t(10, "HGET <hash> <field>"),
+    t(4, "HMGET <hash> <fields-of-hash>"),
+    t(4, "HGETALL <hash>"),
+    t(3, "HLEN <hash>"),
+    t(3, "HDEL <hash> <fields-of-hash>"),
+    t(8, "HPTTL <hash> FIELDS 1 <field>"),
+    t(8, "HPEXPIRETIME <hash> FIELDS 1 <field>"),
+    t(3, "HPERSIST <hash> FIELDS 1 <field>"),
+    t(6, "DEL <hash>"),
+    t(20, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <member>"),
+    t(
+        30,
+        "GEOSEARCH <geokey> BYPOLYGON <polygon> (|ASC|DESC) (|COUNT 5|COUNT 3 ANY) (|WITHCOORD) (|WITHDIST) (|WITHHASH)",
+    ),
+    t(3, "GEOSEARCH <geokey> BYPOLYGON <polygon> (FROMMEMBER <member>|FROMLONLAT <lon> <lat>|BYBOX 3 3 KM)"),
+    t(8, "GEOSEARCHSTORE <zkey> <geokey> BYPOLYGON <polygon> (|ASC|DESC) (|COUNT 5) (|STOREDIST)"),
+    t(8, "ZRANGE <zkey> 0 -1 (|WITHSCORES)"),
+    t(2, "ZREM <geokey> <members>"),
+    t(1, "DEL <geokey>"),
+    t(4, "COMMANDLOG LEN (slow|large-request|large-reply|SLOW|other)"),
+    t(4, "COMMANDLOG GET (<index>|10) (slow|large-request|large-reply|other)"),
+    t(3, "COMMANDLOG RESET (slow|large-request|large-reply|other)"),
+    t(
+        2,
+        "CONFIG SET (commandlog-slow-execution-max-len|commandlog-large-request-max-len|commandlog-large-reply-max-len) <small>",
+    ),
+    t(
+        2,
+        "CONFIG SET (commandlog-request-larger-than|commandlog-reply-larger-than|commandlog-execution-slower-than) (-1|0)",
+    ),
+    t(2, "CONFIG GET (commandlog*|commandlog-execution-slower-than)"),
+    t(20, "GET <key>"),
+    t(6, "MGET <keys>"),
+    t(10, "DEL <keys>"),
+    t(6, "EXISTS <keys>"),
+    t(4, "TYPE <key>"),
+    t(6, "INCR <key>"),
+    t(4, "APPEND <key> <value>"),
+    t(8, "EXPIRE <key> <s> (||NX|XX|GT|LT)"),
+    t(8, "PTTL <key>"),
+    t(8, "PEXPIRETIME <key>"),
+    t(4, "PERSIST <key>"),
+    t(4, "RENAME <key> <key>"),
+    t(4, "SELECT <db>"),
+    t(1, "FLUSHDB"),
+];

@@ -226,7 +226,8 @@ impl Area {
             y += lat.cos() * lon.sin();
             z += lat.sin();
         }
-        Some(Place { lon: degrees(y.atan2(x)), lat: degrees(z.atan2(x.hypot(y))) })
+        // Valkey's way to the last bit: `hypot` rounds otherwise, and a stored distance shows it.
+        Some(Place { lon: degrees(y.atan2(x)), lat: degrees(z.atan2((x * x + y * y).sqrt())) })
     }
 
     /// The distance of a place from the centre, if it is inside.
@@ -285,8 +286,12 @@ impl Area {
             Area::Box { width_m, height_m } => {
                 (width_m / 2.0 * (width_m / 2.0) + height_m / 2.0 * (height_m / 2.0)).sqrt()
             }
-            Area::Polygon(corners) => {
-                corners.iter().map(|corner| centre.distance_m(*corner)).fold(0.0, f64::max)
+            Area::Polygon(_) => {
+                // The size of the cells follows from it, and from these the order of what is found.
+                let Borders { west, south, east, north } = self.bounds(centre);
+                let corners = [(west, north), (east, north), (west, south), (east, south)];
+                let distances = corners.map(|(lon, lat)| centre.distance_m(Place { lon, lat }));
+                distances.into_iter().fold(0.0, f64::max)
             }
         }
     }
@@ -436,6 +441,14 @@ mod tests {
                 assert_eq!(cell.moved(east, north).moved(-east, -north), cell);
             }
         }
+    }
+
+    #[test]
+    fn the_centre_of_a_polygon_is_that_of_valkey_to_the_last_bit() {
+        let corners = [(8.0, 42.0), (12.0, 43.0), (10.0, 48.0)];
+        let area = Area::Polygon(corners.into_iter().map(|(lon, lat)| Place { lon, lat }).collect());
+        let centre = area.centre().expect("a polygon has one");
+        assert_eq!(centre.lat, 44.344756571873376);
     }
 
     #[test]

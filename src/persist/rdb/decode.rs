@@ -183,10 +183,9 @@ fn scored(texts: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, f64)>, BadData> {
 }
 
 fn zset(pairs: Vec<(Vec<u8>, f64)>, tuning: &Tuning) -> Result<Zset, BadData> {
-    let mut zset = Zset::new();
-    if pairs.is_empty() {
-        return Err(BadData);
-    }
+    // A table from the start when it will be one: a listpack does not tell -0 from 0.
+    let longest = pairs.iter().map(|(member, _)| member.len()).max().ok_or(BadData)?;
+    let mut zset = Zset::with_hint(pairs.len(), longest, tuning);
     for (member, score) in pairs {
         if score.is_nan() {
             return Err(BadData);

@@ -95,12 +95,17 @@ pub(super) fn stream(reader: &mut Reader<'_>, form: u8) -> Result<Box<Stream>, B
     if reader.len()? != log.len() as u64 {
         return Err(BadData);
     }
-    log.last_id = read_id(reader)?;
+    let last_id = read_id(reader)?;
+    if last_id < log.last_id {
+        return Err(BadData);
+    }
+    log.last_id = last_id;
+    // Replies rely on it, so it is not what the bytes say.
+    log.first_id = log.edge(true).unwrap_or(StreamId::ZERO);
     if form == kind::STREAM_LISTPACKS {
-        log.first_id = log.edge(true).unwrap_or(StreamId::ZERO);
         log.entries_added = log.len() as u64;
     } else {
-        log.first_id = read_id(reader)?;
+        read_id(reader)?;
         log.max_deleted_id = read_id(reader)?;
         log.entries_added = reader.len()?;
     }

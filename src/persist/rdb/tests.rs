@@ -217,3 +217,75 @@ fn payloads_of_old_servers_are_read() {
     assert_eq!(show(&with_type(12)), ["2 [104, 105]"]);
     assert_eq!(show(&[&[14, 1][..], &ziplist].concat()), ["hi", "2"]);
 }
+
+/// A stream with one field an entry; each node is an id and the ids of its entries.
+fn stream_payload(nodes: &[(StreamId, &[StreamId])], first_id: StreamId, last_id: StreamId) -> Vec<u8> {
+    let mut out = vec![kind::STREAM_LISTPACKS_2, nodes.len() as u8];
+    let mut len = 0;
+    for (id, entries) in nodes {
+        let mut list = crate::structures::listpack::Listpack::new();
+        [entries.len() as i64, 0, 1].iter().for_each(|value| list.push_int(*value));
+        list.push(b"name");
+        list.push_int(0);
+        for entry in *entries {
+            let ms = entry.ms.wrapping_sub(id.ms) as i64;
+            [2, ms, entry.seq.wrapping_sub(id.seq) as i64, 7, 4]
+                .iter()
+                .for_each(|value| list.push_int(*value));
+        }
+        out.push(16);
+        out.extend_from_slice(&id.number().to_be_bytes());
+        out.push(list.bytes_len() as u8);
+        out.extend_from_slice(list.bytes());
+        len += entries.len() as u8;
+    }
+    out.push(len);
+    for id in [last_id, first_id, StreamId::ZERO] {
+        out.extend([id.ms as u8, id.seq as u8]);
+    }
+    // Entries ever added, and groups.
+    out.extend([len, 0]);
+    out
+}
+
+#[test]
+fn a_stream_whose_ids_do_not_ascend_is_refused() {
+    let id = |ms| StreamId::new(ms, 1);
+    let read = |nodes: &[(StreamId, &[StreamId])], last| {
+        decode(&stream_payload(nodes, id(2), last), &tuning()).map(|_| ())
+    };
+    assert_eq!(read(&[(id(2), &[id(2), id(5)]), (id(6), &[id(6)])], id(6)), Ok(()));
+    for (nodes, last) in [
+        // Within a node, before its own id, in another node, and after the last id.
+        (&[(id(2), &[id(2), id(2)][..])][..], id(6)),
+        (&[(id(2), &[id(5), id(3)])], id(6)),
+        (&[(id(2), &[id(1), id(3)])], id(6)),
+        (&[(id(2), &[id(2), id(6)]), (id(6), &[id(7)])], id(8)),
+        (&[(id(2), &[id(2), id(6)])], id(5)),
+    ] {
+        assert_eq!(read(nodes, last), Err(BadData), "{nodes:?} {last:?}");
+    }
+}
+
+#[test]
+fn the_first_id_of_a_stream_is_that_of_its_first_entry() {
+    let id = |ms| StreamId::new(ms, 1);
+    let payload = stream_payload(&[(id(2), &[id(2), id(5)])], id(4), id(6));
+    let Ok(NewValue::Whole(Value::Stream(stream))) = decode(&payload, &tuning()) else {
+        panic!("it is whole")
+    };
+    assert_eq!((stream.log.first_id, stream.log.last_id), (id(2), id(6)));
+}
+
+#[test]
+fn the_sign_of_a_score_of_zero_survives_in_a_table() {
+    let mut zset = Zset::new();
+    zset.make_room(40, &tuning());
+    for member in 0..40 {
+        zset.change(-0.0, format!("{member}").as_bytes(), zset::Change::default(), &tuning());
+    }
+    let payload = encoded(&zset.into(), false);
+    let bytes = unseal(&payload).expect("the checksum is right");
+    let Ok(NewValue::Whole(Value::Zset(back))) = decode(bytes, &tuning()) else { panic!("it is whole") };
+    assert!(back.view().iter().all(|(_, score)| score.is_sign_negative()));
+}

@@ -82,19 +82,21 @@ impl Log {
         self.nodes.iter().map(|(id, list)| (StreamId::from_number(id), list.bytes()))
     }
 
-    /// Adds a node from outside, which must follow all others; `bytes` are a valid listpack.
+    /// Adds a node from outside; `bytes` are a valid listpack. All its ids must follow those of the nodes before;
+    /// [`Log::last_id`] becomes the last of them.
     ///
     /// # Errors
     /// [`Corrupt`] if it is no node, or not in order.
     pub fn push_node(&mut self, id: StreamId, bytes: Vec<u8>) -> Result<(), Corrupt> {
         let list = Listpack::from_bytes(bytes);
-        let live = node::validate(list.as_packed()).ok_or(Corrupt)?;
-        if self.nodes.last().is_some_and(|(last, _)| last >= id.number()) {
+        let (live, last_id) = node::validate(list.as_packed(), id).ok_or(Corrupt)?;
+        if !self.nodes.is_empty() && id <= self.last_id {
             return Err(Corrupt);
         }
         self.len += live;
         self.node_bytes += list.heap_bytes();
         self.nodes.insert(id.number(), Arc::new(list));
+        self.last_id = last_id;
         Ok(())
     }
 

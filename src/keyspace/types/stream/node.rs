@@ -232,9 +232,9 @@ impl<'a> Iterator for Fields<'a> {
 
 impl ExactSizeIterator for Fields<'_> {}
 
-/// Checks that a listpack, which is valid as such, is a node with at least one entry; gives how many there are that are not
-/// deleted.
-pub(super) fn validate(packed: Packed<'_>) -> Option<usize> {
+/// Checks that a listpack, which is valid as such, is the node with this id: with at least one entry, and ids that ascend
+/// from its own. Gives how many entries are not deleted, and the last id.
+pub(super) fn validate(packed: Packed<'_>, id: StreamId) -> Option<(usize, StreamId)> {
     let mut iter = packed.iter();
     let count = |element: Option<Element<'_>>| element?.as_i64().and_then(|n| usize::try_from(n).ok());
     let (live, deleted, fields) = (count(iter.next())?, count(iter.next())?, count(iter.next())?);
@@ -245,10 +245,15 @@ pub(super) fn validate(packed: Packed<'_>) -> Option<usize> {
         return None;
     }
     let (mut seen_live, mut seen_deleted) = (0, 0);
+    let mut last = None;
     while let Some(flags) = iter.next() {
         let flags = flags.as_i64()?;
-        iter.next()?.as_i64()?;
-        iter.next()?.as_i64()?;
+        let ms = id.ms.wrapping_add(iter.next()?.as_i64()? as u64);
+        let entry = StreamId::new(ms, id.seq.wrapping_add(iter.next()?.as_i64()? as u64));
+        if last.map_or(entry < id, |last| entry <= last) {
+            return None;
+        }
+        last = Some(entry);
         let (elements, head) =
             if flags & SAME_FIELDS != 0 { (fields, 3) } else { (count(iter.next())?.checked_mul(2)?, 4) };
         for _ in 0..elements {
@@ -263,5 +268,5 @@ pub(super) fn validate(packed: Packed<'_>) -> Option<usize> {
             seen_live += 1;
         }
     }
-    if (seen_live, seen_deleted) == (live, deleted) && live + deleted > 0 { Some(live) } else { None }
+    if (seen_live, seen_deleted) == (live, deleted) { Some((live, last?)) } else { None }
 }

@@ -1,6 +1,6 @@
 //! SORT: the elements of a list, a set or a sorted set in order, or what other keys hold about them.
 
-use crate::base::double::parse_double;
+use crate::base::double::parse_bound;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
@@ -187,9 +187,7 @@ fn weigh(ctx: &mut Ctx<'_>, element: Vec<u8>, options: &Options<'_>) -> Result<S
     if options.as_text {
         sorted.text = by;
     } else if let Some(text) = by {
-        // As C reads it: up to a zero byte, with spaces in front, and nothing at all is 0.
-        let text = as_c(&text).trim_ascii_start();
-        sorted.score = if text.is_empty() { 0.0 } else { parse_double(text).ok_or(NO_NUMBER)? };
+        sorted.score = parse_bound(as_c(&text)).filter(|score| !score.is_nan()).ok_or(NO_NUMBER)?;
     }
     Ok(sorted)
 }

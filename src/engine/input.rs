@@ -19,6 +19,7 @@ use super::{Engine, Hint, Host, Job};
 use crate::base::id::ClientId;
 use crate::base::limit::*;
 use crate::keyspace::Databases;
+use crate::keyspace::Db;
 use crate::keyspace::db::KeyHash;
 use crate::resp::parse::{self, Limits, Progress, ProtoError, Step, parse};
 use crate::resp::{Args, Span};
@@ -359,7 +360,7 @@ impl Engine {
         let begin = self.last_ticks;
         loop {
             let behind = self.parse_ahead(slot, source, at, &mut progress, &mut ahead, left);
-            self.prefetch(slot, &ahead);
+            self.prefetch(slot, source, &ahead);
             let mut stopped = false;
             for request in &ahead.requests {
                 at = request.end;
@@ -489,9 +490,10 @@ impl Engine {
         Behind::More
     }
 
-    /// Fetches the entries of all keys; their buckets were asked for when they were parsed.
+    /// Fetches the entries of all keys; their buckets were asked for when they were parsed. Then, where a command looks up
+    /// a member of a collection, what that will need.
     #[inline]
-    fn prefetch(&self, slot: usize, ahead: &Ahead) {
+    fn prefetch(&self, slot: usize, source: &[u8], ahead: &Ahead) {
         if ahead.requests.len() < 2 {
             return;
         }
@@ -499,6 +501,28 @@ impl Engine {
         for hash in ahead.requests.iter().filter_map(|r| r.hint) {
             db.prefetch_entry(hash);
         }
+        if let [first, second, ..] = &ahead.requests[..]
+            && (self.names_member(first) || self.names_member(second))
+        {
+            self.prefetch_members(db, source, ahead);
+        }
+    }
+
+    fn names_member(&self, request: &Parsed) -> bool {
+        request.row.is_ok_and(|row| self.table.at(row).spec.member > 0)
+    }
+
+    fn prefetch_members(&self, db: &Db, source: &[u8], ahead: &Ahead) {
+        let mut foreseen = [None; PARSE_AHEAD_MAX];
+        for (request, foreseen) in ahead.requests.iter().zip(&mut foreseen) {
+            let (Ok(row), Some(key)) = (request.row, request.hint) else { continue };
+            let member = self.table.at(row).spec.member;
+            if member > 0 && member < request.count as usize {
+                let span = ahead.spans[request.first as usize + member];
+                *foreseen = db.prefetch_member(key, &source[span.start as usize..span.end as usize]);
+            }
+        }
+        foreseen.into_iter().flatten().for_each(|member| db.prefetch_member_cell(member));
     }
 
     /// Moves the beginning of a request into arguments of its own, with a buffer for the large one.

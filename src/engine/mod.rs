@@ -15,6 +15,7 @@ pub mod error;
 pub mod eviction;
 pub mod host;
 pub mod input;
+pub mod key_batch;
 pub mod keys;
 pub mod latency;
 pub mod limits;

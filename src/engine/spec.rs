@@ -295,6 +295,8 @@ pub struct Spec {
     pub help: &'static [&'static str],
     /// A wait for keys that ends without them is answered by a null array, not by a null.
     pub replies_array: bool,
+    /// Argument that names a member of the collection at the first key, whose memory is fetched ahead; 0: none.
+    pub member: usize,
 }
 
 impl Spec {
@@ -318,6 +320,7 @@ impl Spec {
             deprecated: None,
             help: &[],
             replies_array: false,
+            member: 0,
         }
     }
 
@@ -354,6 +357,11 @@ impl Spec {
     /// Sets bits of [`acl`].
     pub const fn acl(self, acl: u32) -> Spec {
         Spec { acl, ..self }
+    }
+
+    /// Sets the argument that names a member of the collection at the first key.
+    pub const fn member(self, member: usize) -> Spec {
+        Spec { member, ..self }
     }
 
     /// Sets the key specs.

@@ -218,6 +218,12 @@ impl Db {
         self.dict.prefetch_bucket(hash);
     }
 
+    /// The first entry that may have this hash.
+    #[inline]
+    fn candidate(&self, hash: KeyHash) -> Option<Handle> {
+        self.dict.candidate(hash)
+    }
+
     /// Fetches the entry of a key that will be looked up soon; its bucket should be there already.
     #[inline]
     pub fn prefetch_entry(&self, hash: KeyHash) {

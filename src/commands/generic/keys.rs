@@ -2,6 +2,7 @@
 
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::key_batch::KeyBatch;
 use crate::engine::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, Spec, acl, key, key_at, keys_from};
 use crate::keyspace::{Deadline, EventClass, NewValue};
@@ -83,8 +84,8 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
 
 fn del(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut removed = 0;
-    for index in 1..ctx.args.len() {
-        let key = ctx.key(index);
+    let mut keys = KeyBatch::new(1, 1);
+    while let Some((_, key)) = keys.next(ctx) {
         if ctx.peek(key).is_some() {
             ctx.remove(key);
             ctx.notify(EventClass::Generic, "del", key.bytes);
@@ -98,8 +99,8 @@ fn del(ctx: &mut Ctx<'_>) -> CmdResult {
 
 fn exists(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut count = 0;
-    for index in 1..ctx.args.len() {
-        let key = ctx.key(index);
+    let mut keys = KeyBatch::new(1, 1);
+    while let Some((_, key)) = keys.next(ctx) {
         count += i64::from(ctx.read_untouched(key).is_some());
     }
     ctx.reply.int(count);
@@ -118,8 +119,8 @@ fn type_of(ctx: &mut Ctx<'_>) -> CmdResult {
 
 fn touch(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut count = 0;
-    for index in 1..ctx.args.len() {
-        let key = ctx.key(index);
+    let mut keys = KeyBatch::new(1, 1);
+    while let Some((_, key)) = keys.next(ctx) {
         count += i64::from(ctx.read(key).is_some());
     }
     ctx.reply.int(count);

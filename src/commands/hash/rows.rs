@@ -15,6 +15,7 @@ const KEY_OF_HGETEX: &[KeySpec] = &[KeySpec {
 
 pub(in crate::commands) const COMMANDS: &[Spec] = &[
     Spec::local("hset", -4, super::hset)
+        .member(2)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RW | key::UPDATE)])
@@ -29,18 +30,21 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("key@0 data{field value}+")
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
     Spec::local("hsetnx", 4, super::hsetnx)
+        .member(2)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RW | key::INSERT)])
         .doc(Group::Hash, "2.0.0", "O(1)", "Writes a field of a hash that does not have it.")
         .syntax("key@0 field value"),
     Spec::local("hget", 3, super::hget)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RO | key::ACCESS)])
         .doc(Group::Hash, "2.0.0", "O(1)", "Gives the value of a field.")
         .syntax("key@0 field"),
     Spec::local("hmget", -3, super::hmget)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RO | key::ACCESS)])
@@ -74,18 +78,21 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .doc(Group::Hash, "2.0.0", "O(1)", "Counts the fields of a hash.")
         .syntax("key@0"),
     Spec::local("hstrlen", 3, super::hstrlen)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RO)])
         .doc(Group::Hash, "3.2.0", "O(1)", "Tells how long the value of a field is.")
         .syntax("key@0 field"),
     Spec::local("hexists", 3, super::hexists)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RO)])
         .doc(Group::Hash, "2.0.0", "O(1)", "Tells whether a hash has a field.")
         .syntax("key@0 field"),
     Spec::local("hdel", -3, super::hdel)
+        .member(2)
         .flags(WRITE | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RW | key::DELETE)])
@@ -93,12 +100,14 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("key@0 field+")
         .history(&[("2.4.0", "More than one `field` may be given.")]),
     Spec::local("hincrby", 4, count::hincrby)
+        .member(2)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RW | key::ACCESS | key::UPDATE)])
         .doc(Group::Hash, "2.0.0", "O(1)", "Adds an integer to the number in a field.")
         .syntax("key@0 field increment:integer"),
     Spec::local("hincrbyfloat", 4, count::hincrbyfloat)
+        .member(2)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::HASH)
         .keys(&[key_at(1, key::RW | key::ACCESS | key::UPDATE)])

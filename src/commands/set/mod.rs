@@ -31,6 +31,7 @@ const COUNTED_SOURCES: &[KeySpec] = &[KeySpec {
 
 pub(in crate::commands) const COMMANDS: &[Spec] = &[
     Spec::local("sadd", -3, sadd)
+        .member(2)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::SET)
         .keys(&[key_at(1, key::RW | key::INSERT)])
@@ -38,6 +39,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("key@0 member+")
         .history(&[("2.4.0", "More than one `member` may be given.")]),
     Spec::local("srem", -3, srem)
+        .member(2)
         .flags(WRITE | FAST)
         .acl(acl::SET)
         .keys(&[key_at(1, key::RW | key::DELETE)])
@@ -57,12 +59,14 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .doc(Group::Set, "1.0.0", "O(1)", "Counts the members of a set.")
         .syntax("key@0"),
     Spec::local("sismember", 3, sismember)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::SET)
         .keys(&[key_at(1, key::RO)])
         .doc(Group::Set, "1.0.0", "O(1)", "Tells whether something is a member of a set.")
         .syntax("key@0 member"),
     Spec::local("smismember", -3, smismember)
+        .member(2)
         .flags(READONLY | FAST)
         .acl(acl::SET)
         .keys(&[key_at(1, key::RO | key::ACCESS)])

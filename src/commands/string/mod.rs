@@ -14,6 +14,7 @@ mod set;
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::key_batch::KeyBatch;
 use crate::engine::spec::flag::{DENYOOM, FAST, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at, keys_from};
 use crate::keyspace::{Deadline, EventClass, NewValue};
@@ -312,8 +313,8 @@ fn getdel(ctx: &mut Ctx<'_>) -> CmdResult {
 fn mget(ctx: &mut Ctx<'_>) -> CmdResult {
     let count = ctx.args.len();
     ctx.reply.array(count - 1);
-    for index in 1..count {
-        let key = ctx.key(index);
+    let mut keys = KeyBatch::new(1, 1);
+    while let Some((_, key)) = keys.next(ctx) {
         let is_string = ctx.read(key).is_some_and(|handle| ctx.reply_value(handle).is_ok());
         if !is_string {
             ctx.reply.null();
@@ -350,8 +351,8 @@ fn check_pairs(ctx: &Ctx<'_>) -> Result<(), CmdError> {
 
 fn set_pairs(ctx: &mut Ctx<'_>) {
     let count = ctx.args.len();
-    for index in (1..count).step_by(2) {
-        let key = ctx.key(index);
+    let mut keys = KeyBatch::new(1, 2);
+    while let Some((index, key)) = keys.next(ctx) {
         let found = ctx.write(key);
         let value = value_at(&ctx.args, index + 1);
         ctx.set(key, found, value, Deadline::Clear);

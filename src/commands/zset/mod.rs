@@ -50,7 +50,7 @@ const fn row(name: &'static str, arity: i16, run: fn(&mut Ctx<'_>) -> CmdResult)
 }
 
 pub(super) const COMMANDS: &[Spec] = &[
-    row("zadd", -4, add::zadd)
+    row("zadd", -4, add::zadd).member(3)
         .flags(WRITE | DENYOOM | FAST)
         .keys(&[key_at(1, key::RW | key::UPDATE)])
         .doc(Group::SortedSet, "1.2.0", LOG_EACH, "Sets the scores of members of a sorted set, which is created if need be.")
@@ -63,12 +63,12 @@ pub(super) const COMMANDS: &[Spec] = &[
             ("3.0.2", "`XX`, `NX`, `CH` and `INCR` came."),
             ("6.2.0", "`GT` and `LT` came."),
         ]),
-    row("zincrby", 4, add::zincrby)
+    row("zincrby", 4, add::zincrby).member(3)
         .flags(WRITE | DENYOOM | FAST)
         .keys(&[key_at(1, key::RW | key::ACCESS | key::UPDATE)])
         .doc(Group::SortedSet, "1.2.0", LOG, "Adds to the score of a member.")
         .syntax("key@0 increment:integer member"),
-    row("zrem", -3, add::zrem)
+    row("zrem", -3, add::zrem).member(2)
         .flags(WRITE | FAST)
         .keys(REMOVE)
         .doc(Group::SortedSet, "1.2.0", LOG_EACH, "Removes members.")
@@ -94,7 +94,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .keys(&[key_at(1, key::RO)])
         .doc(Group::SortedSet, "1.2.0", "O(1)", "Counts the members.")
         .syntax("key@0"),
-    row("zscore", 3, zscore)
+    row("zscore", 3, zscore).member(2)
         .flags(READONLY | FAST)
         .keys(READ)
         .doc(Group::SortedSet, "1.2.0", "O(1)", "Gives the score of a member.")
@@ -104,13 +104,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         .keys(READ)
         .doc(Group::SortedSet, "6.2.0", "O(N) where N is the number of members given.", "Gives the scores of several members.")
         .syntax("key@0 member+"),
-    row("zrank", -3, zrank)
+    row("zrank", -3, zrank).member(2)
         .flags(READONLY | FAST)
         .keys(READ)
         .doc(Group::SortedSet, "2.0.0", LOG, "Counts the members before one, by ascending scores.")
         .syntax("key@0 member WITHSCORE?")
         .history(&[("7.2.0", "`WITHSCORE` came.")]),
-    row("zrevrank", -3, zrevrank)
+    row("zrevrank", -3, zrevrank).member(2)
         .flags(READONLY | FAST)
         .keys(READ)
         .doc(Group::SortedSet, "2.0.0", LOG, "Counts the members before one, by descending scores.")

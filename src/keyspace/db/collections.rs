@@ -6,11 +6,53 @@
 use super::{Db, KeyHash};
 use crate::base::limit::INLINE_VALUE_BYTES_MAX;
 use crate::keyspace::entry::{KeyPart, Kind, Meta, ValuePart};
+use crate::keyspace::types::{HashRef, SetRef, ZsetRef};
 use crate::keyspace::value::{Collection, NewValue, Taken, Type, Value, ValueRef};
 use crate::structures::slab::Handle;
 use bytes::Bytes;
 
+/// A member of a collection that will be looked up soon.
+#[derive(Clone, Copy, Debug)]
+pub struct ForeseenMember {
+    entry: Handle,
+    hash: u64,
+}
+
+/// Does the same with the table of members of whatever type.
+macro_rules! with_members {
+    ($value:expr, |$members:ident| $body:expr) => {
+        match $value {
+            ValueRef::Set(SetRef::Table($members)) => Some($body),
+            ValueRef::Hash(HashRef::Table(table)) => {
+                let $members = table.members();
+                Some($body)
+            }
+            ValueRef::Zset(ZsetRef::Table(table)) => {
+                let $members = table.members();
+                Some($body)
+            }
+            _ => None,
+        }
+    };
+}
+
 impl Db {
+    /// Fetches the bucket of a member of a large collection, whose entry should be there already. Nothing depends on it:
+    /// a stranger's entry with a like hash costs only time.
+    pub fn prefetch_member(&self, key: KeyHash, member: &[u8]) -> Option<ForeseenMember> {
+        let entry = self.candidate(key)?;
+        with_members!(self.value(entry), |members| {
+            let hash = members.hash(member);
+            members.prefetch_bucket(hash);
+            ForeseenMember { entry, hash }
+        })
+    }
+
+    /// Fetches the cell of a member whose bucket was fetched.
+    pub fn prefetch_member_cell(&self, foreseen: ForeseenMember) {
+        let _ = with_members!(self.value(foreseen.entry), |members| members.prefetch_cell(foreseen.hash));
+    }
+
     /// Removes a key and returns its value, deadline and access bits, so that they can become those of another key.
     pub fn detach(&mut self, key: &[u8], hash: KeyHash) -> Option<(NewValue<'static>, Option<u64>, u32)> {
         let handle = self.find(key, hash)?;

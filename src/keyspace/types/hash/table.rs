@@ -83,6 +83,11 @@ impl HashTable {
         HashTable { members: Members::new(key), deadlines: BTreeSet::new() }
     }
 
+    /// The table of fields, to be prefetched.
+    pub(in crate::keyspace) fn members(&self) -> &Members<HashLayout> {
+        &self.members
+    }
+
     /// Fields.
     #[inline]
     pub fn len(&self) -> usize {

@@ -424,13 +424,17 @@ fn insert_into(pack: &mut Listpack, score: f64, member: &[u8]) {
         other_score < score || other_score == score && compare(other, member) == Ordering::Less
     };
     if !pack.pairs().next_back().is_none_or(is_behind) {
-        let mut pairs = pack.pairs();
-        loop {
-            place = pairs.position();
-            match pairs.next() {
-                Some(pair) if is_behind(pair) => {}
-                _ => break,
+        let mut pos = pack.first();
+        while let Some(at) = pos {
+            let score_at = pack.next(at).expect("a member is followed by its score");
+            let other_score = element_score(pack.get(score_at));
+            // The members matter only where the scores are equal.
+            if other_score > score || other_score == score && compare(pack.get(at), member) != Ordering::Less
+            {
+                place = at;
+                break;
             }
+            pos = pack.next(score_at);
         }
     }
     let mut text = Vec::new();

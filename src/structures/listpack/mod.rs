@@ -344,15 +344,6 @@ pub struct Pairs<'a> {
     iter: Iter<'a>,
 }
 
-impl Pairs<'_> {
-    /// The position of the first element of the pair that `next` will give, or of the end.
-    #[inline]
-    #[must_use]
-    pub fn position(&self) -> usize {
-        self.iter.position()
-    }
-}
-
 impl<'a> Iterator for Pairs<'a> {
     type Item = (Element<'a>, Element<'a>);
 

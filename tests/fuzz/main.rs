@@ -10,15 +10,15 @@
 #![allow(clippy::disallowed_methods, reason = "the environment says how much is run")]
 
 mod generate;
+mod rounds;
 #[path = "../support/mod.rs"]
 mod support;
 
 use generate::{Generator, any};
-use std::env;
+use rounds::rounds;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::World;
 use waterwheel::base::limit::{INLINE_BYTES_MAX, READ_BYTES};
-use waterwheel::base::rng::Rng;
 use waterwheel::resp::Span;
 use waterwheel::resp::parse::{Limits, Progress, ProtoError, Step, parse};
 use waterwheel::sys::alloc;
@@ -46,32 +46,10 @@ fn alone() -> MutexGuard<'static, ()> {
     ENGINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs rounds until a share of the inputs went through.
-fn rounds(share: u64, round: impl Fn(u64, &mut Rng)) {
-    struct Seed(u64);
-    impl Drop for Seed {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("to run this round again: FUZZ_SEED={} FUZZ_INPUTS=1", self.0);
-            }
-        }
-    }
-    let number = |name, otherwise| match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number")),
-        Err(_) => otherwise,
-    };
-    let inputs: u64 = number("FUZZ_INPUTS", 200_000);
-    let first: u64 = number("FUZZ_SEED", 1);
-    for i in 0..(inputs / share).div_ceil(ROUND).max(1) {
-        let seed = Seed(first + i);
-        round(seed.0, &mut Rng::from_seed(seed.0));
-    }
-}
-
 #[test]
 fn the_parser_reads_the_same_however_its_input_is_cut() {
     let generator = Generator::new(false);
-    rounds(4, |_, rng| {
+    rounds(ROUND, 4, |_, rng| {
         for _ in 0..ROUND {
             let mut input = generator.input(rng);
             for _ in 0..rng.below(3) {
@@ -152,7 +130,7 @@ fn an_engine_survives_whatever_clients_send() {
         let _alone = alone();
         alloc::allocated_bytes()
     };
-    rounds(2, |seed, rng| {
+    rounds(ROUND, 2, |seed, rng| {
         let _alone = alone();
         let mut world = World::with_seed(seed);
         world.engine.conf.proto_max_bulk_len_bytes = ARGUMENT_BYTES_MAX;
@@ -191,7 +169,7 @@ fn an_engine_survives_whatever_clients_send() {
 #[test]
 fn replies_are_the_same_however_requests_are_cut() {
     let generator = Generator::new(true);
-    rounds(20, |seed, rng| {
+    rounds(ROUND, 20, |seed, rng| {
         let _alone = alone();
         let mut worlds = [World::with_seed(seed), World::with_seed(seed)];
         for world in &mut worlds {

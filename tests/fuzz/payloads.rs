@@ -13,12 +13,13 @@
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; it forwards each call")]
 
 mod damage;
+mod rounds;
 #[path = "../support/mod.rs"]
 mod support;
 
 use damage::{any, damage, damage_bytes, values};
+use rounds::rounds;
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::World;
@@ -92,28 +93,6 @@ static COUNTED: Mutex<()> = Mutex::new(());
 /// The right to be counted. A test that failed with it has told why.
 fn alone() -> MutexGuard<'static, ()> {
     COUNTED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs rounds until a share of the inputs went through.
-fn rounds(share: u64, mut round: impl FnMut(u64, &mut Rng)) {
-    struct Seed(u64);
-    impl Drop for Seed {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("to run this round again: FUZZ_SEED={} FUZZ_INPUTS=1", self.0);
-            }
-        }
-    }
-    let number = |name, otherwise| match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is a number")),
-        Err(_) => otherwise,
-    };
-    let inputs: u64 = number("FUZZ_INPUTS", 200_000);
-    let first: u64 = number("FUZZ_SEED", 1);
-    for i in 0..(inputs / share).div_ceil(ROUND).max(1) {
-        let seed = Seed(first + i);
-        round(seed.0, &mut Rng::from_seed(seed.0));
-    }
 }
 
 /// Commands as bytes, and how many they are.
@@ -216,7 +195,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
     let delete = Batch::new("DEL k l l2");
     let mut outcomes = Outcomes::default();
     let before = HELD.load(Relaxed);
-    rounds(1, |seed, rng| {
+    rounds(ROUND, 1, |seed, rng| {
         let mut world = World::with_seed(seed);
         world.engine.conf.enable_debug_command = Permission::Yes;
         let values = values(rng, &mut world);
@@ -295,7 +274,7 @@ fn restore(world: &mut World, key: &[u8], payload: &[u8], outcomes: &mut Outcome
 #[test]
 fn the_readers_of_compact_forms_refuse_what_cannot_be_walked() {
     let _alone = alone();
-    rounds(4, |seed, rng| {
+    rounds(ROUND, 4, |seed, rng| {
         let mut world = World::with_seed(seed);
         world.engine.conf.enable_debug_command = Permission::Yes;
         let values = values(rng, &mut world);

@@ -66,10 +66,11 @@ const UNSAFE: &[(&str, &str)] = &[
 /// Every command that is given the whole engine; its row says why.
 const GLOBAL: &str = "
     auth client|getname client|id client|info client|kill client|list client|pause client|setinfo client|setname
-    client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set debug flushall flushdb hello
-    info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset
-    memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub punsubscribe
-    reset shutdown slowlog|get slowlog|len slowlog|reset subscribe unsubscribe";
+    client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat
+    config|rewrite config|set debug discard exec flushall flushdb hello info lastsave latency|doctor latency|graph
+    latency|histogram latency|history latency|latest latency|reset memory|doctor memory|stats monitor psubscribe
+    publish pubsub|channels pubsub|numpat pubsub|numsub punsubscribe reset shutdown slowlog|get slowlog|len
+    slowlog|reset subscribe unsubscribe unwatch watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;

@@ -174,9 +174,9 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("blocked_clients", blocked);
     text.field("tracking_clients", 0);
     text.field("pubsub_clients", pubsub);
-    text.field("watching_clients", 0);
+    text.field("watching_clients", engine.watchers().clients());
     text.field("clients_in_timeout_table", timed);
-    text.idle(&["total_watched_keys"]);
+    text.field("total_watched_keys", engine.watchers().keys());
     text.field("total_blocking_keys", engine.waiters().keys());
     text.field("total_blocking_keys_on_nokey", engine.waiters().keys_on_missing());
 }

@@ -24,6 +24,7 @@ mod set;
 mod slowlog;
 mod stream;
 mod string;
+mod transaction;
 mod zset;
 
 pub use command::markdown;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     slowlog::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,
+    transaction::COMMANDS,
     zset::COMMANDS,
 ];
 

@@ -30,12 +30,15 @@ impl Engine {
         let pending = std::mem::take(&mut self.pending);
         let events = std::mem::take(&mut self.rise.events);
         let (rewritten, last_ticks) = (self.rise.rewritten, self.last_ticks);
+        let (nesting, replying_to) = (std::mem::take(&mut self.nesting), self.replying_to.take());
+        let held = std::mem::take(&mut self.held_messages);
         self.busy = Some(Busy { client: call.id, refusal });
         self.note_unusual();
         call.host.breathe(self);
         self.busy = None;
         self.note_unusual();
         self.last_ticks = last_ticks;
+        (self.nesting, self.replying_to, self.held_messages) = (nesting, replying_to, held);
         self.pending = pending;
         self.rise = Rise { events, rewritten, ..std::mem::take(&mut self.rise) };
     }

@@ -6,6 +6,7 @@ use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome, quoted};
 use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
+use super::transaction::runs_at_once;
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
 use crate::resp::{Args, Reply};
@@ -41,6 +42,8 @@ enum Refusal {
     Close,
     /// It has to wait.
     Wait(Block),
+    /// It runs with EXEC.
+    Queue,
 }
 
 impl Engine {
@@ -64,7 +67,14 @@ impl Engine {
             Ok(number) => {
                 let row = self.table.at(number);
                 match self.admit(host, slot, args, row) {
-                    Ok(()) => self.run_admitted(host, slot, args, row, hint),
+                    Ok(()) => {
+                        self.clients[slot].note_row(row);
+                        self.run_admitted(host, slot, args, row, hint);
+                    }
+                    Err(Refusal::Queue) => {
+                        self.clients[slot].note_row(row);
+                        self.queue_request(slot, args, row, hint);
+                    }
                     Err(refusal) => self.refuse(slot, args, Some(row), refusal),
                 }
             }
@@ -91,16 +101,18 @@ impl Engine {
                 if let Some(row) = row {
                     self.stats.rows[row.id as usize].rejected += 1;
                 }
-                self.error_reply(slot, &error.to_string());
+                let text = error.to_string();
+                let instead = self.refused_in_transaction(slot, row, &text);
+                self.error_reply(slot, &instead.unwrap_or(text));
             }
             (Refusal::Wait(block), Some(row)) => self.block_client(slot, block, args.to_owned_args(), row.id),
-            (Refusal::Close | Refusal::Wait(_), _) => self.close_soon(slot),
+            (Refusal::Close | Refusal::Wait(_) | Refusal::Queue, _) => self.close_soon(slot),
         }
     }
 
     /// Runs a request that nothing forbids, and all that follows from it.
     #[inline]
-    fn run_admitted(
+    pub(super) fn run_admitted(
         &mut self,
         host: &mut dyn Host,
         slot: usize,
@@ -108,18 +120,23 @@ impl Engine {
         row: &'static Row,
         hint: Hint,
     ) {
-        let client = &mut self.clients[slot];
+        let client = &self.clients[slot];
         let (id, db, replied) = (client.handle, client.db, client.out.appended());
-        client.note_row(row);
         let dirty = self.stats.dirty;
         let is_rerun = self.rerun.is_some();
         self.rise.rewritten = false;
         let result = match row.spec.run {
             Run::Local(run) => run(&mut self.ctx(host, slot, args, row, hint)),
-            Run::Global(run, _) => run(self, &mut Call { host: &mut *host, id, slot, args, row }),
+            Run::Global(run, _) => {
+                let call = &mut Call { host: &mut *host, id, slot, args, row };
+                self.holding_messages(id, |engine| run(engine, call))
+            }
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
+        if !self.held_messages.is_empty() && self.nesting.depth == 0 {
+            self.send_held_messages(id);
+        }
         if self.pending.is_active() {
             self.propagate_changes(db, args, row, dirty);
         }
@@ -132,8 +149,24 @@ impl Engine {
         if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, db, row, args);
         }
-        if self.rise.is_any() {
+        if self.rise.is_any() && self.nesting.depth == 0 {
             self.settle(host);
+        }
+    }
+
+    /// Runs a global command; what it, or one within it, sends to its own client comes behind the reply.
+    fn holding_messages(&mut self, id: ClientId, run: impl FnOnce(&mut Engine) -> CmdResult) -> CmdResult {
+        let before = self.replying_to.replace(id);
+        let result = run(self);
+        self.replying_to = before;
+        result
+    }
+
+    /// Sends what was held back while a client was answered.
+    #[cold]
+    fn send_held_messages(&mut self, id: ClientId) {
+        for message in std::mem::take(&mut self.held_messages) {
+            self.send(id, &message);
         }
     }
 
@@ -142,6 +175,10 @@ impl Engine {
     fn is_failure(&mut self, slot: usize, args: Args<'_>, row: &Row, result: CmdResult) -> bool {
         match result {
             Ok(Outcome::Done) => false,
+            Ok(Outcome::Block(block)) if self.nesting.depth > 0 => {
+                self.reply_instead_of_waiting(slot, block.on, row);
+                false
+            }
             Ok(Outcome::Block(block)) => {
                 let kept = self.rise.kept_request.take();
                 self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
@@ -160,7 +197,7 @@ impl Engine {
             assert!(row.has(flag::WRITE | flag::MAY_REPLICATE), "{} changes but is no write", row.full_name);
             self.pending.push_args(db, args);
         }
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() && self.nesting.depth == 0 {
             self.feed.commit(&mut self.pending);
         }
     }
@@ -196,7 +233,7 @@ impl Engine {
         if spent >= self.pace.slow_ticks {
             self.note_slow(slot, id, args, row, spent);
         }
-        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks {
+        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.nesting.depth == 0 {
             self.pass_time(ticks);
         }
     }
@@ -222,7 +259,8 @@ impl Engine {
         if !row.admits(args.len()) {
             return Err(Refusal::Error(CmdError::Arity(row.full_name)));
         }
-        if self.is_unusual || row.has(flag::PROTECTED) || self.clients[slot].is(state::PUBSUB) {
+        if self.is_unusual || row.has(flag::PROTECTED) || self.clients[slot].is(state::PUBSUB | state::MULTI)
+        {
             return self.admit_unusual(host, slot, row);
         }
         Ok(())
@@ -235,6 +273,9 @@ impl Engine {
         if needs_password(&self.conf) && !client.is(state::AUTHENTICATED) && !row.has(flag::NO_AUTH) {
             return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
         }
+        if row.has(flag::NO_MULTI) && client.is(state::MULTI) {
+            return Err(Refusal::Error(CmdError::err("Command not allowed inside a transaction")));
+        }
         if row.has(flag::PROTECTED) && !self.allows_protected(slot, row) {
             let name = row.full_name.split('|').next().unwrap_or_default();
             let text = format!(
@@ -246,10 +287,14 @@ impl Engine {
             );
             return Err(Refusal::Error(CmdError::Text(text.into())));
         }
-        if self.conf.maxmemory_bytes > 0 && !self.make_room(host) && row.has(flag::DENYOOM) {
+        if self.conf.maxmemory_bytes > 0 && !self.make_room(host) && self.is_refused_without_memory(slot, row)
+        {
             return Err(Refusal::Error(CmdError::coded(
                 "OOM command not allowed when used memory > 'maxmemory'.",
             )));
+        }
+        if self.lacks_replicas() && self.flags_with_queue(slot, row) & flag::WRITE != 0 {
+            return Err(Refusal::Error(CmdError::coded("NOREPLICAS Not enough good replicas to write.")));
         }
         let client = &self.clients[slot];
         if client.is(state::PUBSUB) && client.resp == 2 && !may_run_subscribed(row) {
@@ -263,10 +308,19 @@ impl Engine {
         if let Some(busy) = self.busy.filter(|_| !row.has(flag::ALLOW_BUSY)) {
             return Err(Refusal::Error(CmdError::coded(busy.refusal)));
         }
-        if let Some(block) = self.paused_for(row) {
+        if let Some(block) = self.paused_for(self.flags_with_queue(slot, row)) {
             return Err(Refusal::Wait(block));
         }
+        if self.clients[slot].is(state::MULTI) && !runs_at_once(row) {
+            return Err(Refusal::Queue);
+        }
         Ok(())
+    }
+
+    /// Whether writes are refused because too few replicas would get them in time.
+    pub(super) fn lacks_replicas(&self) -> bool {
+        // Nobody follows yet that could be counted.
+        self.conf.min_replicas_to_write > 0 && self.conf.min_replicas_max_lag_s > 0
     }
 
     /// Whether a client may run a command that the configuration may forbid.

@@ -3,6 +3,7 @@
 use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::table::Row;
+use super::transaction::Transaction;
 use crate::base::id::ClientId;
 use crate::resp::Output;
 use crate::resp::parse::Progress;
@@ -41,6 +42,12 @@ pub mod state {
     pub const RUNNABLE: u32 = 1 << 13;
     /// The end of its input was seen; it goes when what it sent was answered.
     pub const HALF_CLOSED: u32 = 1 << 14;
+    /// Its requests wait for EXEC.
+    pub const MULTI: u32 = 1 << 15;
+    /// A key that it watches was changed.
+    pub const DIRTY_CAS: u32 = 1 << 16;
+    /// A request was refused after MULTI.
+    pub const DIRTY_EXEC: u32 = 1 << 17;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -129,6 +136,8 @@ pub struct Client {
     pub out: Output,
     /// What a blocked client waits for.
     pub block: Option<Box<Blocked>>,
+    /// What it has queued since MULTI, and what it watches.
+    pub transaction: Option<Box<Transaction>>,
     /// What it said about itself.
     pub labels: Option<Box<Labels>>,
     /// Its channels and patterns.
@@ -234,5 +243,6 @@ impl Client {
             + blocked
             + labels
             + subscriptions
+            + self.transaction.as_ref().map_or(0, |t| t.heap_bytes())
     }
 }

@@ -3,6 +3,7 @@
 use super::client::{Address, Client, Inbox, ReplyPeak, state};
 use super::error::BlockOn;
 use super::input::needs_password;
+use super::transaction::Transaction;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::resp::Output;
@@ -64,6 +65,7 @@ impl Engine {
             inbox: Inbox::default(),
             out: Output::default(),
             block: None,
+            transaction: None,
             labels: None,
             subscriptions: None,
             peer,
@@ -102,6 +104,7 @@ impl Engine {
     pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.unsubscribe_all(id);
+        self.unwatch(slot);
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
         }
@@ -171,6 +174,11 @@ impl Engine {
             0 => "NULL",
             row => self.table.at(row - 1).full_name,
         };
+        let transaction = client.transaction.as_deref();
+        let queued = match client.is(state::MULTI) {
+            true => transaction.map_or(0, Transaction::len) as i64,
+            false => -1,
+        };
         let empty = super::client::Labels::default();
         let labels = client.labels.as_deref().unwrap_or(&empty);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -178,8 +186,8 @@ impl Engine {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi=-1 \
-             watch=0 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} \
+             watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
              events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
             client.id,
@@ -193,9 +201,12 @@ impl Engine {
             client.db,
             channels,
             patterns,
+            queued,
+            transaction.map_or(0, Transaction::watched),
             inbox_used,
             inbox_free,
             argv,
+            transaction.map_or(0, Transaction::argument_bytes),
             client.reply_peak.size,
             client.reply_peak.peak,
             client.out.open_bytes(),
@@ -220,7 +231,9 @@ fn flag_letters(client: &Client) -> String {
     let letters = [
         (state::MONITOR, 'O'),
         (state::PUBSUB, 'P'),
+        (state::MULTI, 'x'),
         (state::BLOCKED, 'b'),
+        (state::DIRTY_CAS, 'd'),
         (state::CLOSE_AFTER_REPLY, 'c'),
         (state::CLOSE_ASAP, 'A'),
         (state::UNIX, 'U'),

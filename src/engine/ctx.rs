@@ -427,6 +427,13 @@ impl<'a> Ctx<'a> {
         self.rise.waiters.signal_all(db);
     }
 
+    /// Two databases have changed places: those who wait for a key of theirs, or watch one, have a look.
+    pub fn swapped(&mut self, one: u32, other: u32) {
+        self.signal_all(one);
+        self.signal_all(other);
+        self.rise.swapped(one, other);
+    }
+
     /// The argument at `index` as the time of a wait in seconds: its end as monotonic time in microseconds, none for a
     /// wait for ever.
     ///

@@ -225,7 +225,8 @@ impl Engine {
             // What it had sent before it closed its end is answered now.
             return self.half_closed(id);
         }
-        if client.inbox.len() > limit {
+        let queued = client.transaction.as_ref().map_or(0, |t| t.argument_bytes());
+        if client.inbox.len() + queued > limit {
             let beginning = client.inbox.bytes[..client.inbox.bytes.len().min(64)].to_vec();
             self.close_full(slot, &beginning);
         }

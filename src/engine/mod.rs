@@ -32,6 +32,7 @@ pub mod stats;
 pub mod syntax;
 pub mod table;
 pub mod timers;
+pub mod transaction;
 pub mod waiters;
 
 pub use call::Call;
@@ -43,6 +44,7 @@ use crate::base::limit::{EXPIRY_US_PER_TURN, SERVING_US_PER_CLIENT};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
+use crate::keyspace::event::EventClass;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::{Databases, db::KeyHash};
 use crate::replication::feed::{Feed, Pending};
@@ -150,6 +152,14 @@ pub struct Engine {
     is_settling: bool,
     /// The command that breathes at the moment.
     busy: Option<busy::Busy>,
+    /// What the command that runs is part of.
+    nesting: transaction::Nesting,
+    /// An empty queue, with its memory.
+    spare_transaction: Option<Box<transaction::Transaction>>,
+    /// The client whose global command runs: what others would be sent at once waits for the end of its reply.
+    replying_to: Option<ClientId>,
+    /// Messages for that client.
+    held_messages: Vec<bytes::Bytes>,
     next_db_to_expire: usize,
     /// The sampler of the `instantaneous_` figures is armed.
     sample_armed: bool,
@@ -293,6 +303,10 @@ impl Engine {
             rerun: None,
             is_settling: false,
             busy: None,
+            nesting: transaction::Nesting::default(),
+            spare_transaction: None,
+            replying_to: None,
+            held_messages: Vec::new(),
             next_db_to_expire: 0,
             sample_armed: false,
             conf,
@@ -309,9 +323,7 @@ impl Engine {
         self.clock.log_factor = self.conf.lfu_log_factor;
         self.clock.decay_minutes = self.conf.lfu_decay_time_min;
         self.clock.set_time(self.now.unix_s());
-        let classes = u32::from(self.conf.notify_keyspace_events.0);
-        let channels = crate::keyspace::event::KEYSPACE | crate::keyspace::event::KEYEVENT;
-        self.rise.wanted = if classes & channels == 0 { 0 } else { classes };
+        self.note_wanted();
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
         self.note_unusual();
         let conf = &self.conf;
@@ -323,10 +335,24 @@ impl Engine {
         self.arm_idle_timers();
     }
 
+    /// Notes which events of the keyspace somebody wants to hear of.
+    fn note_wanted(&mut self) {
+        let changes = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
+        self.rise.wanted = self.published_events() | changes;
+    }
+
+    /// The events that are published, as bits of [`EventClass`]: none without a kind of channel for them.
+    fn published_events(&self) -> u32 {
+        let classes = u32::from(self.conf.notify_keyspace_events.0);
+        let channels = crate::keyspace::event::KEYSPACE | crate::keyspace::event::KEYEVENT;
+        if classes & channels == 0 { 0 } else { classes }
+    }
+
     /// Notes whether commands have to be looked at closely before they run.
     fn note_unusual(&mut self) {
         self.is_unusual = input::needs_password(&self.conf)
             || self.conf.maxmemory_bytes > 0
+            || self.lacks_replicas()
             || self.pause.until_us != 0
             || self.busy.is_some();
     }

@@ -6,7 +6,6 @@
 use super::client::{Blocked, state};
 use super::error::{Block, BlockOn};
 use super::spec::flag;
-use super::table::Row;
 use super::timers::Timer;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -26,13 +25,13 @@ pub struct Pause {
 }
 
 impl Engine {
-    /// Whether a command has to wait for the end of a pause.
+    /// Whether a command with these bits of [`flag`] has to wait for the end of a pause.
     #[inline]
-    pub(super) fn paused_for(&self, row: &Row) -> Option<Block> {
+    pub(super) fn paused_for(&self, flags: u32) -> Option<Block> {
         if self.pause.until_us == 0 {
             return None;
         }
-        let waits = self.pause.all || row.has(flag::WRITE | flag::MAY_REPLICATE);
+        let waits = self.pause.all || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
         waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
     }
 
@@ -209,10 +208,15 @@ impl Engine {
 
     /// The reply to a wait that ended without its event.
     pub(super) fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
-        let spec = &self.table.at(blocked.row).spec;
+        self.reply_in_vain(slot, blocked.block.on, blocked.row);
+    }
+
+    /// The reply of a command that did not get what it wanted to wait for.
+    pub(super) fn reply_in_vain(&mut self, slot: usize, on: BlockOn, row: u16) {
+        let spec = &self.table.at(row).spec;
         let (is_waitaof, reply_is_array) = (spec.name == "waitaof", spec.replies_array);
         let mut reply = self.reply(slot);
-        match blocked.block.on {
+        match on {
             BlockOn::Offset if is_waitaof => {
                 reply.array(2);
                 reply.int(0);

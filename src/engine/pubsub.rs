@@ -162,6 +162,9 @@ impl Engine {
         if self.clients[slot].is(state::CLOSE_ASAP) {
             return;
         }
+        if self.replying_to == Some(id) {
+            return self.held_messages.push(message.clone());
+        }
         self.lend_buffer(slot);
         let out = &mut self.clients[slot].out;
         if message.len() >= SHARED_REPLY_BYTES {

@@ -5,6 +5,7 @@
 
 use super::config::Config;
 use super::stats::Stats;
+use super::transaction::Watchers;
 use super::waiters::Waiters;
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::replication::feed::Pending;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 /// Events of the command that is running.
 #[derive(Debug, Default)]
 pub struct Rise {
-    /// Bits of [`EventClass`] that somebody asked for; 0 when neither channel of them is on.
+    /// Bits of [`EventClass`] that somebody asked for: those that are published, and all changes while a key is watched.
     pub wanted: u32,
     /// Events in the order in which they happened.
     pub events: Vec<KeyEvent>,
@@ -23,6 +24,10 @@ pub struct Rise {
     pub expiry_held: bool,
     /// Who waits for which key, and which keys may be ready.
     pub waiters: Waiters,
+    /// Who watches which key.
+    pub watchers: Watchers,
+    /// Databases that have changed places.
+    pub swaps: Vec<(u32, u32)>,
     /// The request that is kept while its client waits, if it is another than what the client sent.
     pub kept_request: Option<Vec<Bytes>>,
     /// When a client that is about to wait for keys should look again without being told: monotonic microseconds,
@@ -36,14 +41,21 @@ impl Rise {
     /// Whether something follows from the command that ran.
     #[inline]
     pub fn is_any(&self) -> bool {
-        !self.events.is_empty() || self.waiters.has_ready()
+        !self.events.is_empty() || self.waiters.has_ready() || !self.swaps.is_empty()
+    }
+
+    /// Notes that two databases have changed places, if somebody watches a key.
+    pub fn swapped(&mut self, one: u32, other: u32) {
+        if one != other && !self.watchers.is_empty() {
+            self.swaps.push((one, other));
+        }
     }
 
     /// Notes an event if somebody asked for its class.
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8], db: u32) {
         if self.wanted & class as u32 != 0 {
-            self.events.push(KeyEvent { name, key: Bytes::copy_from_slice(key), db });
+            self.events.push(KeyEvent { class, name, key: Bytes::copy_from_slice(key), db });
         }
     }
 

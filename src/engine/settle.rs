@@ -12,7 +12,7 @@ use crate::engine::keys::keys_of;
 use crate::engine::spec::{Group, key};
 use crate::keyspace::Type;
 use crate::keyspace::db::is_past;
-use crate::keyspace::event::{KEYEVENT, KEYSPACE};
+use crate::keyspace::event::{EventClass, KEYEVENT, KEYSPACE};
 use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -35,7 +35,17 @@ impl Engine {
 
     fn publish_events(&mut self) {
         let channels = u32::from(self.conf.notify_keyspace_events.0);
+        let published = self.published_events();
+        for (one, other) in std::mem::take(&mut self.rise.swaps) {
+            self.touch_swapped(one, other);
+        }
         for event in std::mem::take(&mut self.rise.events) {
+            if event.class.is_change() {
+                self.touch_watched(event.db, &event.key, event.class == EventClass::Expired);
+            }
+            if published & event.class as u32 == 0 {
+                continue;
+            }
             if channels & KEYSPACE != 0 {
                 let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
                 self.publish(&channel, event.name.as_bytes());

@@ -232,6 +232,10 @@ pub enum Group {
     Server,
     /// Publish and subscribe.
     Pubsub,
+    /// Transactions.
+    Transactions,
+    /// Scripts and functions.
+    Scripting,
     /// Cluster mode.
     Cluster,
 }
@@ -253,6 +257,8 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
             Group::Cluster => "cluster",
         }
     }

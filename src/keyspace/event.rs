@@ -30,6 +30,24 @@ pub enum EventClass {
     New = 1 << 14,
 }
 
+impl EventClass {
+    /// The classes of events after which a key is not what it was.
+    pub const CHANGES: u32 = EventClass::Generic as u32
+        | EventClass::String as u32
+        | EventClass::List as u32
+        | EventClass::Set as u32
+        | EventClass::Hash as u32
+        | EventClass::Zset as u32
+        | EventClass::Expired as u32
+        | EventClass::Evicted as u32
+        | EventClass::Stream as u32;
+
+    /// Whether a key is not what it was after an event of this class.
+    pub fn is_change(self) -> bool {
+        EventClass::CHANGES & self as u32 != 0
+    }
+}
+
 /// `K`: publish to the channel of the key.
 pub const KEYSPACE: u32 = 1;
 /// `E`: publish to the channel of the event.
@@ -38,6 +56,8 @@ pub const KEYEVENT: u32 = 1 << 1;
 /// One event.
 #[derive(Clone, Debug)]
 pub struct KeyEvent {
+    /// Its class.
+    pub class: EventClass,
     /// Its name, as subscribers see it.
     pub name: &'static str,
     /// The key.

@@ -2,8 +2,8 @@
 //!
 //! While a command runs, its frames gather in [`Pending`]: a `DEL` for each key that was found dead or was evicted, at
 //! the moment at which it happened, then the command itself. When the outermost command is done they are committed:
-//! several frames are wrapped in `MULTI` and `EXEC`, and a `SELECT` goes before whatever runs on another database than
-//! the frame before it. Frames carry absolute deadlines only.
+//! several frames are wrapped in `MULTI` and `EXEC`, and within these a `SELECT` goes before whatever runs on another
+//! database than the frame before it. Frames carry absolute deadlines only.
 //!
 //! Nothing is encoded while nobody follows.
 
@@ -73,10 +73,10 @@ impl Feed {
         let several = pending.frames.len() > 1;
         let mut from = 0;
         for (i, &(db, end)) in pending.frames.iter().enumerate() {
-            self.select(db);
             if i == 0 && several {
                 encode_request(&["MULTI"], &mut self.bytes);
             }
+            self.select(db);
             self.bytes.extend_from_slice(&pending.bytes[from..end]);
             from = end;
         }
@@ -135,9 +135,9 @@ mod tests {
         feed.follow(&mut pending, true);
         pending.push(0, &["SET", "a", "1"]);
         feed.commit(&mut pending);
-        pending.push(0, &["DEL", "b"]);
+        pending.push(1, &["DEL", "b"]);
         pending.push(3, &["SET", "c", "2"]);
         feed.commit(&mut pending);
-        assert_eq!(text(&mut feed), "SELECT 0 SET a 1 MULTI DEL b SELECT 3 SET c 2 EXEC");
+        assert_eq!(text(&mut feed), "SELECT 0 SET a 1 MULTI SELECT 1 DEL b SELECT 3 SET c 2 EXEC");
     }
 }

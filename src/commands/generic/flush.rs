@@ -95,6 +95,7 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, 
     engine.propagate(call.slot, call.args);
     let now_ms = engine.now.unix_ms();
     engine.signal_all(dbs.clone());
+    engine.touch_emptied(dbs.clone());
     match engine.dbs.flush(dbs, now_ms) {
         Some(garbage) if waits => {
             let job = engine.free(garbage, Some(call.id));
@@ -123,8 +124,7 @@ fn swapdb(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let (first, second) = (ctx.db_number(1)?, ctx.db_number(2)?);
     ctx.dbs().swap(first as usize, second as usize);
-    ctx.signal_all(first);
-    ctx.signal_all(second);
+    ctx.swapped(first, second);
     ctx.changed(1);
     ctx.reply.ok();
     Ok(Outcome::Done)

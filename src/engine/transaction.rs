@@ -1,0 +1,489 @@
+//! MULTI, EXEC and WATCH: requests that are kept and run as one, if nobody touched the keys that were watched.
+//!
+//! A client between MULTI and EXEC has the bit [`state::MULTI`]; its requests are judged as they come and then kept in
+//! one buffer, so that a queued SET allocates nothing of its own. EXEC runs them through the same `run_admitted` as
+//! everything else, one level deeper: nothing is committed to the feed, nobody is told anything and nobody waits until
+//! the outermost command is done.
+//!
+//! A watched key is one more listener to the facts that rise from the keyspace (see [`super::rise`]): whoever watches
+//! it gets [`state::DIRTY_CAS`]. A key that was dead already when it was watched may be removed without anybody having
+//! changed anything.
+
+use super::client::state;
+use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::spec::flag;
+use super::table::Row;
+use super::{Call, Engine, Hint};
+use crate::base::id::ClientId;
+use crate::keyspace::db::is_past;
+use crate::resp::{Args, Span};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// A request of more bytes keeps arguments of its own in the queue.
+const FLAT_BYTES_MAX: usize = 16 * 1024;
+
+/// The buffer for small requests does not grow beyond this, so that its offsets fit into a span.
+const BUFFER_BYTES_MAX: usize = 1 << 30;
+
+/// A queue with more memory than this is freed, not used again.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Keys of a transaction that are fetched ahead.
+const FETCHED_AHEAD: usize = 64;
+
+/// Where the arguments of a queued request are.
+#[derive(Debug)]
+enum Place {
+    /// These spans of the buffer.
+    Flat { first: usize, count: usize },
+    /// Arguments of their own.
+    Owned(Vec<Bytes>),
+}
+
+/// A request that waits for EXEC.
+#[derive(Debug)]
+struct Queued {
+    place: Place,
+    row: u16,
+    hint: Hint,
+}
+
+/// A key that a client watches.
+#[derive(Clone, Debug)]
+struct Watched {
+    db: u32,
+    key: Bytes,
+    /// It had passed its deadline when it was watched, and was not removed yet.
+    was_dead: bool,
+}
+
+/// Requests in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue {
+    requests: Vec<Queued>,
+    /// Arguments of small requests.
+    buffer: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Queue {
+    fn push(&mut self, args: Args<'_>, bytes: usize, row: &Row, hint: Hint) {
+        let place = if bytes > FLAT_BYTES_MAX || self.buffer.len() + bytes > BUFFER_BYTES_MAX {
+            Place::Owned(args.to_owned_args())
+        } else {
+            let first = self.spans.len();
+            for arg in args.iter_from(0) {
+                let start = self.buffer.len() as u32;
+                self.buffer.extend_from_slice(arg);
+                self.spans.push(Span { start, end: self.buffer.len() as u32 });
+            }
+            Place::Flat { first, count: args.len() }
+        };
+        self.requests.push(Queued { place, row: row.id, hint });
+    }
+
+    fn args<'a>(&'a self, queued: &'a Queued) -> Args<'a> {
+        match &queued.place {
+            Place::Flat { first, count } => Args::Spans(&self.buffer, &self.spans[*first..first + count]),
+            Place::Owned(args) => Args::Owned(args),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.requests.clear();
+        self.buffer.clear();
+        self.spans.clear();
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let own = |queued: &Queued| match &queued.place {
+            Place::Flat { .. } => 0,
+            Place::Owned(args) => args.iter().map(|arg| arg.len() + size_of::<Bytes>()).sum(),
+        };
+        self.requests.capacity() * size_of::<Queued>()
+            + self.requests.iter().map(own).sum::<usize>()
+            + self.buffer.capacity()
+            + self.spans.capacity() * size_of::<Span>()
+    }
+}
+
+/// What a client keeps between WATCH or MULTI and EXEC.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    queue: Queue,
+    /// Bytes of all arguments.
+    argument_bytes: usize,
+    /// All flags of the rows of the queue.
+    flags: u32,
+    /// Requests, those included that EXEC runs at the moment.
+    len: usize,
+    watched: Vec<Watched>,
+}
+
+impl Transaction {
+    /// Requests that wait for EXEC.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no request waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of all arguments that wait.
+    pub fn argument_bytes(&self) -> usize {
+        self.argument_bytes
+    }
+
+    /// Keys that are watched.
+    pub fn watched(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Memory held, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        size_of::<Transaction>()
+            + self.queue.heap_bytes()
+            + self.watched.iter().map(|w| w.key.len() + size_of::<Watched>()).sum::<usize>()
+    }
+
+    /// Forgets the queue, not what is watched.
+    fn clear_queue(&mut self) {
+        self.queue.clear();
+        (self.argument_bytes, self.flags, self.len) = (0, 0, 0);
+    }
+}
+
+/// Who watches which key.
+#[derive(Debug, Default)]
+pub struct Watchers {
+    by_key: BTreeMap<(u32, Bytes), Vec<ClientId>>,
+    /// Clients that watch some key.
+    clients: usize,
+}
+
+impl Watchers {
+    /// Whether nobody watches any key.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Keys that somebody watches.
+    pub fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Clients that watch some key.
+    pub fn clients(&self) -> usize {
+        self.clients
+    }
+}
+
+/// The command within which others run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nesting {
+    /// How many commands are around the one that runs.
+    pub depth: u32,
+    /// One of them is EXEC.
+    pub exec: bool,
+    /// One of them runs a script.
+    pub script: bool,
+}
+
+/// What runs at once between MULTI and EXEC.
+pub(super) fn runs_at_once(row: &Row) -> bool {
+    matches!(row.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+impl Engine {
+    /// Keeps a request for EXEC.
+    pub(super) fn queue_request(&mut self, slot: usize, args: Args<'_>, row: &'static Row, hint: Hint) {
+        if self.clients[slot].transaction.is_none() {
+            self.clients[slot].transaction = Some(self.spare_transaction.take().unwrap_or_default());
+        }
+        if let Some(transaction) = &mut self.clients[slot].transaction {
+            let bytes = args.iter_from(0).map(<[u8]>::len).sum();
+            transaction.queue.push(args, bytes, row, hint);
+            transaction.argument_bytes += bytes;
+            transaction.flags |= row.flags;
+            transaction.len += 1;
+        }
+        self.reply(slot).raw(b"+QUEUED\r\n");
+    }
+
+    /// The flags of a request, together with those of what EXEC would run.
+    pub(super) fn flags_with_queue(&self, slot: usize, row: &Row) -> u32 {
+        match &self.clients[slot].transaction {
+            Some(transaction) if row.spec.name == "exec" => row.flags | transaction.flags,
+            _ => row.flags,
+        }
+    }
+
+    /// A request was refused: what its client has queued will not run. The text that EXEC gets instead.
+    #[cold]
+    pub(super) fn refused_in_transaction(
+        &mut self,
+        slot: usize,
+        row: Option<&'static Row>,
+        error: &str,
+    ) -> Option<String> {
+        if row.is_some_and(|row| row.spec.name == "exec") {
+            self.discard_transaction(slot);
+            let error = error.strip_prefix("ERR ").unwrap_or(error);
+            return Some(format!("EXECABORT Transaction discarded because of: {error}"));
+        }
+        if self.clients[slot].is(state::MULTI) {
+            self.clients[slot].set(state::DIRTY_EXEC, true);
+        }
+        None
+    }
+
+    /// Ends a transaction: nothing of it runs, and nothing is watched any longer.
+    pub fn discard_transaction(&mut self, slot: usize) {
+        self.unwatch(slot);
+        let client = &mut self.clients[slot];
+        client.set(state::MULTI | state::DIRTY_EXEC | state::DIRTY_CAS, false);
+        if let Some(mut transaction) = client.transaction.take() {
+            transaction.clear_queue();
+            if transaction.heap_bytes() <= KEPT_BYTES_MAX {
+                self.spare_transaction = Some(transaction);
+            }
+        }
+    }
+
+    /// Runs what a client has queued.
+    ///
+    /// # Errors
+    ///
+    /// When there is no transaction, or a request of it was refused.
+    pub fn exec(&mut self, call: &mut Call<'_>) -> CmdResult {
+        let slot = call.slot;
+        if !self.clients[slot].is(state::MULTI) {
+            return Err(CmdError::coded("ERR EXEC without MULTI"));
+        }
+        if self.clients[slot].is(state::DIRTY_EXEC) {
+            self.discard_transaction(slot);
+            return Err(CmdError::coded("EXECABORT Transaction discarded because of previous errors."));
+        }
+        if self.clients[slot].is(state::DIRTY_CAS) || self.has_watched_key_died(slot) {
+            self.discard_transaction(slot);
+            self.reply(slot).null_array();
+            return Ok(Outcome::Done);
+        }
+        self.unwatch(slot);
+        let queue = match &mut self.clients[slot].transaction {
+            Some(transaction) => std::mem::take(&mut transaction.queue),
+            None => Queue::default(),
+        };
+        self.fetch_ahead(slot, &queue);
+        self.reply(slot).array(queue.requests.len());
+        let run_all = |engine: &mut Engine| {
+            for queued in &queue.requests {
+                let row = engine.table.at(queued.row);
+                engine.run_admitted(&mut *call.host, slot, queue.args(queued), row, queued.hint);
+            }
+        };
+        self.nest(|nesting| nesting.exec = true, run_all);
+        if let Some(transaction) = &mut self.clients[slot].transaction {
+            transaction.queue = queue;
+        }
+        self.discard_transaction(slot);
+        Ok(Outcome::Done)
+    }
+
+    /// Asks for the memory of the keys that a transaction begins with.
+    fn fetch_ahead(&self, slot: usize, queue: &Queue) {
+        let db = self.dbs.at(self.clients[slot].db as usize);
+        let hashes = || queue.requests.iter().take(FETCHED_AHEAD).filter_map(|queued| queued.hint);
+        hashes().for_each(|hash| db.prefetch_bucket(hash));
+        hashes().for_each(|hash| db.prefetch_entry(hash));
+    }
+
+    /// Runs commands within the one that runs: nothing leaves before that one is done, and it says itself what it
+    /// propagates.
+    pub(super) fn nest<T>(&mut self, mark: impl Fn(&mut Nesting), work: impl FnOnce(&mut Engine) -> T) -> T {
+        let before = self.nesting;
+        self.nesting.depth += 1;
+        mark(&mut self.nesting);
+        let (begin, counted) = (self.last_ticks, self.stats.command_ticks);
+        let result = work(self);
+        self.nesting = before;
+        // The time of what ran within is part of the time of the command around it.
+        self.last_ticks = begin;
+        self.stats.command_ticks = counted;
+        self.rise.rewritten = true;
+        result
+    }
+
+    /// The reply of a command that would have to wait, where nobody may wait.
+    #[cold]
+    pub(super) fn reply_instead_of_waiting(&mut self, slot: usize, on: BlockOn, row: &Row) {
+        self.rise.kept_request = None;
+        self.rise.look_again_us = None;
+        match on {
+            BlockOn::Job(job) => {
+                self.job_waiters.remove(&job);
+                self.reply(slot).ok();
+            }
+            _ => self.reply_in_vain(slot, on, row.id),
+        }
+    }
+
+    /// Lets a client watch a key.
+    pub fn watch(&mut self, slot: usize, key: Bytes) {
+        let client = &self.clients[slot];
+        let (id, db) = (client.handle, client.db);
+        let mine = client.transaction.as_deref().map_or(&[][..], |transaction| &transaction.watched);
+        if mine.iter().any(|watched| watched.db == db && watched.key == key) {
+            return;
+        }
+        let was_dead = self.is_dead(db, &key);
+        let watchers = &mut self.rise.watchers;
+        watchers.clients += usize::from(mine.is_empty());
+        watchers.by_key.entry((db, key.clone())).or_default().push(id);
+        let spare = &mut self.spare_transaction;
+        let transaction =
+            self.clients[slot].transaction.get_or_insert_with(|| spare.take().unwrap_or_default());
+        transaction.watched.push(Watched { db, key, was_dead });
+        self.note_wanted();
+    }
+
+    /// Lets a client watch nothing.
+    pub fn unwatch(&mut self, slot: usize) {
+        let client = &mut self.clients[slot];
+        let id = client.handle;
+        let Some(transaction) = client.transaction.as_mut().filter(|t| !t.watched.is_empty()) else {
+            return;
+        };
+        let watchers = &mut self.rise.watchers;
+        watchers.clients -= 1;
+        for Watched { db, key, .. } in transaction.watched.drain(..) {
+            let place = (db, key);
+            if let Some(clients) = watchers.by_key.get_mut(&place) {
+                clients.retain(|client| *client != id);
+                if clients.is_empty() {
+                    watchers.by_key.remove(&place);
+                }
+            }
+        }
+        self.note_wanted();
+    }
+
+    /// Something happened to a key: the transactions of those who watch it will not run.
+    pub(super) fn touch_watched(&mut self, db: u32, key: &Bytes, has_expired: bool) {
+        let Some(clients) = self.rise.watchers.by_key.get(&(db, key.clone())) else { return };
+        for id in clients.clone() {
+            // Where a dead key was removed there is nothing, as before.
+            self.touch_for(id, db, key, |watched| {
+                !(has_expired && std::mem::replace(&mut watched.was_dead, false))
+            });
+        }
+    }
+
+    /// All keys of these databases go: the transactions of those who watch one will not run.
+    pub fn touch_emptied(&mut self, dbs: std::ops::Range<usize>) {
+        self.touch_all(|engine, watched| {
+            if !dbs.contains(&(watched.db as usize)) || !engine.is_stored(watched.db, &watched.key) {
+                return false;
+            }
+            !std::mem::replace(&mut watched.was_dead, false)
+        });
+    }
+
+    /// Two databases have changed places: the transactions of those who watch a key that one of them has will not run.
+    pub(super) fn touch_swapped(&mut self, one: u32, other: u32) {
+        self.touch_all(|engine, watched| {
+            let before = match watched.db {
+                db if db == one => other,
+                db if db == other => one,
+                _ => return false,
+            };
+            let (was_there, is_there) =
+                (engine.is_stored(before, &watched.key), engine.is_stored(watched.db, &watched.key));
+            let is_dead = is_there && engine.is_dead(watched.db, &watched.key);
+            match (was_there, is_there) {
+                (false, false) => false,
+                // What was dead is gone, or is dead again; what was not there is, and dead: nothing to see in any case.
+                (_, false) if watched.was_dead => {
+                    watched.was_dead = false;
+                    false
+                }
+                (_, true) if watched.was_dead && is_dead => false,
+                (false, true) if is_dead => {
+                    watched.was_dead = true;
+                    false
+                }
+                _ => true,
+            }
+        });
+    }
+
+    fn touch_all(&mut self, is_news: impl Fn(&Engine, &mut Watched) -> bool) {
+        let all: Vec<((u32, Bytes), Vec<ClientId>)> = self
+            .rise
+            .watchers
+            .by_key
+            .iter()
+            .map(|(place, clients)| (place.clone(), clients.clone()))
+            .collect();
+        for ((db, key), clients) in all {
+            for id in clients {
+                let Some(slot) = self.slot_of(id) else { continue };
+                let mine = self.clients[slot].transaction.as_deref();
+                let found = mine.and_then(|t| t.watched.iter().find(|w| w.db == db && w.key == key));
+                let Some(mut watched) = found.cloned() else { continue };
+                let news = is_news(self, &mut watched);
+                self.touch_for(id, db, &key, |old| {
+                    old.was_dead = watched.was_dead;
+                    news
+                });
+            }
+        }
+    }
+
+    fn touch_for(&mut self, id: ClientId, db: u32, key: &[u8], is_news: impl Fn(&mut Watched) -> bool) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let client = &mut self.clients[slot];
+        let Some(transaction) = &mut client.transaction else { return };
+        let Some(watched) = transaction.watched.iter_mut().find(|w| w.db == db && w.key == key) else {
+            return;
+        };
+        if is_news(watched) {
+            client.set(state::DIRTY_CAS, true);
+            // Whatever else happens to its keys changes nothing any more.
+            self.unwatch(slot);
+        }
+    }
+
+    fn has_watched_key_died(&self, slot: usize) -> bool {
+        let Some(transaction) = &self.clients[slot].transaction else { return false };
+        transaction.watched.iter().any(|watched| !watched.was_dead && self.is_dead(watched.db, &watched.key))
+    }
+
+    /// Whether a key is there whose deadline has passed.
+    fn is_dead(&self, db: u32, key: &[u8]) -> bool {
+        let db = self.dbs.at(db as usize);
+        let found = db.find_dated(key, db.hash(key));
+        found.and_then(|(_, deadline)| deadline).is_some_and(|ms| is_past(ms, self.now.unix_ms()))
+    }
+
+    /// Whether a key is there, dead or not.
+    fn is_stored(&self, db: u32, key: &[u8]) -> bool {
+        let db = self.dbs.at(db as usize);
+        db.find_dated(key, db.hash(key)).is_some()
+    }
+
+    /// Who watches which key.
+    pub fn watchers(&self) -> &Watchers {
+        &self.rise.watchers
+    }
+
+    /// Whether clients that queue this command, or EXEC with it, are refused while memory is short. What has begun may
+    /// end, but a queue must not grow.
+    pub(super) fn is_refused_without_memory(&self, slot: usize, row: &Row) -> bool {
+        let queues = self.clients[slot].is(state::MULTI) && !runs_at_once(row);
+        queues || self.flags_with_queue(slot, row) & flag::DENYOOM != 0
+    }
+}

@@ -79,6 +79,15 @@ pub const INLINE_KEY_BYTES_MAX: usize = 400;
 /// Longest string that `OBJECT ENCODING` calls `embstr`. Redis: `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
 pub const EMBSTR_BYTES_MAX: usize = 44;
 
+/// Memory that an interpreter of scripts may use.
+pub const SCRIPT_MEMORY_BYTES_MAX: usize = 1 << 30;
+
+/// Scripts of EVAL that are kept for EVALSHA. Redis: `LRU_LIST_LENGTH`.
+pub const EVAL_SCRIPTS_MAX: usize = 500;
+
+/// Milliseconds that loading a library may take. Redis: `LOAD_TIMEOUT_MS`.
+pub const LIBRARY_LOAD_MS_MAX: u64 = 500;
+
 const _: () = assert!(EXPIRED_KEYS_PER_TURN >= EXPIRED_KEYS_AT_ONCE);
 const _: () = assert!(READ_BYTES >= INLINE_BYTES_MAX);
 const _: () = assert!(LARGE_ARGUMENT_BYTES < READ_BYTES);

@@ -107,6 +107,25 @@ fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 /// Bytes in the largest unit below them, with two decimals.
+fn scripts(engine: &Engine, text: &mut Text) {
+    let (scripts, libraries) = (&engine.scripts, &engine.scripts.libraries);
+    let total = engine.interpreter_bytes();
+    let kept = scripts.cached_bytes() + libraries.bytes();
+    text.field("used_memory_lua", scripts.vm_bytes());
+    text.field("used_memory_vm_eval", scripts.vm_bytes());
+    text.field("used_memory_lua_human", human(scripts.vm_bytes() as u64));
+    text.field("used_memory_scripts_eval", scripts.cached_bytes());
+    text.field("number_of_cached_scripts", scripts.cached());
+    text.field("number_of_functions", libraries.functions());
+    text.field("number_of_libraries", libraries.len());
+    text.field("used_memory_vm_functions", libraries.vm_bytes());
+    text.field("used_memory_vm_total", total);
+    text.field("used_memory_vm_total_human", human(total as u64));
+    text.field("used_memory_functions", libraries.bytes());
+    text.field("used_memory_scripts", kept);
+    text.field("used_memory_scripts_human", human(kept as u64));
+}
+
 fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "K", "M", "G", "T", "P"];
     if bytes < 1024 {
@@ -201,19 +220,7 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("allocator_muzzy", 0);
     text.field("total_system_memory", system);
     text.field("total_system_memory_human", human(system));
-    text.idle(&["used_memory_lua", "used_memory_vm_eval"]);
-    text.field("used_memory_lua_human", human(0));
-    text.idle(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-    ]);
-    text.field("used_memory_vm_total_human", human(0));
-    text.idle(&["used_memory_functions", "used_memory_scripts"]);
-    text.field("used_memory_scripts_human", human(0));
+    scripts(engine, text);
     text.field("maxmemory", engine.conf.maxmemory_bytes);
     text.field("maxmemory_human", human(engine.conf.maxmemory_bytes));
     text.field("maxmemory_policy", engine.conf.maxmemory_policy.name());

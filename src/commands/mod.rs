@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod connection;
 pub mod debug;
+mod function;
 mod generic;
 mod geo;
 mod hash;
@@ -19,6 +20,7 @@ mod lolwut;
 mod memory;
 mod pubsub;
 mod scan;
+mod script;
 mod server;
 mod set;
 mod slowlog;
@@ -47,6 +49,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    function::COMMANDS,
     generic::DUMP,
     generic::EXPIRE,
     generic::FLUSH,
@@ -64,6 +67,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     lolwut::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,

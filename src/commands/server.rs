@@ -132,6 +132,11 @@ fn shutdown(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if abort {
         return Err(CmdError::coded("ERR No shutdown in progress."));
     }
+    if !nosave && engine.scripts.running.is_some() {
+        return Err(CmdError::coded(
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        ));
+    }
     if save {
         return Err(CmdError::coded("ERR this server keeps its data in memory only; use SHUTDOWN NOSAVE"));
     }

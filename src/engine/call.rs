@@ -175,6 +175,7 @@ impl Engine {
     fn is_failure(&mut self, slot: usize, args: Args<'_>, row: &Row, result: CmdResult) -> bool {
         match result {
             Ok(Outcome::Done) => false,
+            Ok(Outcome::Failed) => true,
             Ok(Outcome::Block(block)) if self.nesting.depth > 0 => {
                 self.reply_instead_of_waiting(slot, block.on, row);
                 false
@@ -261,14 +262,20 @@ impl Engine {
         }
         if self.is_unusual || row.has(flag::PROTECTED) || self.clients[slot].is(state::PUBSUB | state::MULTI)
         {
-            return self.admit_unusual(host, slot, row);
+            return self.admit_unusual(host, slot, args, row);
         }
         Ok(())
     }
 
     /// As [`Engine::admit`], where more than the number of arguments has to be looked at.
     #[cold]
-    fn admit_unusual(&mut self, host: &mut dyn Host, slot: usize, row: &'static Row) -> Result<(), Refusal> {
+    fn admit_unusual(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+    ) -> Result<(), Refusal> {
         let client = &self.clients[slot];
         if needs_password(&self.conf) && !client.is(state::AUTHENTICATED) && !row.has(flag::NO_AUTH) {
             return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
@@ -287,13 +294,19 @@ impl Engine {
             );
             return Err(Refusal::Error(CmdError::Text(text.into())));
         }
-        if self.conf.maxmemory_bytes > 0 && !self.make_room(host) && self.is_refused_without_memory(slot, row)
+        let flags = self.flags_of(slot, row, args);
+        if self.conf.maxmemory_bytes > 0 {
+            self.is_short_of_memory = !self.make_room(host);
+        }
+        if self.is_short_of_memory
+            && self.conf.maxmemory_bytes > 0
+            && (flags & flag::DENYOOM != 0 || self.adds_to_queue(slot, row))
         {
             return Err(Refusal::Error(CmdError::coded(
                 "OOM command not allowed when used memory > 'maxmemory'.",
             )));
         }
-        if self.lacks_replicas() && self.flags_with_queue(slot, row) & flag::WRITE != 0 {
+        if self.lacks_replicas() && flags & flag::WRITE != 0 {
             return Err(Refusal::Error(CmdError::coded("NOREPLICAS Not enough good replicas to write.")));
         }
         let client = &self.clients[slot];
@@ -308,13 +321,24 @@ impl Engine {
         if let Some(busy) = self.busy.filter(|_| !row.has(flag::ALLOW_BUSY)) {
             return Err(Refusal::Error(CmdError::coded(busy.refusal)));
         }
-        if let Some(block) = self.paused_for(self.flags_with_queue(slot, row)) {
+        if let Some(block) = self.paused_for(flags) {
             return Err(Refusal::Wait(block));
         }
         if self.clients[slot].is(state::MULTI) && !runs_at_once(row) {
             return Err(Refusal::Queue);
         }
         Ok(())
+    }
+
+    /// The flags of a request: those of its row, and of what EXEC or a script would run.
+    fn flags_of(&self, slot: usize, row: &Row, args: Args<'_>) -> u32 {
+        match row.spec.name {
+            "exec" => self.flags_with_queue(slot, row),
+            name @ ("eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro") => {
+                self.flags_with_script(row.flags, name, args)
+            }
+            _ => row.flags,
+        }
     }
 
     /// Whether writes are refused because too few replicas would get them in time.

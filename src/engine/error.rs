@@ -12,6 +12,8 @@ pub type CmdResult = Result<Outcome, CmdError>;
 pub enum Outcome {
     /// It is done and has replied.
     Done,
+    /// It has replied with an error, which is counted.
+    Failed,
     /// The client waits; the block says for what, and the command runs again or replies later.
     Block(Block),
 }

@@ -24,6 +24,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod recorder;
 pub mod rise;
+pub mod script;
 pub mod settle;
 pub mod shutdown;
 pub mod slowlog;
@@ -152,6 +153,10 @@ pub struct Engine {
     is_settling: bool,
     /// The command that breathes at the moment.
     busy: Option<busy::Busy>,
+    /// Scripts and functions.
+    pub scripts: script::Scripts,
+    /// The command that runs found more memory in use than there may be, and nothing that could go.
+    is_short_of_memory: bool,
     /// What the command that runs is part of.
     nesting: transaction::Nesting,
     /// An empty queue, with its memory.
@@ -229,6 +234,8 @@ pub struct Facts {
     pub reply_peak_reset_ms: Option<u64>,
     /// DEBUG REPLYBUFFER RESIZING.
     pub reply_resizing: bool,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS.
+    pub allows_all_in_scripts: bool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: bool,
     /// Unix seconds of the last save; that of the start without one.
@@ -257,6 +264,7 @@ impl Engine {
             reply_peak_reset_ms: Some(5000),
             reply_resizing: true,
             cron_paused: false,
+            allows_all_in_scripts: false,
             last_save_unix_s: now.unix_s(),
         };
         let mut engine = Engine {
@@ -303,6 +311,8 @@ impl Engine {
             rerun: None,
             is_settling: false,
             busy: None,
+            scripts: script::Scripts::default(),
+            is_short_of_memory: false,
             nesting: transaction::Nesting::default(),
             spare_transaction: None,
             replying_to: None,
@@ -386,10 +396,12 @@ impl Engine {
         self.jobs.pop_front()
     }
 
-    /// Memory in use, in bytes: what is allocated less free slab cells and less what waits to be freed.
+    /// Memory in use, in bytes: what is allocated less free slab cells, what waits to be freed, and the
+    /// interpreters of scripts.
     pub fn used_memory(&self, host: &dyn Host) -> usize {
         let free: usize = self.dbs.iter().map(crate::keyspace::Db::free_bytes).sum();
-        host.allocated_bytes().saturating_sub(free).saturating_sub(self.garbage_bytes)
+        let apart = free + self.garbage_bytes + self.interpreter_bytes();
+        host.allocated_bytes().saturating_sub(apart)
     }
 
     /// The garbage of all databases becomes jobs.

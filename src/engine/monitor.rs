@@ -38,6 +38,7 @@ impl Engine {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
         let from = match &client.peer {
+            _ if self.nesting.script => "lua".to_owned(),
             Address::Unix => format!("unix:{}", self.conf.unixsocket),
             _ => self.peer_text(slot),
         };

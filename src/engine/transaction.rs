@@ -11,7 +11,6 @@
 
 use super::client::state;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
-use super::spec::flag;
 use super::table::Row;
 use super::{Call, Engine, Hint};
 use crate::base::id::ClientId;
@@ -480,10 +479,8 @@ impl Engine {
         &self.rise.watchers
     }
 
-    /// Whether clients that queue this command, or EXEC with it, are refused while memory is short. What has begun may
-    /// end, but a queue must not grow.
-    pub(super) fn is_refused_without_memory(&self, slot: usize, row: &Row) -> bool {
-        let queues = self.clients[slot].is(state::MULTI) && !runs_at_once(row);
-        queues || self.flags_with_queue(slot, row) & flag::DENYOOM != 0
+    /// Whether a request will be queued: while memory is short the queue must not grow, whatever the request is.
+    pub(super) fn adds_to_queue(&self, slot: usize, row: &Row) -> bool {
+        self.clients[slot].is(state::MULTI) && !runs_at_once(row)
     }
 }

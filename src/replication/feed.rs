@@ -34,6 +34,17 @@ impl Pending {
         self.frames.is_empty()
     }
 
+    /// How many frames wait.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Drops all but the first `len` frames.
+    pub fn truncate(&mut self, len: usize) {
+        self.frames.truncate(len);
+        self.bytes.truncate(self.frames.last().map_or(0, |frame| frame.1));
+    }
+
     /// Adds a frame.
     pub fn push<A: AsRef<[u8]>>(&mut self, db: u32, args: &[A]) {
         if self.active {

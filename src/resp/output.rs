@@ -149,6 +149,22 @@ impl Output {
         Bytes::from(all)
     }
 
+    /// Looks at all the bytes that wait, in one piece.
+    pub fn with_bytes<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
+        if self.chunks.is_empty() && self.sent == 0 {
+            return look(&self.tail);
+        }
+        let whole = std::mem::take(self).into_bytes();
+        look(&whole)
+    }
+
+    /// Forgets what waits, and keeps the memory of the open piece.
+    pub fn forget(&mut self) {
+        self.chunks.clear();
+        self.tail.clear();
+        (self.sent, self.chunk_bytes) = (0, 0);
+    }
+
     /// Tells that `n` bytes went out.
     pub fn advance(&mut self, n: usize) {
         self.sent += n;

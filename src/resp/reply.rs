@@ -65,6 +65,12 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
+    /// A simple string of any bytes: line ends become spaces.
+    pub fn status_bytes(&mut self, text: &[u8]) {
+        let clean: Vec<u8> = text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }).collect();
+        self.line(b'+', &clean);
+    }
+
     /// An error. Line ends become spaces, but for those at the end, which go.
     pub fn error(&mut self, text: &str) {
         let text = text.trim_end_matches(['\r', '\n']);

@@ -47,7 +47,7 @@ const VERSION_OF_FIELD_DEADLINES: u16 = 12;
 /// Writes the parts of values.
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
-    options: Options,
+    pub(super) options: Options,
 }
 
 impl Writer<'_> {

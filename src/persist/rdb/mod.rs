@@ -9,12 +9,14 @@
 
 mod decode;
 mod encode;
+mod function;
 mod read;
 mod stream;
 mod ziplist;
 
 pub use decode::{BadData, Decoded, decode};
 pub use encode::{Options, encode};
+pub use function::{decode_functions, encode_functions};
 
 use crate::base::crc::crc64;
 

@@ -1,0 +1,353 @@
+//! Scripts and functions: what is compiled, what runs, and how EVAL, FCALL and their kind run it.
+//!
+//! There are two interpreters, made when they are first needed: one for the scripts of EVAL, one for libraries, so that
+//! throwing away the scripts does not touch the functions. Scripts that EVAL brought are kept for EVALSHA, the latest
+//! [`EVAL_SCRIPTS_MAX`] of them; those of SCRIPT LOAD stay.
+
+pub mod flags;
+pub mod library;
+pub mod native;
+mod reply;
+mod run;
+pub mod vm;
+
+use super::error::{CmdError, CmdResult};
+use super::{Call, Engine, Host};
+use crate::base::id::ClientId;
+use crate::base::limit::EVAL_SCRIPTS_MAX;
+use crate::base::number::parse_i64;
+use crate::engine::config::LogLevel;
+use crate::resp::{Args, Output};
+use bytes::Bytes;
+use flags::script_flag;
+use library::Libraries;
+use mlua::{Function, Lua, Value};
+use native::{Failure, number_of};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use vm::Vm;
+
+/// A digest of SHA-1.
+type Sha = [u8; 20];
+
+/// What `redis.set_repl` takes, one bit each.
+pub mod repl {
+    /// Nothing is propagated.
+    pub const NONE: u8 = 0;
+    /// To the append-only file and to replicas.
+    pub const ALL: u8 = 3;
+}
+
+/// A script that EVALSHA finds.
+struct Script {
+    text: Bytes,
+    function: Function,
+    /// Bits of [`script_flag`].
+    flags: u32,
+    /// Its place among those that may be forgotten; none for one that was loaded to stay.
+    used: Option<u64>,
+}
+
+/// The script that runs.
+pub struct Running {
+    /// SHA1 of the script, or name of the function.
+    pub name: String,
+    /// FCALL, not EVAL.
+    pub is_function: bool,
+    /// Who asked for it.
+    pub client: ClientId,
+    /// The request, of a function.
+    pub command: Vec<Bytes>,
+    /// Ticks of the host at its begin.
+    pub begin_ticks: u64,
+    /// It may not change the keyspace.
+    pub is_read_only: bool,
+    /// It may use memory beyond the limit.
+    pub allows_oom: bool,
+    /// It has run a command that may change the keyspace.
+    pub has_written: bool,
+    /// It has to end.
+    pub is_killed: bool,
+    /// It takes so long that others are told.
+    pub is_slow: bool,
+    /// What is propagated: see [`repl`].
+    pub replicates: u8,
+    /// Protocol version of the replies that it gets.
+    pub resp: u8,
+}
+
+/// All scripts and functions.
+#[derive(Default)]
+pub struct Scripts {
+    vm: Option<Rc<Vm>>,
+    cached: BTreeMap<Sha, Script>,
+    /// Those that may be forgotten, least recently used first.
+    recent: BTreeMap<u64, Sha>,
+    uses: u64,
+    /// Libraries of functions.
+    pub libraries: Libraries,
+    /// The one that runs.
+    pub running: Option<Running>,
+    /// Where the replies to commands of a script go.
+    scratch: Output,
+}
+
+impl Scripts {
+    /// Scripts that EVALSHA finds.
+    pub fn cached(&self) -> usize {
+        self.cached.len()
+    }
+
+    /// Memory of the interpreter of EVAL, in bytes; 0 before it was needed.
+    pub fn vm_bytes(&self) -> usize {
+        self.vm.as_ref().map_or(0, |vm| vm.used_bytes())
+    }
+
+    /// Memory of the cached scripts outside of their interpreter, in bytes.
+    pub fn cached_bytes(&self) -> usize {
+        self.cached.values().map(|script| script.text.len() + size_of::<(Sha, Script)>() + 32).sum()
+    }
+}
+
+/// The digest that a request names.
+fn parse_sha(hex: &[u8]) -> Option<Sha> {
+    let mut sha = [0; 20];
+    if hex.len() != 40 {
+        return None;
+    }
+    for (byte, pair) in sha.iter_mut().zip(hex.chunks(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    Some(sha)
+}
+
+fn digest(text: &[u8]) -> Sha {
+    sha1_smol::Sha1::from(text).digest().bytes()
+}
+
+/// A digest in hexadecimal.
+fn hex(sha: &Sha) -> String {
+    sha.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const NO_SCRIPT: CmdError = CmdError::coded("NOSCRIPT No matching script. Please use EVAL.");
+
+impl Engine {
+    /// EVAL and EVAL_RO.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be compiled or begun, and what it fails with.
+    pub fn eval(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        let keys = number_of_keys(call.args)?;
+        let sha = digest(call.args.at(1));
+        if !self.scripts.cached.contains_key(&sha) {
+            self.compile_script(sha, call.args.bytes(1), false)?;
+        }
+        self.run_cached(call, sha, keys, is_read_only)
+    }
+
+    /// EVALSHA and EVALSHA_RO.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such script, it cannot be begun, and what it fails with.
+    pub fn eval_sha(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        let sha = parse_sha(call.args.at(1)).ok_or(NO_SCRIPT)?;
+        let keys = number_of_keys(call.args)?;
+        if !self.scripts.cached.contains_key(&sha) {
+            return Err(NO_SCRIPT);
+        }
+        self.run_cached(call, sha, keys, is_read_only)
+    }
+
+    fn run_cached(&mut self, call: &mut Call<'_>, sha: Sha, keys: usize, is_read_only: bool) -> CmdResult {
+        let scripts = &mut self.scripts;
+        let (Some(script), Some(vm)) = (scripts.cached.get_mut(&sha), &scripts.vm) else {
+            return Err(NO_SCRIPT);
+        };
+        if let Some(used) = &mut script.used {
+            scripts.recent.remove(used);
+            scripts.uses += 1;
+            *used = scripts.uses;
+            scripts.recent.insert(scripts.uses, sha);
+        }
+        let to_run = run::ToRun {
+            vm: Rc::clone(vm),
+            function: script.function.clone(),
+            name: hex(&sha),
+            flags: script.flags,
+            is_function: false,
+            is_read_only,
+            keys,
+        };
+        self.run_script(call, to_run)
+    }
+
+    /// SCRIPT LOAD: keeps a script for EVALSHA; returns its digest in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be compiled.
+    pub fn load_script(&mut self, text: Bytes) -> Result<String, CmdError> {
+        let sha = digest(&text);
+        match self.scripts.cached.get_mut(&sha) {
+            Some(script) => {
+                if let Some(used) = script.used.take() {
+                    self.scripts.recent.remove(&used);
+                }
+            }
+            None => self.compile_script(sha, text, true)?,
+        }
+        Ok(hex(&sha))
+    }
+
+    /// The text of a script that EVALSHA finds.
+    pub fn script_text(&self, hex: &[u8]) -> Option<Bytes> {
+        let sha = parse_sha(hex)?;
+        self.scripts.cached.get(&sha).map(|script| script.text.clone())
+    }
+
+    /// SCRIPT FLUSH: forgets all scripts and their interpreter.
+    pub fn flush_scripts(&mut self) {
+        self.scripts.cached.clear();
+        self.scripts.recent.clear();
+        self.scripts.vm = None;
+    }
+
+    fn compile_script(&mut self, sha: Sha, text: Bytes, stays: bool) -> Result<(), CmdError> {
+        let shebang = flags::of_script(&text).map_err(|text| CmdError::Text(text.into()))?;
+        let vm = self.eval_vm()?;
+        let function = vm.compile(&text[shebang.bytes..], "user_script").map_err(|error| {
+            CmdError::err(format!("Error compiling script (new function): {error}"))
+        })?;
+        let scripts = &mut self.scripts;
+        let used = (!stays).then(|| {
+            scripts.uses += 1;
+            scripts.uses
+        });
+        if let Some(used) = used {
+            if scripts.recent.len() >= EVAL_SCRIPTS_MAX
+                && let Some((_, oldest)) = scripts.recent.pop_first()
+            {
+                scripts.cached.remove(&oldest);
+                self.stats.evicted_scripts += 1;
+            }
+            scripts.recent.insert(used, sha);
+        }
+        scripts.cached.insert(sha, Script { text, function, flags: shebang.flags, used });
+        Ok(())
+    }
+
+    fn eval_vm(&mut self) -> Result<Rc<Vm>, CmdError> {
+        if let Some(vm) = &self.scripts.vm {
+            return Ok(Rc::clone(vm));
+        }
+        let vm = self.new_vm()?;
+        self.scripts.vm = Some(Rc::clone(&vm));
+        Ok(vm)
+    }
+
+    fn new_vm(&mut self) -> Result<Rc<Vm>, CmdError> {
+        let deprecated = self.conf.lua_enable_deprecated_api;
+        match Vm::new(self.rng.next_u64(), deprecated) {
+            Ok(vm) => Ok(Rc::new(vm)),
+            Err(error) => {
+                log::warn!("No interpreter for scripts: {error}");
+                Err(CmdError::err("not enough memory"))
+            }
+        }
+    }
+
+    /// Memory of both interpreters, in bytes: it counts apart from that of the data.
+    pub fn interpreter_bytes(&self) -> usize {
+        self.scripts.vm_bytes() + self.scripts.libraries.vm_bytes()
+    }
+
+    /// The flags of EVAL or FCALL with those of what the request would run.
+    pub(super) fn flags_with_script(&self, row_flags: u32, name: &str, args: Args<'_>) -> u32 {
+        let found = match name {
+            "eval" | "eval_ro" => {
+                let cached = args.get(1).and_then(|text| self.scripts.cached.get(&digest(text)));
+                cached.map(|script| script.flags)
+            }
+            "evalsha" | "evalsha_ro" => {
+                let sha = args.get(1).and_then(parse_sha);
+                sha.and_then(|sha| self.scripts.cached.get(&sha)).map(|script| script.flags)
+            }
+            _ => args.get(1).and_then(|name| self.scripts.libraries.function_flags(name)),
+        };
+        flags::of_command(row_flags, found.unwrap_or(script_flag::COMPATIBLE))
+    }
+
+    /// SCRIPT KILL and FUNCTION KILL.
+    ///
+    /// # Errors
+    ///
+    /// When nothing runs that may be killed by this command.
+    pub fn kill_script(&mut self, is_function: bool) -> Result<(), CmdError> {
+        let Some(running) = self.scripts.running.as_mut().filter(|_| self.busy.is_some()) else {
+            return Err(CmdError::coded("NOTBUSY No scripts in execution right now."));
+        };
+        if running.is_function != is_function {
+            return Err(CmdError::coded(run::busy_text(running.is_function)));
+        }
+        if running.has_written {
+            return Err(CmdError::coded(
+                "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait \
+                 the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+            ));
+        }
+        running.is_killed = true;
+        match is_function {
+            true => log::info!("Lua script killed by user with FUNCTION KILL."),
+            false => log::info!("Lua script killed by user with SCRIPT KILL."),
+        }
+        Ok(())
+    }
+
+    /// Milliseconds for which the script that runs has been running.
+    pub fn script_ms(&self, host: &mut dyn Host) -> u64 {
+        let begin = self.scripts.running.as_ref().map_or(0, |running| running.begin_ticks);
+        host.ticks().saturating_sub(begin) / self.ticks_per_ms
+    }
+}
+
+/// The number of keys in a call of EVAL.
+fn number_of_keys(args: Args<'_>) -> Result<usize, CmdError> {
+    let number = parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
+    if number > args.len() as i64 - 3 {
+        return Err(CmdError::err("Number of keys can't be greater than number of args"));
+    }
+    usize::try_from(number).map_err(|_| CmdError::err("Number of keys can't be negative"))
+}
+
+/// `redis.log(level, text...)`.
+fn log_from_script(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
+    if args.len() < 2 {
+        return Err(Failure::text("redis.log() requires two arguments or more."));
+    }
+    let level = number_of(&args[0]).ok_or_else(|| Failure::text("First argument must be a number (log level)."))?;
+    let level = match level as i64 {
+        0 => LogLevel::Debug,
+        1 => LogLevel::Verbose,
+        2 => LogLevel::Notice,
+        3 => LogLevel::Warning,
+        _ => return Err(Failure::text("Invalid log level.")),
+    };
+    let mut words = Vec::new();
+    for arg in &args[1..] {
+        if let Some(text) = lua.coerce_string(arg.clone())? {
+            words.push(String::from_utf8_lossy(&text.as_bytes()).into_owned());
+        }
+    }
+    let text = words.join(" ");
+    match level {
+        LogLevel::Debug => log::trace!("{text}"),
+        LogLevel::Verbose => log::debug!("{text}"),
+        LogLevel::Notice | LogLevel::Nothing => log::info!("{text}"),
+        LogLevel::Warning => log::warn!("{text}"),
+    }
+    Ok(Vec::new())
+}

@@ -1,0 +1,192 @@
+//! The library `cjson`: values to JSON and back, with the settings and texts of lua-cjson 2.1.
+
+mod decode;
+mod encode;
+
+use super::{Failure, expected, results};
+use mlua::{IntoLua, LightUserData, Lua, MultiValue, Table, Value};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// What is done with numbers that JSON does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Invalid {
+    Refused,
+    Taken,
+    Null,
+}
+
+/// The settings of one instance of the library.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    /// A table with few of its indices is written as an object.
+    sparse_converts: bool,
+    /// Indices for each element from which a table counts as sparse; 0: never.
+    sparse_ratio: i32,
+    /// A table whose largest index is at most this is not sparse.
+    sparse_safe: i32,
+    encode_depth_max: i32,
+    decode_depth_max: i32,
+    encode_invalid: Invalid,
+    decode_invalid: bool,
+    /// Significant digits of numbers.
+    precision: i32,
+    keeps_buffer: bool,
+}
+
+const DEFAULT: Settings = Settings {
+    sparse_converts: false,
+    sparse_ratio: 2,
+    sparse_safe: 10,
+    encode_depth_max: 1000,
+    decode_depth_max: 1000,
+    encode_invalid: Invalid::Refused,
+    decode_invalid: true,
+    precision: 14,
+    keeps_buffer: true,
+};
+
+/// The value that stands for null.
+fn null() -> Value {
+    Value::LightUserData(LightUserData(std::ptr::null_mut()))
+}
+
+type Setting = fn(&Lua, &mut Settings, &[Value]) -> Result<Vec<Value>, Failure>;
+
+const SETTINGS: &[(&str, Setting)] = &[
+    ("encode_sparse_array", |_, s, args| {
+        at_most(args, 3, "encode_sparse_array")?;
+        let function = "encode_sparse_array";
+        s.sparse_converts = boolean(args, 0, s.sparse_converts, function)?;
+        s.sparse_ratio = integer(args, 1, s.sparse_ratio, 0, i32::MAX, function)?;
+        s.sparse_safe = integer(args, 2, s.sparse_safe, 0, i32::MAX, function)?;
+        let numbers = [s.sparse_ratio, s.sparse_safe].map(|n| Value::Number(n.into()));
+        Ok([Value::Boolean(s.sparse_converts)].into_iter().chain(numbers).collect())
+    }),
+    ("encode_max_depth", |_, s, args| {
+        at_most(args, 1, "encode_max_depth")?;
+        s.encode_depth_max = integer(args, 0, s.encode_depth_max, 1, i32::MAX, "encode_max_depth")?;
+        Ok(vec![Value::Number(s.encode_depth_max.into())])
+    }),
+    ("decode_max_depth", |_, s, args| {
+        at_most(args, 1, "decode_max_depth")?;
+        s.decode_depth_max = integer(args, 0, s.decode_depth_max, 1, i32::MAX, "decode_max_depth")?;
+        Ok(vec![Value::Number(s.decode_depth_max.into())])
+    }),
+    ("encode_number_precision", |_, s, args| {
+        at_most(args, 1, "encode_number_precision")?;
+        s.precision = integer(args, 0, s.precision, 1, 16, "encode_number_precision")?;
+        Ok(vec![Value::Number(s.precision.into())])
+    }),
+    ("encode_keep_buffer", |_, s, args| {
+        at_most(args, 1, "encode_keep_buffer")?;
+        s.keeps_buffer = boolean(args, 0, s.keeps_buffer, "encode_keep_buffer")?;
+        Ok(vec![Value::Boolean(s.keeps_buffer)])
+    }),
+    ("encode_invalid_numbers", |lua, s, args| {
+        at_most(args, 1, "encode_invalid_numbers")?;
+        s.encode_invalid = match args.first() {
+            None | Some(Value::Nil) => s.encode_invalid,
+            Some(Value::Boolean(true)) => Invalid::Taken,
+            Some(Value::Boolean(false)) => Invalid::Refused,
+            Some(Value::String(word)) => match &*word.as_bytes() {
+                b"off" => Invalid::Refused,
+                b"on" => Invalid::Taken,
+                b"null" => Invalid::Null,
+                other => return Err(invalid_option("encode_invalid_numbers", other)),
+            },
+            other => return Err(expected(0, "encode_invalid_numbers", "string", other)),
+        };
+        Ok(vec![match s.encode_invalid {
+            Invalid::Refused => Value::Boolean(false),
+            Invalid::Taken => Value::Boolean(true),
+            Invalid::Null => "null".into_lua(lua)?,
+        }])
+    }),
+    ("decode_invalid_numbers", |_, s, args| {
+        at_most(args, 1, "decode_invalid_numbers")?;
+        s.decode_invalid = boolean(args, 0, s.decode_invalid, "decode_invalid_numbers")?;
+        Ok(vec![Value::Boolean(s.decode_invalid)])
+    }),
+];
+
+fn invalid_option(function: &str, word: &[u8]) -> Failure {
+    Failure::argument(1, function, &format!("invalid option '{}'", String::from_utf8_lossy(word)))
+}
+
+fn at_most(args: &[Value], most: usize, function: &str) -> Result<(), Failure> {
+    match args.len() > most {
+        true => Err(Failure::argument(most + 1, function, "found too many arguments")),
+        false => Ok(()),
+    }
+}
+
+fn boolean(args: &[Value], index: usize, old: bool, function: &str) -> Result<bool, Failure> {
+    match args.get(index) {
+        None | Some(Value::Nil) => Ok(old),
+        Some(Value::Boolean(value)) => Ok(*value),
+        Some(Value::String(word)) => match &*word.as_bytes() {
+            b"on" => Ok(true),
+            b"off" => Ok(false),
+            other => Err(invalid_option(function, other)),
+        },
+        other => Err(expected(index, function, "string", other)),
+    }
+}
+
+fn integer(args: &[Value], index: usize, old: i32, min: i32, max: i32, function: &str) -> Result<i32, Failure> {
+    let value = match args.get(index) {
+        None | Some(Value::Nil) => return Ok(old),
+        Some(Value::Integer(value)) => *value as f64,
+        Some(Value::Number(value)) => *value,
+        other => return Err(expected(index, function, "number", other)),
+    };
+    match value >= f64::from(min) && value <= f64::from(max) {
+        true => Ok(value as i32),
+        false => {
+            let why = format!("expected integer between {min} and {max}");
+            Err(Failure::argument(1, function, &why))
+        }
+    }
+}
+
+/// Adds the functions of an instance with settings of its own to a table.
+///
+/// # Errors
+///
+/// When the memory does not suffice.
+pub fn add_functions(lua: &Lua, library: &Table) -> mlua::Result<()> {
+    let settings = Rc::new(Cell::new(DEFAULT));
+    let own = Rc::clone(&settings);
+    let encode = lua.create_function(move |lua, args: MultiValue| {
+        let args: Vec<Value> = args.into_iter().collect();
+        results(lua, encode::encode(lua, &args, own.get()))
+    })?;
+    let own = Rc::clone(&settings);
+    let decode = lua.create_function(move |lua, args: MultiValue| {
+        let args: Vec<Value> = args.into_iter().collect();
+        results(lua, decode::decode(lua, &args, own.get()))
+    })?;
+    library.raw_set("encode", encode)?;
+    library.raw_set("decode", decode)?;
+    for (name, change) in SETTINGS {
+        let (own, change) = (Rc::clone(&settings), *change);
+        library.raw_set(*name, lua.create_function(move |lua, args: MultiValue| {
+            let args: Vec<Value> = args.into_iter().collect();
+            let mut changed = own.get();
+            let done = change(lua, &mut changed, &args);
+            if done.is_ok() {
+                own.set(changed);
+            }
+            results(lua, done)
+        })?)?;
+    }
+    library.raw_set("new", lua.create_function(|lua, ()| {
+        let library = lua.create_table()?;
+        add_functions(lua, &library)?;
+        Ok(library)
+    })?)?;
+    library.raw_set("null", null())?;
+    library.raw_set("_NAME", "cjson")?;
+    library.raw_set("_VERSION", "2.1.0")
+}

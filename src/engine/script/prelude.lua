@@ -1,0 +1,334 @@
+-- What a script finds when it begins: the libraries, globals that nobody can change, and errors as Redis forms them.
+--
+-- The tables of the stock interpreter can be written to, so scripts are shown empty tables instead, through which they
+-- read the real ones (see `readonly`), and those few functions that could write past such a table are replaced. What a
+-- function of the server fails with travels as a userdata; wherever it could be seen, it becomes what Redis would have
+-- raised: a table with the text of an error reply, or a message.
+
+local server, deprecated = ...
+local error, pcall, xpcall, type, tostring, next, pairs, ipairs = error, pcall, xpcall, type, tostring, next, pairs, ipairs
+local rawget, rawset, getmetatable, setmetatable = rawget, rawset, getmetatable, setmetatable
+local loadstring, setfenv, getfenv, collectgarbage = loadstring, setfenv, getfenv, collectgarbage
+local insert, remove, sort, concat, byte = table.insert, table.remove, table.sort, table.concat, string.byte
+local floor = math.floor
+
+local READONLY = "Attempt to modify a readonly table"
+
+-- The real table behind each one that is shown.
+local behind = setmetatable({}, { __mode = "k" })
+
+local function refuse()
+  error(READONLY, 2)
+end
+
+-- A table that shows `real` and cannot be changed.
+local function readonly(real)
+  local shown = setmetatable({}, { __index = real, __newindex = refuse })
+  behind[shown] = real
+  return shown
+end
+
+-- The error that Lua's own functions raise for an argument of the wrong type.
+local function expect(ok, number, name, wanted, ...)
+  if not ok then
+    local got = select("#", ...) == 0 and "no value" or type((...))
+    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(number, name, wanted, got), 3)
+  end
+end
+
+local globals = {
+  _VERSION = _VERSION, assert = assert, error = error, gcinfo = gcinfo, rawequal = rawequal,
+  select = select, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack, ipairs = ipairs,
+}
+local shown_globals = {}
+setmetatable(shown_globals, { __index = globals, __newindex = refuse })
+behind[shown_globals] = globals
+globals._G = shown_globals
+local globals_metatable = readonly({ __index = globals })
+setmetatable(globals, {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+})
+
+-- ---- functions that must not reach behind what is shown
+
+function globals.getmetatable(...)
+  expect(select("#", ...) > 0, 1, "getmetatable", "value", ...)
+  local value = ...
+  if value == shown_globals then
+    return globals_metatable
+  end
+  if value ~= nil and behind[value] then
+    return nil
+  end
+  return (getmetatable(value))
+end
+
+function globals.setmetatable(...)
+  local value, meta = ...
+  expect(type(value) == "table", 1, "setmetatable", "table", ...)
+  expect(meta == nil or type(meta) == "table", 2, "setmetatable", "nil or table", select(2, ...))
+  if behind[value] then
+    error(READONLY, 0)
+  end
+  local old = getmetatable(value)
+  if old ~= nil and type(old) ~= "table" or type(old) == "table" and rawget(old, "__metatable") ~= nil then
+    error("cannot change a protected metatable", 2)
+  end
+  return setmetatable(value, meta)
+end
+
+function globals.rawset(...)
+  local value, key, new = ...
+  expect(type(value) == "table", 1, "rawset", "table", ...)
+  if behind[value] then
+    error(READONLY, 0)
+  end
+  return rawset(value, key, new)
+end
+
+function globals.rawget(...)
+  local value, key = ...
+  expect(type(value) == "table", 1, "rawget", "table", ...)
+  return (rawget(behind[value] or value, key))
+end
+
+function globals.next(...)
+  local value, key = ...
+  expect(type(value) == "table", 1, "next", "table", ...)
+  return next(behind[value] or value, key)
+end
+
+function globals.pairs(...)
+  local value = ...
+  expect(type(value) == "table", 1, "pairs", "table", ...)
+  return next, behind[value] or value, nil
+end
+
+local function lock(real, name)
+  return function(value, ...)
+    if behind[value] then
+      error(READONLY, 0)
+    end
+    return real(value, ...)
+  end
+end
+
+-- ---- protected calls and loading
+
+-- What was raised, as scripts see it.
+local function seen(failure)
+  if type(failure) == "userdata" then
+    return server.raised(failure)
+  end
+  return failure
+end
+
+local function caught(ok, ...)
+  if ok then
+    return true, ...
+  end
+  local failure = seen((...))
+  if type(failure) == "table" then
+    local text = failure.err
+    if type(text) == "string" or type(text) == "number" then
+      return false, text
+    end
+  end
+  return false, failure
+end
+
+-- An error of a command is caught as its text.
+function globals.pcall(...)
+  return caught(pcall(...))
+end
+
+function globals.xpcall(...)
+  local called, handle = ...
+  expect(select("#", ...) > 1, 2, "xpcall", "value", select(2, ...))
+  return xpcall(called, function(failure)
+    return handle(seen(failure))
+  end)
+end
+
+local function resumed(ok, ...)
+  if ok then
+    return true, ...
+  end
+  return false, seen((...))
+end
+
+local function compile(text, name)
+  if byte(text, 1) == 27 then
+    local _, failure = loadstring("\1", name or text)
+    return nil, (failure:gsub("char%(1%)", "char(27)"))
+  end
+  local compiled, failure = loadstring(text, name or text)
+  if not compiled then
+    return nil, failure
+  end
+  return setfenv(compiled, shown_globals)
+end
+
+function globals.loadstring(...)
+  local text, name = ...
+  expect(type(text) == "string" or type(text) == "number", 1, "loadstring", "string", ...)
+  return compile(tostring(text), name)
+end
+
+function globals.load(...)
+  local reader, name = ...
+  expect(type(reader) == "function", 1, "load", "function", ...)
+  local pieces = {}
+  while true do
+    local piece = reader()
+    if piece == nil or piece == "" then
+      break
+    end
+    if type(piece) ~= "string" then
+      return nil, "reader function must return a string"
+    end
+    pieces[#pieces + 1] = piece
+  end
+  return compile(concat(pieces), name or "=(load)")
+end
+
+-- What would change the collector for all later scripts does nothing.
+function globals.collectgarbage(option, argument)
+  if option == nil or option == "collect" or option == "count" or option == "step" then
+    return collectgarbage(option or "collect", argument)
+  end
+  if option == "stop" or option == "restart" or option == "setpause" or option == "setstepmul" then
+    return 0
+  end
+  error("bad argument #1 to 'collectgarbage' (invalid option '" .. tostring(option) .. "')", 2)
+end
+
+if deprecated then
+  globals.newproxy = newproxy
+  globals.setfenv = function(target, ...)
+    if behind[target] then
+      error(READONLY, 0)
+    end
+    return setfenv(target, ...)
+  end
+  globals.getfenv = getfenv
+end
+
+-- ---- functions of the server
+
+local table_functions, math_functions = {}, {}
+for key, value in pairs(table) do
+  table_functions[key] = value
+end
+for _, name in ipairs({ "insert", "remove", "sort", "setn" }) do
+  table_functions[name] = lock(table[name], name)
+end
+for key, value in pairs(math) do
+  math_functions[key] = value
+end
+
+-- The generator of all Redis servers, so that a seed gives the same numbers everywhere.
+function math_functions.randomseed(...)
+  local seed = ...
+  expect(type(seed) == "number" or tonumber(seed), 1, "randomseed", "number", ...)
+  server.seed(floor(tonumber(seed)))
+end
+
+function math_functions.random(...)
+  local low, high = ...
+  local drawn = server.draw()
+  local count = select("#", ...)
+  if count == 0 then
+    return drawn
+  end
+  expect(tonumber(low), 1, "random", "number", ...)
+  low = tonumber(low)
+  low = low < 0 and -floor(-low) or floor(low)
+  if count == 1 then
+    if low < 1 then
+      error("bad argument #1 to 'random' (interval is empty)", 2)
+    end
+    return floor(drawn * low) + 1
+  end
+  if count > 2 then
+    error("wrong number of arguments", 2)
+  end
+  expect(tonumber(high), 2, "random", "number", select(2, ...))
+  high = tonumber(high)
+  high = high < 0 and -floor(-high) or floor(high)
+  if low > high then
+    error("bad argument #2 to 'random' (interval is empty)", 2)
+  end
+  return floor(drawn * (high - low + 1)) + low
+end
+
+local coroutine_functions = {}
+for key, value in pairs(coroutine) do
+  coroutine_functions[key] = value
+end
+local resume = coroutine.resume
+function coroutine_functions.resume(...)
+  return resumed(resume(...))
+end
+
+globals.coroutine = readonly(coroutine_functions)
+globals.string = readonly(string)
+globals.table = readonly(table_functions)
+globals.math = readonly(math_functions)
+globals.os = readonly({ clock = os.clock })
+for name, members in pairs(server.libraries) do
+  globals[name] = readonly(members)
+end
+getmetatable("").__metatable = readonly({ __index = globals.string })
+
+local shown_redis, shown_server = readonly(server.redis), readonly(server.server)
+
+-- While a library is loaded it has only these.
+setmetatable(server.loading, {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+})
+local shown_loading = readonly(server.loading)
+
+local function show_redis(is_loading)
+  globals.redis = is_loading and shown_loading or shown_redis
+  globals.server = is_loading and shown_loading or shown_server
+end
+show_redis(false)
+
+-- ---- running
+
+local where = server.where
+
+-- Gives an error the form {err = text, source = file, line = number}.
+local function handler(failure)
+  failure = seen(failure)
+  if type(failure) ~= "table" or behind[failure] then
+    failure = { err = "ERR " .. tostring(failure) }
+  end
+  local source, line = where()
+  if source then
+    rawset(failure, "source", source)
+    rawset(failure, "line", line)
+  end
+  return failure
+end
+
+globals.__redis__err__handler = handler
+
+local function run(script, keys, arguments)
+  rawset(globals, "KEYS", keys)
+  rawset(globals, "ARGV", arguments)
+  return xpcall(script, handler)
+end
+
+local function run_function(callback, keys, arguments)
+  return xpcall(function()
+    return callback(keys, arguments)
+  end, handler)
+end
+
+return { run = run, run_function = run_function, show_redis = show_redis, globals = shown_globals }

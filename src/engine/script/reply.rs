@@ -1,0 +1,235 @@
+//! Replies as values of scripts, and values of scripts as replies.
+
+use super::native::number_of;
+use crate::resp::Reply;
+use mlua::{Lua, Table, Value};
+
+/// Tables within tables that are answered; Redis ends where the interpreter's stack does.
+const DEPTH_MAX: usize = 7980 / 4;
+
+/// A reply, whose bytes begin at `at`, as a value; `at` moves behind it.
+pub(super) struct Decoder<'a> {
+    /// The replies.
+    pub bytes: &'a [u8],
+    /// Where the next one begins.
+    pub at: usize,
+    /// Null is nil, not false: the script speaks RESP3.
+    pub has_nil: bool,
+}
+
+impl<'a> Decoder<'a> {
+    fn line(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        let len = rest.iter().position(|byte| *byte == b'\r').unwrap_or(rest.len());
+        self.at += (len + 2).min(rest.len());
+        &rest[..len]
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        std::str::from_utf8(self.line()).ok().and_then(|text| text.parse().ok())
+    }
+
+    fn chunk(&mut self, len: usize) -> &'a [u8] {
+        let chunk = &self.bytes[self.at..self.at + len];
+        self.at += len + 2;
+        chunk
+    }
+
+    fn null(&self) -> Value {
+        if self.has_nil { Value::Nil } else { Value::Boolean(false) }
+    }
+
+    /// The next reply, and whether it is an error.
+    pub fn next(&mut self, lua: &Lua) -> mlua::Result<(Value, bool)> {
+        let kind = self.bytes[self.at];
+        self.at += 1;
+        let value = match kind {
+            b'$' => match self.length() {
+                Some(len) => Value::String(lua.create_string(self.chunk(len))?),
+                None => self.null(),
+            },
+            b':' => {
+                let number = std::str::from_utf8(self.line()).ok().and_then(|text| text.parse::<i64>().ok());
+                Value::Number(number.unwrap_or_default() as f64)
+            }
+            b'+' => field(lua, "ok", Value::String(lua.create_string(self.line())?))?,
+            b'-' => {
+                let text = self.line();
+                let table = lua.create_table_with_capacity(0, 4)?;
+                table.raw_set("err", lua.create_string(text)?)?;
+                // The command that failed was counted.
+                table.raw_set("ignore_error_stats_update", true)?;
+                return Ok((Value::Table(table), true));
+            }
+            b'*' | b'>' => match self.length() {
+                Some(len) => Value::Table(self.array(lua, len)?),
+                None => self.null(),
+            },
+            b'%' => {
+                let map = self.pairs(lua)?;
+                field(lua, "map", Value::Table(map))?
+            }
+            b'~' => {
+                let count = self.length().unwrap_or_default();
+                let set = lua.create_table()?;
+                for _ in 0..count {
+                    let (member, _) = self.next(lua)?;
+                    set.raw_set(member, true)?;
+                }
+                field(lua, "set", Value::Table(set))?
+            }
+            b'_' => {
+                self.line();
+                Value::Nil
+            }
+            b'#' => Value::Boolean(self.line() == b"t"),
+            b',' => {
+                let text = std::str::from_utf8(self.line()).unwrap_or_default();
+                field(lua, "double", Value::Number(text.parse().unwrap_or_default()))?
+            }
+            b'(' => field(lua, "big_number", Value::String(lua.create_string(self.line())?))?,
+            b'=' => {
+                let len = self.length().unwrap_or_default();
+                let text = self.chunk(len);
+                let parts = lua.create_table()?;
+                parts.raw_set("format", lua.create_string(&text[..3])?)?;
+                parts.raw_set("string", lua.create_string(&text[4..])?)?;
+                field(lua, "verbatim_string", Value::Table(parts))?
+            }
+            // What an attribute says about the reply behind it is dropped.
+            b'|' => {
+                self.pairs(lua)?;
+                return self.next(lua);
+            }
+            other => unreachable!("no reply begins with {other:#x}"),
+        };
+        Ok((value, false))
+    }
+
+    fn array(&mut self, lua: &Lua, len: usize) -> mlua::Result<Table> {
+        let table = lua.create_table_with_capacity(len, 0)?;
+        for index in 1..=len {
+            let (value, _) = self.next(lua)?;
+            table.raw_set(index, value)?;
+        }
+        Ok(table)
+    }
+
+    fn pairs(&mut self, lua: &Lua) -> mlua::Result<Table> {
+        let count = self.length().unwrap_or_default();
+        let table = lua.create_table()?;
+        for _ in 0..count {
+            let (key, _) = self.next(lua)?;
+            let (value, _) = self.next(lua)?;
+            table.raw_set(key, value)?;
+        }
+        Ok(table)
+    }
+}
+
+fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
+    let table = lua.create_table_with_capacity(0, 1)?;
+    table.raw_set(name, value)?;
+    Ok(Value::Table(table))
+}
+
+/// Answers with values of scripts.
+pub(super) struct Encoder<'r, 'a> {
+    /// Where the reply goes.
+    pub reply: &'r mut Reply<'a>,
+    /// Protocol version that the script has chosen, 2 or 3.
+    pub version: u8,
+    /// Errors that were answered and not counted yet.
+    pub errors: Vec<String>,
+}
+
+impl Encoder<'_, '_> {
+    /// Answers with a value.
+    ///
+    /// # Errors
+    ///
+    /// What the interpreter itself fails with.
+    pub fn write(&mut self, value: &Value, depth: usize) -> mlua::Result<()> {
+        match value {
+            Value::String(text) => self.reply.bulk(&text.as_bytes()),
+            Value::Boolean(value) if self.version == 3 => self.reply.bool(*value),
+            Value::Boolean(true) => self.reply.int(1),
+            Value::Integer(number) => self.reply.int(*number as i64),
+            Value::Number(number) => self.reply.int(truncated(*number)),
+            Value::Table(_) if depth >= DEPTH_MAX => self.error("ERR reached lua stack limit", false),
+            Value::Table(table) => self.table(table, depth)?,
+            _ => self.reply.null(),
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, text: &str, is_counted: bool) {
+        self.reply.error(text);
+        if !is_counted {
+            self.errors.push(text.to_owned());
+        }
+    }
+
+    fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
+        if let Value::String(text) = table.raw_get("err")? {
+            let is_counted = matches!(table.raw_get("ignore_error_stats_update")?, Value::Boolean(true));
+            let text = String::from_utf8_lossy(&text.as_bytes()).into_owned();
+            self.error(text.strip_prefix('-').unwrap_or(&text), is_counted);
+            return Ok(());
+        }
+        if let Value::String(text) = table.raw_get("ok")? {
+            self.reply.status_bytes(&text.as_bytes());
+            return Ok(());
+        }
+        if let Some(number) = number_of(&table.raw_get("double")?) {
+            self.reply.double(number);
+            return Ok(());
+        }
+        if let Value::Table(map) = table.raw_get("map")? {
+            let pairs = map.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
+            self.reply.map(pairs.len());
+            for (key, value) in &pairs {
+                self.write(key, depth + 1)?;
+                self.write(value, depth + 1)?;
+            }
+            return Ok(());
+        }
+        if let Value::Table(set) = table.raw_get("set")? {
+            let pairs = set.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
+            self.reply.set(pairs.len());
+            for (member, _) in &pairs {
+                self.write(member, depth + 1)?;
+            }
+            return Ok(());
+        }
+        if let Value::String(digits) = table.raw_get("big_number")? {
+            let digits = String::from_utf8_lossy(&digits.as_bytes()).replace(['\r', '\n'], " ");
+            self.reply.big_number(&digits);
+            return Ok(());
+        }
+        if let Value::Table(parts) = table.raw_get("verbatim_string")?
+            && let (Value::String(text), Value::String(format)) =
+                (parts.raw_get("string")?, parts.raw_get("format")?)
+        {
+            let mut letters = [b' '; 3];
+            letters.iter_mut().zip(format.as_bytes().iter()).for_each(|(to, from)| *to = *from);
+            self.reply.verbatim(&String::from_utf8_lossy(&letters), &text.as_bytes());
+            return Ok(());
+        }
+        let mut items = Vec::new();
+        loop {
+            match table.raw_get::<Value>(items.len() + 1)? {
+                Value::Nil => break,
+                value => items.push(value),
+            }
+        }
+        self.reply.array(items.len());
+        items.iter().try_for_each(|item| self.write(item, depth + 1))
+    }
+}
+
+/// A number as an integer, rounded towards zero; what does not fit is the least integer, as processors have it.
+fn truncated(number: f64) -> i64 {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
+    if (-BOUND..BOUND).contains(&number) { number as i64 } else { i64::MIN }
+}

@@ -1,0 +1,420 @@
+//! A script while it runs: its commands, its time, its end.
+
+use super::flags::script_flag;
+use super::native::{Failure, number_of};
+use super::reply::{Decoder, Encoder};
+use super::vm::{Ask, Ended, Server, Vm, error_table};
+use super::{Running, repl};
+use crate::base::number::{format_double, format_i64};
+use crate::engine::client::state;
+use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::spec::flag;
+use crate::engine::table::Row;
+use crate::engine::{Call, Engine, Job};
+use crate::resp::{Args, Output, Span};
+use mlua::{Function, Lua, MultiValue, Value};
+use std::rc::Rc;
+
+/// What is to be run.
+pub(super) struct ToRun {
+    /// The interpreter that compiled it.
+    pub vm: Rc<Vm>,
+    /// The script, or the function of a library.
+    pub function: Function,
+    /// SHA1 of the script, or name of the function.
+    pub name: String,
+    /// Bits of [`script_flag`].
+    pub flags: u32,
+    /// FCALL, not EVAL.
+    pub is_function: bool,
+    /// The command that runs it is one of the `_RO` ones.
+    pub is_read_only: bool,
+    /// Keys among the arguments, from the fourth on.
+    pub keys: usize,
+}
+
+/// What others are told while a script takes too long.
+const BUSY_SCRIPT: &str =
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+const BUSY_FUNCTION: &str =
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+
+/// What others are told while a script, or a function, takes too long.
+pub(super) fn busy_text(is_function: bool) -> &'static str {
+    if is_function { BUSY_FUNCTION } else { BUSY_SCRIPT }
+}
+
+/// Milliseconds between two pauses for breath of a slow script.
+const BREATH_MS: u64 = 1;
+
+impl Engine {
+    /// Runs a script, with the keys and arguments of a call, and answers with its result.
+    pub(super) fn run_script(&mut self, call: &mut Call<'_>, script: ToRun) -> CmdResult {
+        self.may_begin(&script)?;
+        let slot = call.slot;
+        if !self.monitors.is_empty() {
+            let db = self.clients[slot].db;
+            self.feed_monitors(slot, db, call.row, call.args);
+        }
+        let keys_end = 3 + script.keys;
+        let keys = script.vm.strings(script.keys, (3..keys_end).map(|index| call.args.at(index)));
+        let rest = script.vm.strings(call.args.len() - keys_end, call.args.iter_from(keys_end));
+        let (Ok(keys), Ok(rest)) = (keys, rest) else { return Err(CmdError::err("not enough memory")) };
+        let is_strict = script.flags & script_flag::COMPATIBLE == 0;
+        let begin_ticks = call.host.ticks();
+        self.scripts.running = Some(Running {
+            name: script.name.clone(),
+            is_function: script.is_function,
+            client: call.id,
+            command: if script.is_function { call.args.to_owned_args() } else { Vec::new() },
+            begin_ticks,
+            is_read_only: script.is_read_only || is_strict && script.flags & script_flag::NO_WRITES != 0,
+            allows_oom: is_strict && script.flags & script_flag::ALLOW_OOM != 0,
+            has_written: false,
+            is_killed: false,
+            is_slow: false,
+            replicates: repl::ALL,
+            resp: 2,
+        });
+        let client = &mut self.clients[slot];
+        let (db, resp) = (client.db, std::mem::replace(&mut client.resp, 2));
+        let muted = client.state & state::MUTED;
+        client.state &= !state::MUTED;
+        let out = std::mem::replace(&mut client.out, std::mem::take(&mut self.scripts.scratch));
+        let ended = self.nest(
+            |nesting| nesting.script = true,
+            |engine| {
+                let mut session = Session {
+                    next_look: begin_ticks.saturating_add(engine.busy_after_ticks()),
+                    engine,
+                    call,
+                    out: Some(out),
+                    resp,
+                    request: Vec::new(),
+                    spans: Vec::new(),
+                };
+                let ended = match script.is_function {
+                    true => script.vm.run_function(&mut session, &script.function, keys, rest),
+                    false => script.vm.run(&mut session, &script.function, keys, rest),
+                };
+                (ended, session.out.take())
+            },
+        );
+        let (ended, out) = ended;
+        let client = &mut self.clients[slot];
+        self.scripts.scratch = std::mem::replace(&mut client.out, out.unwrap_or_default());
+        client.db = db;
+        client.resp = resp;
+        client.state |= muted;
+        let running = self.scripts.running.take();
+        let version = running.as_ref().map_or(2, |running| running.resp);
+        let is_killed = running.is_some_and(|running| running.is_killed);
+        match ended {
+            Ended::Value(value) if !is_killed => self.answer(slot, &value, version),
+            Ended::Value(_) => self.fail(slot, &script, &Value::Nil, is_killed),
+            Ended::Failed(error) => self.fail(slot, &script, &error, is_killed),
+        }
+    }
+
+    /// Whether a script may begin as things are.
+    fn may_begin(&self, script: &ToRun) -> Result<(), CmdError> {
+        if script.flags & script_flag::COMPATIBLE != 0 {
+            return Ok(());
+        }
+        if script.flags & script_flag::NO_CLUSTER != 0 && self.conf.cluster_enabled {
+            return Err(CmdError::err("Can not run script on cluster, 'no-cluster' flag is set."));
+        }
+        if script.flags & script_flag::NO_WRITES == 0 {
+            if script.is_read_only {
+                return Err(CmdError::err("Can not execute a script with write flag using *_ro command."));
+            }
+            if self.lacks_replicas() {
+                return Err(CmdError::coded("NOREPLICAS Not enough good replicas to write."));
+            }
+        }
+        let may_grow = script.flags & (script_flag::ALLOW_OOM | script_flag::NO_WRITES) != 0;
+        if self.is_short_of_memory && self.conf.maxmemory_bytes > 0 && !may_grow {
+            return Err(CmdError::coded(
+                "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ticks after which a script is slow.
+    fn busy_after_ticks(&self) -> u64 {
+        match self.conf.busy_reply_threshold_ms {
+            ..=0 => u64::MAX,
+            ms => (ms as u64).saturating_mul(self.ticks_per_ms),
+        }
+    }
+
+    fn answer(&mut self, slot: usize, value: &Value, version: u8) -> CmdResult {
+        let mut reply = self.reply(slot);
+        let mut encoder = Encoder { reply: &mut reply, version, errors: Vec::new() };
+        if let Err(error) = encoder.write(value, 0) {
+            log::warn!("The result of a script could not be read: {error}");
+        }
+        let errors = encoder.errors;
+        for text in &errors {
+            self.stats.count_error(text);
+        }
+        Ok(if errors.is_empty() { Outcome::Done } else { Outcome::Failed })
+    }
+
+    /// Answers with the error that ended a script.
+    fn fail(&mut self, slot: usize, script: &ToRun, error: &Value, is_killed: bool) -> CmdResult {
+        let mut text = None;
+        let mut place = String::new();
+        let mut is_counted = false;
+        match error {
+            Value::Table(table) => {
+                if let Ok(Value::String(found)) = table.raw_get::<Value>("err") {
+                    text = Some(String::from_utf8_lossy(&found.as_bytes()).into_owned());
+                }
+                let (source, line) = (table.raw_get::<Value>("source"), table.raw_get::<Value>("line"));
+                if let (Ok(Value::String(source)), Ok(line)) = (source, line)
+                    && let Some(line) = number_of(&line)
+                {
+                    let source = String::from_utf8_lossy(&source.as_bytes()).into_owned();
+                    place = format!(" script: {}, on {source}:{line}.", script.name);
+                }
+                let flag = table.raw_get::<Value>("ignore_error_stats_update");
+                is_counted = matches!(flag, Ok(Value::Boolean(true)));
+            }
+            Value::String(found) => {
+                text = Some(format!("ERR {}", String::from_utf8_lossy(&found.as_bytes())));
+            }
+            _ => {}
+        }
+        if is_killed {
+            let verb = if script.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
+            text = Some(format!("ERR Script killed by user with {verb}..."));
+            is_counted = false;
+        }
+        let text = text.unwrap_or_else(|| "ERR unknown error".to_owned());
+        let text = format!("{}{place}", text.strip_prefix('-').unwrap_or(&text));
+        if is_counted {
+            self.reply(slot).error(&text);
+            return Ok(Outcome::Done);
+        }
+        Err(CmdError::Text(text.into()))
+    }
+}
+
+/// A script that runs, with what it was lent.
+struct Session<'a, 'b> {
+    engine: &'a mut Engine,
+    call: &'a mut Call<'b>,
+    /// When the clock is to be looked at next, in ticks of the host.
+    next_look: u64,
+    /// The real output of the client; what its commands answer goes elsewhere.
+    out: Option<Output>,
+    /// The real protocol version of the client.
+    resp: u8,
+    /// The request of the command that is called.
+    request: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Session<'_, '_> {
+    fn running(&mut self) -> &mut Running {
+        self.engine.scripts.running.as_mut().expect("a script runs")
+    }
+
+    /// An error that scripts see, with its code already, which was counted.
+    fn refused(&mut self, lua: &Lua, row: Option<&Row>, text: &str) -> mlua::Result<(Value, bool)> {
+        self.engine.stats.count_error(text);
+        if let Some(row) = row {
+            self.engine.stats.rows[row.id as usize].rejected += 1;
+        }
+        let error = error_table(lua, text)?;
+        if let Value::Table(table) = &error {
+            table.raw_set("ignore_error_stats_update", true)?;
+        }
+        Ok((error, true))
+    }
+
+    /// Writes the arguments of a call as a request; false when one is no string.
+    fn read_request(&mut self, args: &MultiValue) -> bool {
+        self.request.clear();
+        self.spans.clear();
+        for arg in args {
+            let start = self.request.len() as u32;
+            match arg {
+                Value::String(text) => self.request.extend_from_slice(&text.as_bytes()),
+                Value::Integer(number) => {
+                    self.request.extend_from_slice(format_i64(*number as i64, &mut [0; 20]));
+                }
+                Value::Number(number) => {
+                    let whole = *number as i64;
+                    if whole as f64 == *number && whole != i64::MAX {
+                        self.request.extend_from_slice(format_i64(whole, &mut [0; 20]));
+                    } else {
+                        format_double(*number, &mut self.request);
+                    }
+                }
+                _ => return false,
+            }
+            self.spans.push(Span { start, end: self.request.len() as u32 });
+        }
+        true
+    }
+
+    /// Why a command must not run now, if it must not.
+    fn refusal(&mut self, row: &Row, args: Args<'_>) -> Option<String> {
+        if !row.admits(args.len()) {
+            return Some("ERR Wrong number of args calling Redis command from script".to_owned());
+        }
+        if row.has(flag::NOSCRIPT) && !self.engine.facts.allows_all_in_scripts {
+            return Some("ERR This Redis command is not allowed from script".to_owned());
+        }
+        let lacks_replicas = self.engine.lacks_replicas();
+        let is_short = self.engine.is_short_of_memory && self.engine.conf.maxmemory_bytes > 0;
+        let running = self.running();
+        if row.has(flag::WRITE | flag::MAY_REPLICATE) && running.is_read_only && row.has(flag::WRITE) {
+            return Some("ERR Write commands are not allowed from read-only scripts.".to_owned());
+        }
+        if row.has(flag::WRITE) && lacks_replicas && !running.has_written {
+            return Some("NOREPLICAS Not enough good replicas to write.".to_owned());
+        }
+        if is_short && row.has(flag::DENYOOM) && !running.allows_oom && !running.has_written {
+            return Some("OOM command not allowed when used memory > 'maxmemory'.".to_owned());
+        }
+        running.has_written |= row.has(flag::WRITE);
+        None
+    }
+}
+
+impl Server for Session<'_, '_> {
+    fn call(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, bool)> {
+        if args.is_empty() {
+            let text = "ERR Please specify at least one argument for this redis lib call";
+            return Ok((error_table(lua, text)?, true));
+        }
+        if !self.read_request(args) {
+            let text = "ERR Lua redis lib command arguments must be strings or integers";
+            return Ok((error_table(lua, text)?, true));
+        }
+        let (request, spans) = (std::mem::take(&mut self.request), std::mem::take(&mut self.spans));
+        let args = Args::Spans(&request, &spans);
+        let result = self.call_command(lua, args);
+        (self.request, self.spans) = (request, spans);
+        result
+    }
+
+    fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {
+        match what {
+            Ask::Log => super::log_from_script(lua, args),
+            Ask::SetResp => {
+                let [version] = args else {
+                    return Err(Failure::text("redis.setresp() requires one argument."));
+                };
+                match number_of(version) {
+                    Some(2.0) => self.running().resp = 2,
+                    Some(3.0) => self.running().resp = 3,
+                    _ => return Err(Failure::text("RESP version must be 2 or 3.")),
+                }
+                let version = self.running().resp;
+                self.engine.clients[self.call.slot].resp = version;
+                Ok(Vec::new())
+            }
+            Ask::SetRepl => {
+                let [flags] = args else {
+                    return Err(Failure::text("redis.set_repl() requires one argument."));
+                };
+                let flags = number_of(flags).unwrap_or(0.0) as i64;
+                if flags & !i64::from(repl::ALL) != 0 {
+                    return Err(Failure::text(
+                        "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+                    ));
+                }
+                self.running().replicates = flags as u8;
+                Ok(Vec::new())
+            }
+            Ask::AclCheck => {
+                let args: MultiValue = args.iter().cloned().collect();
+                if args.is_empty() {
+                    return Err(Failure::text("Please specify at least one argument for this redis lib call"));
+                }
+                if !self.read_request(&args) {
+                    return Err(Failure::text("redis.acl_check_cmd() require all the arguments to be strings"));
+                }
+                let args = Args::Spans(&self.request, &self.spans);
+                match self.engine.table.resolve(&args) {
+                    Ok(_) => Ok(vec![Value::Boolean(true)]),
+                    Err(_) => Err(Failure::text("Invalid command passed to redis.acl_check_cmd()")),
+                }
+            }
+            Ask::Breakpoint => Ok(vec![Value::Boolean(false)]),
+            Ask::Debug => Ok(Vec::new()),
+            Ask::Register => {
+                Err(Failure::text("redis.register_function can only be called on FUNCTION LOAD command"))
+            }
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        if self.running().is_killed {
+            return false;
+        }
+        let ticks = self.call.host.ticks();
+        if ticks < self.next_look {
+            return true;
+        }
+        self.next_look = ticks.saturating_add(BREATH_MS * self.engine.ticks_per_ms);
+        let ms = ticks.saturating_sub(self.running().begin_ticks) / self.engine.ticks_per_ms;
+        let running = self.running();
+        let is_function = running.is_function;
+        if !std::mem::replace(&mut running.is_slow, true) {
+            let verb = if is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
+            log::warn!(
+                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using \
+                 the {verb} command. Script name is: {}.",
+                self.running().name
+            );
+        }
+        self.breathe(busy_text(is_function));
+        !self.running().is_killed
+    }
+}
+
+impl Session<'_, '_> {
+    fn call_command(&mut self, lua: &Lua, args: Args<'_>) -> mlua::Result<(Value, bool)> {
+        let Ok(row) = self.engine.table.resolve(&args) else {
+            return self.refused(lua, None, "ERR Unknown Redis command called from script");
+        };
+        if let Some(text) = self.refusal(row, args) {
+            return self.refused(lua, Some(row), &text);
+        }
+        let slot = self.call.slot;
+        let frames = self.engine.pending.len();
+        self.engine.run_admitted(&mut *self.call.host, slot, args, row, None);
+        if self.running().replicates == repl::NONE {
+            self.engine.pending.truncate(frames);
+        }
+        let mut out = std::mem::take(&mut self.engine.clients[slot].out);
+        let has_nil = self.running().resp == 3;
+        let result = out.with_bytes(|bytes| Decoder { bytes, at: 0, has_nil }.next(lua));
+        out.forget();
+        self.engine.clients[slot].out = out;
+        result
+    }
+
+    /// Lets the shell serve others. Its own client gets back for that time what belongs to it.
+    fn breathe(&mut self, refusal: &'static str) {
+        let (engine, slot) = (&mut *self.engine, self.call.slot);
+        let real = self.out.take().unwrap_or_default();
+        let scratch = std::mem::replace(&mut engine.clients[slot].out, real);
+        let version = std::mem::replace(&mut engine.clients[slot].resp, self.resp);
+        let (now, now_ticks) = (engine.now, engine.now_ticks);
+        engine.breathe(self.call, refusal);
+        // A script keeps its time.
+        (engine.now, engine.now_ticks) = (now, now_ticks);
+        engine.clients[slot].resp = version;
+        self.out = Some(std::mem::replace(&mut engine.clients[slot].out, scratch));
+        if engine.jobs.iter().any(|job| matches!(job, Job::Exit(_))) {
+            self.running().is_killed = true;
+        }
+    }
+}

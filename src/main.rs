@@ -75,7 +75,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     let poll = mio::Poll::new().map_err(failed)?;
     let waker = mio::Waker::new(poll.registry(), event_loop::WAKER).map_err(failed)?;
     let registry = poll.registry().try_clone().map_err(failed)?;
-    let mut host = ShellHost::new(registry, title, config_file.clone(), program);
+    let mut host = ShellHost::new(poll, registry, title, config_file.clone(), program);
     let conf = limit_clients(conf);
     if let Err(text) = host.listen(&conf) {
         log::warn!("{text}");
@@ -85,7 +85,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     if conf.disable_thp {
         memory::disable_huge_pages();
     }
-    let signals = Signals::install(&poll).map_err(failed)?;
+    let signals = Signals::install(&host.poll).map_err(failed)?;
     let helper = Helper::start(Arc::new(waker)).map_err(failed)?;
     let names = ProcessNames {
         pid: std::process::id(),
@@ -107,7 +107,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         log::info!("Ready to accept connections unix");
     }
     tell_supervisor(supervised);
-    let mut turning = EventLoop::new(poll, engine, host, signals, helper).map_err(failed)?;
+    let mut turning = EventLoop::new(engine, host, signals, helper).map_err(failed)?;
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {
         log::info!("Removing the pid file.");

@@ -118,6 +118,7 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             engine.recorder.cpu.is_on = flag_at(call, 2);
             engine.recorder.reset();
         }
+        (b"set-disable-deny-scripts", 3) => engine.facts.allows_all_in_scripts = flag_at(call, 2),
         (b"dict-resizing", 3) => {
             let resizing = if flag_at(call, 2) { Resizing::Allowed } else { Resizing::Avoid };
             engine.dbs.iter_mut().for_each(|db| db.set_resizing(resizing));
@@ -196,8 +197,7 @@ fn sleep(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), CmdError> {
     let text = String::from_utf8_lossy(call.args.at(2)).into_owned();
     let seconds: f64 = text.trim().parse().unwrap_or(0.0);
     call.host.apply(Request::Sleep((seconds.max(0.0) * 1e6) as u64)).map_err(CmdError::err)?;
-    let (now, ticks) = (call.host.now(), call.host.ticks());
-    engine.set_now(now, ticks);
+    engine.read_clock(&mut *call.host);
     Ok(())
 }
 

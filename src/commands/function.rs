@@ -170,7 +170,10 @@ fn delete(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 
 fn flush(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let is_mode = call.args.is(2, "sync") || call.args.is(2, "async");
-    if call.args.len() > 3 || (call.args.len() == 3 && !is_mode) {
+    if call.args.len() > 3 {
+        return Err(super::unknown_form(call));
+    }
+    if call.args.len() == 3 && !is_mode {
         return Err(CmdError::err("FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     engine.flush_libraries();

@@ -43,6 +43,11 @@ impl Engine {
         self.rise = Rise { events, rewritten, ..std::mem::take(&mut self.rise) };
     }
 
+    /// Whether a command lets others speak.
+    pub fn is_busy(&self) -> bool {
+        self.busy.is_some()
+    }
+
     /// Bytes came from a client while a command goes on.
     pub fn input_while_busy(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8]) {
         let busy = self.busy.expect("only a breathing command lets others speak");

@@ -60,6 +60,8 @@ pub struct Ctx<'a> {
     pub clock: &'a AccessClock,
     /// The client's bits of [`state`].
     pub client_state: &'a mut u32,
+    /// A script runs the command.
+    pub is_scripted: bool,
     /// The selected database; SELECT changes it.
     pub db_index: &'a mut u32,
     dbs: &'a mut Databases,
@@ -145,6 +147,7 @@ impl Engine {
             rng: &mut self.rng,
             clock: &self.clock,
             client_state: &mut client.state,
+            is_scripted: self.nesting.script,
             db_index: &mut client.db,
             dbs: &mut self.dbs,
             pending: &mut self.pending,

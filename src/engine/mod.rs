@@ -466,6 +466,14 @@ impl Engine {
         self.facts.replication_id = hex_id(&mut self.rng);
     }
 
+    /// Looks at the clocks, unless EXEC or a script runs: these keep the time at which they began.
+    pub fn read_clock(&mut self, host: &mut dyn Host) {
+        if self.nesting.depth == 0 {
+            let (now, ticks) = (host.now(), host.ticks());
+            self.set_now(now, ticks);
+        }
+    }
+
     /// Takes over what the clocks say.
     pub fn set_now(&mut self, now: Now, ticks: u64) {
         let mut now = now;

@@ -1,8 +1,9 @@
 //! Sockets of clients: read into the one shared buffer, written with one `writev`.
 
+use super::host::ShellHost;
 use crate::base::id::ClientId;
 use crate::base::limit::{READ_BYTES, READ_BYTES_PER_SERVING, WRITE_BYTES_PER_TURN};
-use crate::engine::{Engine, Host};
+use crate::engine::Engine;
 use crate::sys::read::{read, read_behind, write, write_pieces};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -14,6 +15,9 @@ pub const SIDE_BY_SIDE: usize = 8;
 
 /// What each of them may be read at first.
 const PIECE_BYTES: usize = READ_BYTES / SIDE_BY_SIDE;
+
+/// A place in a group of connections that nobody takes.
+pub const NOBODY: ClientId = ClientId { slot: u32::MAX, generation: 0 };
 
 /// Pieces of one `writev`.
 const SLICES: usize = 64;
@@ -113,11 +117,20 @@ pub enum Served {
 pub struct Connections {
     slots: Vec<Option<Connection>>,
     buffer: Box<[u8]>,
+    /// Buffers of connections that are served side by side.
+    pieces: [Box<[u8]>; SIDE_BY_SIDE],
+    /// Whose bytes lie in each of them, and how many are still to be run.
+    batch: [(ClientId, usize); SIDE_BY_SIDE],
 }
 
 impl Default for Connections {
     fn default() -> Connections {
-        Connections { slots: Vec::new(), buffer: vec![0; READ_BYTES].into() }
+        Connections {
+            slots: Vec::new(),
+            buffer: vec![0; READ_BYTES].into(),
+            pieces: std::array::from_fn(|_| vec![0; PIECE_BYTES].into()),
+            batch: [(NOBODY, 0); SIDE_BY_SIDE],
+        }
     }
 }
 
@@ -138,105 +151,10 @@ impl Connections {
         self.slots.get_mut(id.slot as usize)?.as_mut().filter(|c| c.id == id)
     }
 
-    /// Serves several connections, in their order. All are read before the first request runs, so that the memory of one
-    /// client's key is fetched while another's socket is read. Tells which may hold more: bit i for `ids[i]`.
-    pub fn serve_several(&mut self, engine: &mut Engine, host: &mut dyn Host, ids: &[ClientId]) -> u32 {
-        debug_assert!(ids.len() <= SIDE_BY_SIDE);
-        let mut reads = [0; SIDE_BY_SIDE];
-        let mut foreseen = [None; SIDE_BY_SIDE];
-        for (i, &id) in ids.iter().enumerate() {
-            let piece = &mut self.buffer[i * PIECE_BYTES..][..PIECE_BYTES];
-            let connection = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut);
-            let Some(connection) = connection.filter(|c| c.id == id && engine.takes_small_reads(id)) else {
-                continue;
-            };
-            // What is no plain read of something is looked at when its turn comes.
-            if let Ok(n) = connection.socket.read(piece) {
-                if n == 0 {
-                    connection.read_to_end = true;
-                }
-                reads[i] = n;
-                foreseen[i] = engine.foresee(id, &piece[..n]);
-            }
-        }
-        foreseen.iter().flatten().for_each(|key| engine.fetch_foreseen(*key));
-        let mut unfinished = 0;
-        for (i, &id) in ids.iter().enumerate() {
-            let n = reads[i];
-            if n > 0 {
-                engine.input(host, id, &self.buffer[i * PIECE_BYTES..][..n]);
-                let connection = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut);
-                if let Some(connection) =
-                    connection.filter(|c| c.id == id && n < PIECE_BYTES && !c.read_to_end)
-                {
-                    connection.is_ready = false;
-                    continue;
-                }
-            }
-            unfinished |= 1 << i;
-        }
-        // Only now nobody's bytes lie in the buffer any more.
-        let mut more = 0;
-        for (i, &id) in ids.iter().enumerate().filter(|(i, _)| unfinished >> i & 1 == 1) {
-            if self.serve(engine, host, id) == Served::More {
-                more |= 1 << i;
-            }
-        }
-        more
-    }
-
-    /// Reads from a socket and hands the bytes to the engine, up to a quota.
-    pub fn serve(&mut self, engine: &mut Engine, host: &mut dyn Host, id: ClientId) -> Served {
-        let Some(connection) = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut) else {
-            return Served::All;
-        };
-        if connection.id != id {
-            return Served::All;
-        }
-        let mut read = 0;
-        while read < READ_BYTES_PER_SERVING {
-            if engine.is_full(id) {
-                // The client left the ready list when its inbox was full; it has to be looked at again.
-                return Served::More;
-            }
-            let (direct, got, wanted) = match engine.read_target(id) {
-                Some((target, missing)) => {
-                    (true, read_behind(connection.socket.fd(), target, missing), missing)
-                }
-                None => (false, connection.socket.read(&mut self.buffer), self.buffer.len()),
-            };
-            match got {
-                Ok(0) => {
-                    connection.is_ready = false;
-                    engine.half_closed(id);
-                    return Served::All;
-                }
-                Ok(n) => {
-                    read += n;
-                    if direct {
-                        engine.filled(host, id, n);
-                    } else {
-                        engine.input(host, id, &self.buffer[..n]);
-                    }
-                    if n < wanted && !connection.read_to_end {
-                        connection.is_ready = false;
-                        return Served::All;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.is_ready = false;
-                    return Served::All;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    connection.is_ready = false;
-                    log::debug!("Reading from client: {error}");
-                    engine.failed(id);
-                    return Served::All;
-                }
-            }
-        }
-        Served::More
+    /// The buffer for reading. While it is lent out, a script that lets others speak gets another one.
+    fn lend_buffer(&mut self) -> Box<[u8]> {
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() { vec![0; READ_BYTES].into() } else { buffer }
     }
 
     /// Writes what waits for a client, as much as its socket takes.
@@ -285,4 +203,139 @@ impl Connections {
             connection.socket.deregister(registry);
         }
     }
+}
+
+/// Serves several connections, in their order. All are read before the first request runs, so that the memory of one
+/// client's key is fetched while another's socket is read. Tells which may hold more: bit i for `ids[i]`.
+pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]) -> u32 {
+    debug_assert!(ids.len() <= SIDE_BY_SIDE);
+    let connections = &mut host.connections;
+    let mut foreseen = [None; SIDE_BY_SIDE];
+    let mut unfinished = 0;
+    for (i, &id) in ids.iter().enumerate() {
+        connections.batch[i] = (id, 0);
+        let mut piece = std::mem::take(&mut connections.pieces[i]);
+        let connection = connections.get_mut(id).filter(|_| engine.takes_small_reads(id));
+        match connection.map(|connection| (connection.socket.read(&mut piece), connection)) {
+            Some((Ok(n), connection)) => {
+                if n == 0 {
+                    connection.read_to_end = true;
+                    unfinished |= 1 << i;
+                }
+                connections.batch[i].1 = n;
+                foreseen[i] = engine.foresee(id, &piece[..n]);
+            }
+            Some((Err(error), connection)) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.is_ready = false;
+            }
+            // What is no plain read of something is looked at when its turn comes.
+            _ => unfinished |= 1 << i,
+        }
+        connections.pieces[i] = piece;
+    }
+    foreseen.iter().flatten().for_each(|key| engine.fetch_foreseen(*key));
+    for i in 0..ids.len() {
+        unfinished |= u32::from(run_piece(engine, host, i)) << i;
+    }
+    let mut more = 0;
+    for (i, &id) in ids.iter().enumerate().filter(|(i, _)| unfinished >> i & 1 == 1) {
+        if serve(engine, host, id) == Served::More {
+            more |= 1 << i;
+        }
+    }
+    more
+}
+
+/// Runs what was read from one of the connections that are served side by side, unless that was done already. True when
+/// its socket may hold more.
+fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize) -> bool {
+    let (id, n) = host.connections.batch[i];
+    if n == 0 {
+        return false;
+    }
+    host.connections.batch[i].1 = 0;
+    let piece = std::mem::take(&mut host.connections.pieces[i]);
+    if engine.is_busy() {
+        engine.input_while_busy(host, id, &piece[..n]);
+    } else {
+        engine.input(host, id, &piece[..n]);
+    }
+    let has_more = n == piece.len();
+    host.connections.pieces[i] = piece;
+    match host.connections.get_mut(id) {
+        Some(connection) if !has_more && !connection.read_to_end => {
+            connection.is_ready = false;
+            false
+        }
+        connection => connection.is_some(),
+    }
+}
+
+/// While a script lets others speak: runs what was read from those behind its own client.
+pub fn run_pieces(engine: &mut Engine, host: &mut ShellHost) {
+    for i in 0..SIDE_BY_SIDE {
+        let id = host.connections.batch[i].0;
+        if run_piece(engine, host, i) {
+            host.ready.push_back(id);
+        }
+    }
+}
+
+/// Reads from a socket and hands the bytes to the engine, up to a quota.
+pub fn serve(engine: &mut Engine, host: &mut ShellHost, id: ClientId) -> Served {
+    let mut buffer = host.connections.lend_buffer();
+    let served = serve_with(engine, host, id, &mut buffer);
+    host.connections.buffer = buffer;
+    served
+}
+
+fn serve_with(engine: &mut Engine, host: &mut ShellHost, id: ClientId, buffer: &mut [u8]) -> Served {
+    let mut read = 0;
+    while read < READ_BYTES_PER_SERVING {
+        let Some(connection) = host.connections.get_mut(id) else { return Served::All };
+        if engine.is_full(id) {
+            // The client left the ready list when its inbox was full; it has to be looked at again.
+            return Served::More;
+        }
+        let (direct, got, wanted) = match engine.read_target(id) {
+            Some((target, missing)) => (true, read_behind(connection.socket.fd(), target, missing), missing),
+            None => (false, connection.socket.read(buffer), buffer.len()),
+        };
+        match got {
+            Ok(0) => {
+                connection.is_ready = false;
+                engine.half_closed(id);
+                return Served::All;
+            }
+            Ok(n) => {
+                read += n;
+                let is_last = n < wanted && !connection.read_to_end;
+                if direct {
+                    engine.filled(host, id, n);
+                } else if engine.is_busy() {
+                    engine.input_while_busy(host, id, &buffer[..n]);
+                } else {
+                    engine.input(host, id, &buffer[..n]);
+                }
+                if is_last {
+                    if let Some(connection) = host.connections.get_mut(id) {
+                        connection.is_ready = false;
+                    }
+                    return Served::All;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.is_ready = false;
+                return Served::All;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                connection.is_ready = false;
+                log::debug!("Reading from client: {error}");
+                engine.failed(id);
+                return Served::All;
+            }
+        }
+    }
+    Served::More
 }

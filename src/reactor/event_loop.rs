@@ -11,11 +11,10 @@
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
 //! next poll does not sleep.
 
-use super::connections::{Connections, SIDE_BY_SIDE, Served};
+use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::helper::Helper;
 use super::host::ShellHost;
 use super::signals::{Signal, Signals};
-use crate::base::id::ClientId;
 use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
 use crate::engine::recorder::Phase;
@@ -23,8 +22,7 @@ use crate::engine::{Engine, Job};
 use crate::sys::alarm::Alarm;
 use crate::sys::process;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use std::collections::VecDeque;
+use mio::{Events, Interest, Token};
 use std::io;
 use std::time::Duration;
 
@@ -33,7 +31,7 @@ pub(super) const FIRST_SPECIAL: usize = usize::MAX - 64;
 /// Token of the waker by which the helper thread ends the poll's sleep.
 pub const WAKER: Token = Token(usize::MAX);
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
-const ALARM: Token = Token(usize::MAX - 2);
+pub(super) const ALARM: Token = Token(usize::MAX - 2);
 
 /// Deadlines that are so near to each other are one: the two clocks never agree to the microsecond.
 const ALARM_JITTER_US: u64 = 50;
@@ -41,25 +39,18 @@ const ALARM_JITTER_US: u64 = 50;
 /// How often the clocks are asked, at most. In between the tick counter tells how the time goes on.
 const CLOCK_READS_PER_MS: u64 = 5;
 
-/// A place in a group of connections that nobody takes.
-const NOBODY: ClientId = ClientId { slot: u32::MAX, generation: 0 };
-
 /// Events that one poll takes.
 const EVENTS: usize = 1024;
 
 /// The loop and all that it turns.
 pub struct EventLoop {
-    poll: Poll,
     engine: Engine,
     host: ShellHost,
-    connections: Connections,
     signals: Signals,
     helper: Helper,
     alarm: Alarm,
     /// What the alarm is set to, by the monotonic clock; past when it has rung.
     alarm_at_us: u64,
-    /// Connections that may have something to read.
-    ready: VecDeque<ClientId>,
     /// The engine has something to do at once.
     busy: bool,
     exit: Option<i32>,
@@ -75,25 +66,16 @@ impl EventLoop {
     /// # Errors
     ///
     /// When the system grants no timer.
-    pub fn new(
-        poll: Poll,
-        engine: Engine,
-        host: ShellHost,
-        signals: Signals,
-        helper: Helper,
-    ) -> io::Result<EventLoop> {
+    pub fn new(engine: Engine, host: ShellHost, signals: Signals, helper: Helper) -> io::Result<EventLoop> {
         let alarm = Alarm::new()?;
-        poll.registry().register(&mut SourceFd(&alarm.number()), ALARM, Interest::READABLE)?;
+        host.poll.registry().register(&mut SourceFd(&alarm.number()), ALARM, Interest::READABLE)?;
         Ok(EventLoop {
-            poll,
             engine,
             host,
-            connections: Connections::default(),
             signals,
             helper,
             alarm,
             alarm_at_us: 0,
-            ready: VecDeque::new(),
             busy: false,
             exit: None,
             cpu_us: None,
@@ -113,7 +95,7 @@ impl EventLoop {
         self.engine.recorder.stamp(Phase::Poll, ticks);
         loop {
             let timeout = self.sleep_at_most();
-            match self.poll.poll(&mut events, timeout) {
+            match self.host.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
@@ -140,7 +122,12 @@ impl EventLoop {
     /// to it, anew only when it has changed.
     fn sleep_at_most(&mut self) -> Option<Duration> {
         let listeners = &self.host.listeners;
-        if self.busy || !self.ready.is_empty() || self.engine.has_runnable() || listeners.has_waiting() {
+        if self.busy
+            || !self.host.ready.is_empty()
+            || self.host.has_missed
+            || self.engine.has_runnable()
+            || listeners.has_waiting()
+        {
             return Some(Duration::ZERO);
         }
         let us = self.engine.next_deadline_in_us()?;
@@ -173,28 +160,10 @@ impl EventLoop {
     }
 
     fn take_events(&mut self, events: &Events) {
-        for event in events {
-            match event.token() {
-                SIGNALS => self.take_signals(),
-                WAKER | ALARM => {}
-                Token(token) if token >= FIRST_SPECIAL => self.host.listeners.note_ready(token),
-                Token(token) => {
-                    let id = ClientId::from_word(token as u64);
-                    let Some(connection) = self.connections.get_mut(id) else { continue };
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        connection.read_to_end |= event.is_read_closed() || event.is_error();
-                        if !std::mem::replace(&mut connection.is_ready, true) {
-                            self.ready.push_back(id);
-                        }
-                    }
-                    if event.is_writable() {
-                        self.connections.write(&mut self.engine, id);
-                    }
-                }
-            }
+        if self.host.take_events(&mut self.engine, events) | std::mem::take(&mut self.host.has_missed) {
+            self.take_signals();
         }
-        let registry = self.poll.registry();
-        self.host.listeners.accept(registry, &mut self.engine, &mut self.connections, &mut self.ready);
+        self.host.accept(&mut self.engine);
         while let Some(freed) = self.helper.take_freed() {
             self.engine.freed(freed.job, freed.bytes, freed.objects);
         }
@@ -203,7 +172,7 @@ impl EventLoop {
     /// Serves connections in turn until all had theirs or the time is over.
     fn serve(&mut self) {
         let end = self.host.ticks() + SERVING_US_PER_TURN * self.host.ticks_per_ms() / 1000;
-        let (mut left, mut waiting) = (self.ready.len(), self.engine.runnable_count());
+        let (mut left, mut waiting) = (self.host.ready.len(), self.engine.runnable_count());
         while left > 0 || waiting > 0 {
             if waiting > 0 {
                 waiting -= 1;
@@ -212,17 +181,15 @@ impl EventLoop {
             let together = left.min(SIDE_BY_SIDE);
             left -= together;
             let mut ids = [NOBODY; SIDE_BY_SIDE];
-            ids.iter_mut().zip(self.ready.drain(..together)).for_each(|(slot, id)| *slot = id);
+            ids.iter_mut().zip(self.host.ready.drain(..together)).for_each(|(slot, id)| *slot = id);
             let more = match ids[..together] {
                 [] => 0,
-                [id] => {
-                    u32::from(self.connections.serve(&mut self.engine, &mut self.host, id) == Served::More)
-                }
-                ref several => self.connections.serve_several(&mut self.engine, &mut self.host, several),
+                [id] => u32::from(serve(&mut self.engine, &mut self.host, id) == Served::More),
+                ref several => serve_several(&mut self.engine, &mut self.host, several),
             };
             if more != 0 {
                 let left_over = ids.iter().enumerate().filter(|(i, _)| more >> i & 1 == 1);
-                self.ready.extend(left_over.map(|(_, id)| *id));
+                self.host.ready.extend(left_over.map(|(_, id)| *id));
             }
             if (left > 0 || waiting > 0) && self.host.ticks() > end {
                 break;
@@ -232,7 +199,7 @@ impl EventLoop {
 
     fn write(&mut self) {
         while let Some(id) = self.engine.poll_output() {
-            self.connections.write(&mut self.engine, id);
+            self.host.connections.write(&mut self.engine, id);
         }
     }
 
@@ -240,7 +207,7 @@ impl EventLoop {
         while let Some(job) = self.engine.poll_job() {
             match job {
                 Job::Close(id) => {
-                    self.connections.close(self.poll.registry(), id);
+                    self.host.connections.close(self.host.poll.registry(), id);
                     self.engine.closed(&mut self.host, id);
                 }
                 Job::Free(garbage, job) => self.helper.free(garbage, job),

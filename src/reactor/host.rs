@@ -1,6 +1,9 @@
 //! What the engine asks of the real world.
 
+use super::connections::{Connections, Served, run_pieces, serve};
+use super::event_loop::{ALARM, FIRST_SPECIAL, SIGNALS, WAKER};
 use super::listeners::Listeners;
+use crate::base::id::ClientId;
 use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::engine::config::{Config, Group, OomScoreAdj};
@@ -8,16 +11,30 @@ use crate::engine::host::{Crash, Host, ProcessFacts, Request};
 use crate::sys::clock::Ticks;
 use crate::sys::title::Title;
 use crate::sys::{alloc, memory, process};
-use mio::Registry;
+use mio::{Events, Poll, Registry, Token};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
+/// Events that a poll in the middle of a script takes.
+const BREATH_EVENTS: usize = 256;
+
 /// The real host.
 pub struct ShellHost {
+    /// What tells which sockets are ready.
+    pub poll: Poll,
     /// The listening sockets.
     pub listeners: Listeners,
+    /// The sockets of clients.
+    pub connections: Connections,
+    /// Connections that may have something to read.
+    pub ready: VecDeque<ClientId>,
+    /// Something happened while a script let others speak that only the loop can deal with.
+    pub has_missed: bool,
     registry: Registry,
+    /// Room for what a poll in the middle of a script tells.
+    breath_events: Option<Events>,
     ticks: Ticks,
     start: Instant,
     title: Option<Title>,
@@ -30,14 +47,20 @@ pub struct ShellHost {
 impl ShellHost {
     /// A host with nothing open yet.
     pub fn new(
+        poll: Poll,
         registry: Registry,
         title: Option<Title>,
         config_file: Option<PathBuf>,
         program: String,
     ) -> ShellHost {
         ShellHost {
+            poll,
             listeners: Listeners::default(),
+            connections: Connections::default(),
+            ready: VecDeque::new(),
+            has_missed: false,
             registry,
+            breath_events: None,
             ticks: Ticks::new(),
             start: Instant::now(),
             title,
@@ -55,6 +78,37 @@ impl ShellHost {
     pub fn listen(&mut self, conf: &Config) -> Result<(), String> {
         self.listeners = Listeners::open(&self.registry, conf)?;
         Ok(())
+    }
+
+    /// Notes which connections and listeners are ready, and writes to those that take more. True when there is something
+    /// that only the loop can deal with.
+    pub fn take_events(&mut self, engine: &mut Engine, events: &Events) -> bool {
+        let mut for_loop = false;
+        for event in events {
+            match event.token() {
+                SIGNALS | WAKER | ALARM => for_loop = true,
+                Token(token) if token >= FIRST_SPECIAL => self.listeners.note_ready(token),
+                Token(token) => {
+                    let id = ClientId::from_word(token as u64);
+                    let Some(connection) = self.connections.get_mut(id) else { continue };
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        connection.read_to_end |= event.is_read_closed() || event.is_error();
+                        if !std::mem::replace(&mut connection.is_ready, true) {
+                            self.ready.push_back(id);
+                        }
+                    }
+                    if event.is_writable() {
+                        self.connections.write(engine, id);
+                    }
+                }
+            }
+        }
+        for_loop
+    }
+
+    /// Accepts connections.
+    pub fn accept(&mut self, engine: &mut Engine) {
+        self.listeners.accept(&self.registry, engine, &mut self.connections, &mut self.ready);
     }
 
     /// Shows the title of the process.
@@ -204,7 +258,27 @@ impl Host for ShellHost {
         }
     }
 
-    fn breathe(&mut self, _engine: &mut Engine) {}
+    fn breathe(&mut self, engine: &mut Engine) {
+        let mut events = self.breath_events.take().unwrap_or_else(|| Events::with_capacity(BREATH_EVENTS));
+        if let Err(error) = self.poll.poll(&mut events, Some(Duration::ZERO)) {
+            log::debug!("poll in the middle of a script: {error}");
+        }
+        let (now, ticks) = (self.now(), self.ticks());
+        engine.set_now(now, ticks);
+        self.has_missed |= self.take_events(engine, &events);
+        self.breath_events = Some(events);
+        self.accept(engine);
+        run_pieces(engine, self);
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { break };
+            if serve(engine, self, id) == Served::More {
+                self.ready.push_back(id);
+            }
+        }
+        while let Some(id) = engine.poll_output() {
+            self.connections.write(engine, id);
+        }
+    }
 }
 
 /// Replaces a file as a whole: the new one is written beside it, synced, and takes its name.

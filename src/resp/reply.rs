@@ -67,7 +67,8 @@ impl<'a> Reply<'a> {
 
     /// A simple string of any bytes: line ends become spaces.
     pub fn status_bytes(&mut self, text: &[u8]) {
-        let clean: Vec<u8> = text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }).collect();
+        let clean: Vec<u8> =
+            text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }).collect();
         self.line(b'+', &clean);
     }
 

@@ -120,8 +120,8 @@ fn sort(ctx: &mut Ctx<'_>) -> CmdResult {
     if !matches!(of, None | Some(Type::List | Type::Set | Type::Zset)) {
         return Err(CmdError::WrongType);
     }
-    // The order of a set is chance, and what is stored should not depend on it.
-    if options.unsorted && of == Some(Type::Set) && options.store.is_some() {
+    // The order of a set is chance, and neither what is stored nor what a script does should depend on it.
+    if options.unsorted && of == Some(Type::Set) && (options.store.is_some() || ctx.is_scripted) {
         (options.unsorted, options.as_text, options.by) = (false, true, None);
     }
     if let Some(handle) = found

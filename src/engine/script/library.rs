@@ -10,7 +10,7 @@ use crate::engine::error::{CmdError, CmdResult};
 use crate::engine::{Call, Engine, Host};
 use crate::persist::rdb;
 use bytes::Bytes;
-use mlua::{Function as LuaFunction, Lua, MultiValue, Table, Value};
+use mlua::{Function as LuaFunction, Lua, MultiValue, RegistryKey, Table, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -22,7 +22,8 @@ pub struct Function {
     pub description: Option<Bytes>,
     /// Bits of [`script_flag`].
     pub flags: u32,
-    callback: LuaFunction,
+    /// Where the interpreter keeps it.
+    callback: RegistryKey,
 }
 
 impl Function {
@@ -143,7 +144,12 @@ impl Engine {
     /// # Errors
     ///
     /// What is wrong with it; then all is as before.
-    pub fn load_library(&mut self, host: &mut dyn Host, code: &Bytes, replace: bool) -> Result<String, CmdError> {
+    pub fn load_library(
+        &mut self,
+        host: &mut dyn Host,
+        code: &Bytes,
+        replace: bool,
+    ) -> Result<String, CmdError> {
         let header = of_library(code).map_err(|text| CmdError::Text(text.into()))?;
         self.check_header(&header)?;
         if !replace && self.scripts.libraries.by_name.contains_key(&header.name) {
@@ -221,6 +227,8 @@ impl Engine {
 
     /// FUNCTION FLUSH: all libraries go, and the interpreter with all that they have left in it.
     pub fn flush_libraries(&mut self) {
+        let interpreters = usize::from(self.scripts.libraries.vm.is_some());
+        self.stats.lazyfreed_objects += (self.scripts.libraries.len() + interpreters) as u64;
         self.scripts.libraries = Libraries::default();
     }
 
@@ -321,7 +329,7 @@ impl Engine {
         let keys = usize::try_from(keys).map_err(|_| CmdError::err("Number of keys can't be negative"))?;
         let to_run = ToRun {
             vm: Rc::clone(vm),
-            function: function.callback.clone(),
+            function: vm.kept(&function.callback)?,
             name: function.name.clone(),
             flags: function.flags,
             is_function: true,
@@ -337,10 +345,7 @@ fn error_text(error: &Value) -> String {
     let shown = |text: &mlua::LuaString| String::from_utf8_lossy(&text.as_bytes()).into_owned();
     match error {
         Value::Table(table) => match table.raw_get::<Value>("err") {
-            Ok(Value::String(text)) => {
-                let text = shown(&text);
-                text.strip_prefix("ERR ").map_or(text.clone(), str::to_owned)
-            }
+            Ok(Value::String(text)) => shown(&text),
             _ => "unknown error".to_owned(),
         },
         Value::String(text) => shown(text),
@@ -357,7 +362,7 @@ struct Loader<'a> {
 }
 
 impl Server for Loader<'_> {
-    fn call(&mut self, lua: &Lua, _: &MultiValue) -> mlua::Result<(Value, bool)> {
+    fn call(&mut self, lua: &Lua, _: MultiValue) -> mlua::Result<(Value, bool)> {
         // The table that a library sees while it is loaded has no such function.
         Ok((super::vm::error_table(lua, "ERR no command runs while a library is loaded")?, true))
     }
@@ -365,7 +370,7 @@ impl Server for Loader<'_> {
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {
         match what {
             Ask::Log => super::log_from_script(lua, args),
-            Ask::Register => self.register(args).map(|()| Vec::new()),
+            Ask::Register => self.register(lua, args).map(|()| Vec::new()),
             _ => Err(Failure::text("not while a library is loaded")),
         }
     }
@@ -374,6 +379,8 @@ impl Server for Loader<'_> {
         self.is_late |= self.host.ticks() > self.end_ticks;
         !self.is_late
     }
+
+    fn ends_at(&mut self, _: Option<(String, usize)>) {}
 }
 
 /// What `redis.register_function` is given.
@@ -386,7 +393,7 @@ struct Registration {
 }
 
 impl Loader<'_> {
-    fn register(&mut self, args: &[Value]) -> Result<(), Failure> {
+    fn register(&mut self, lua: &Lua, args: &[Value]) -> Result<(), Failure> {
         let wanted = match args {
             [Value::Table(named)] => named_arguments(named)?,
             [_] => {
@@ -395,25 +402,28 @@ impl Loader<'_> {
                      (representing named arguments).",
                 ));
             }
-            [Value::String(name), Value::Function(callback)] => Registration {
-                name: Some(name.to_string_lossy()),
-                callback: Some(callback.clone()),
-                ..Registration::default()
-            },
-            [Value::String(_), _] => {
+            [name @ (Value::String(_) | Value::Integer(_) | Value::Number(_)), Value::Function(callback)] => {
+                Registration {
+                    name: lua.coerce_string(name.clone())?.map(|name| name.to_string_lossy()),
+                    callback: Some(callback.clone()),
+                    ..Registration::default()
+                }
+            }
+            [Value::String(_) | Value::Integer(_) | Value::Number(_), _] => {
                 return Err(Failure::text("second argument to redis.register_function must be a function"));
             }
-            [_, _] => return Err(Failure::text("first argument to redis.register_function must be a string")),
+            [_, _] => {
+                return Err(Failure::text("first argument to redis.register_function must be a string"));
+            }
             _ => return Err(Failure::text("wrong number of arguments to redis.register_function")),
         };
-        let name = wanted
-            .name
-            .ok_or(Failure::text("redis.register_function must get a function name argument"))?;
+        let name =
+            wanted.name.ok_or(Failure::text("redis.register_function must get a function name argument"))?;
         let callback =
             wanted.callback.ok_or(Failure::text("redis.register_function must get a callback argument"))?;
         if !is_name(&name) {
             return Err(Failure::text(
-                "Function names can only contain letters, numbers, or underscores(_) and must be at least one \
+                "Library names can only contain letters, numbers, or underscores(_) and must be at least one \
                  character long",
             ));
         }
@@ -421,6 +431,7 @@ impl Loader<'_> {
         if self.functions.contains_key(&key) {
             return Err(Failure::text("Function already exists in the library"));
         }
+        let callback = lua.create_registry_value(callback)?;
         let function = Function { name, description: wanted.description, flags: wanted.flags, callback };
         self.functions.insert(key, function);
         Ok(())

@@ -21,7 +21,7 @@ use crate::resp::{Args, Output};
 use bytes::Bytes;
 use flags::script_flag;
 use library::Libraries;
-use mlua::{Function, Lua, Value};
+use mlua::{Lua, RegistryKey, Value};
 use native::{Failure, number_of};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -41,7 +41,8 @@ pub mod repl {
 /// A script that EVALSHA finds.
 struct Script {
     text: Bytes,
-    function: Function,
+    /// Where the interpreter keeps the function.
+    function: RegistryKey,
     /// Bits of [`script_flag`].
     flags: u32,
     /// Its place among those that may be forgotten; none for one that was loaded to stay.
@@ -70,6 +71,8 @@ pub struct Running {
     pub is_killed: bool,
     /// It takes so long that others are told.
     pub is_slow: bool,
+    /// Where it was when it had to end.
+    pub ended_at: Option<(String, usize)>,
     /// What is propagated: see [`repl`].
     pub replicates: u8,
     /// Protocol version of the replies that it gets.
@@ -133,6 +136,16 @@ fn hex(sha: &Sha) -> String {
 
 const NO_SCRIPT: CmdError = CmdError::coded("NOSCRIPT No matching script. Please use EVAL.");
 
+/// What a client is told when an interpreter may use no more memory.
+const NO_MEMORY: CmdError = CmdError::coded("ERR not enough memory");
+
+impl From<mlua::Error> for CmdError {
+    fn from(error: mlua::Error) -> CmdError {
+        log::warn!("The interpreter of scripts failed: {error}");
+        NO_MEMORY
+    }
+}
+
 impl Engine {
     /// EVAL and EVAL_RO.
     ///
@@ -175,7 +188,7 @@ impl Engine {
         }
         let to_run = run::ToRun {
             vm: Rc::clone(vm),
-            function: script.function.clone(),
+            function: vm.kept(&script.function)?,
             name: hex(&sha),
             flags: script.flags,
             is_function: false,
@@ -211,6 +224,7 @@ impl Engine {
 
     /// SCRIPT FLUSH: forgets all scripts and their interpreter.
     pub fn flush_scripts(&mut self) {
+        self.stats.lazyfreed_objects += self.scripts.cached.len() as u64;
         self.scripts.cached.clear();
         self.scripts.recent.clear();
         self.scripts.vm = None;
@@ -219,9 +233,10 @@ impl Engine {
     fn compile_script(&mut self, sha: Sha, text: Bytes, stays: bool) -> Result<(), CmdError> {
         let shebang = flags::of_script(&text).map_err(|text| CmdError::Text(text.into()))?;
         let vm = self.eval_vm()?;
-        let function = vm.compile(&text[shebang.bytes..], "user_script").map_err(|error| {
-            CmdError::err(format!("Error compiling script (new function): {error}"))
-        })?;
+        let function = vm
+            .compile(&text[shebang.bytes..], "user_script")
+            .map_err(|error| CmdError::err(format!("Error compiling script (new function): {error}")))?;
+        let function = vm.keep(function)?;
         let scripts = &mut self.scripts;
         let used = (!stays).then(|| {
             scripts.uses += 1;
@@ -232,6 +247,7 @@ impl Engine {
                 && let Some((_, oldest)) = scripts.recent.pop_first()
             {
                 scripts.cached.remove(&oldest);
+                vm.forget_dropped();
                 self.stats.evicted_scripts += 1;
             }
             scripts.recent.insert(used, sha);
@@ -251,13 +267,7 @@ impl Engine {
 
     fn new_vm(&mut self) -> Result<Rc<Vm>, CmdError> {
         let deprecated = self.conf.lua_enable_deprecated_api;
-        match Vm::new(self.rng.next_u64(), deprecated) {
-            Ok(vm) => Ok(Rc::new(vm)),
-            Err(error) => {
-                log::warn!("No interpreter for scripts: {error}");
-                Err(CmdError::err("not enough memory"))
-            }
-        }
+        Ok(Rc::new(Vm::new(self.rng.next_u64(), deprecated)?))
     }
 
     /// Memory of both interpreters, in bytes: it counts apart from that of the data.
@@ -328,7 +338,8 @@ fn log_from_script(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
     if args.len() < 2 {
         return Err(Failure::text("redis.log() requires two arguments or more."));
     }
-    let level = number_of(&args[0]).ok_or_else(|| Failure::text("First argument must be a number (log level)."))?;
+    let level =
+        number_of(&args[0]).ok_or_else(|| Failure::text("First argument must be a number (log level)."))?;
     let level = match level as i64 {
         0 => LogLevel::Debug,
         1 => LogLevel::Verbose,

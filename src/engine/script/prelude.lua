@@ -9,8 +9,9 @@ local server, deprecated = ...
 local error, pcall, xpcall, type, tostring, next, pairs, ipairs = error, pcall, xpcall, type, tostring, next, pairs, ipairs
 local rawget, rawset, getmetatable, setmetatable = rawget, rawset, getmetatable, setmetatable
 local loadstring, setfenv, getfenv, collectgarbage = loadstring, setfenv, getfenv, collectgarbage
-local insert, remove, sort, concat, byte = table.insert, table.remove, table.sort, table.concat, string.byte
-local floor = math.floor
+local insert, remove, sort, setn, concat = table.insert, table.remove, table.sort, table.setn, table.concat
+local find, match, gmatch, gsub, byte = string.find, string.match, string.gmatch, string.gsub, string.byte
+local unpack, floor = unpack, math.floor
 
 local READONLY = "Attempt to modify a readonly table"
 
@@ -32,13 +33,14 @@ end
 local function expect(ok, number, name, wanted, ...)
   if not ok then
     local got = select("#", ...) == 0 and "no value" or type((...))
-    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(number, name, wanted, got), 3)
+    got = wanted == "value" and "" or ", got " .. got
+    error(("bad argument #%d to '%s' (%s expected%s)"):format(number, name, wanted, got), 3)
   end
 end
 
 local globals = {
   _VERSION = _VERSION, assert = assert, error = error, gcinfo = gcinfo, rawequal = rawequal,
-  select = select, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack, ipairs = ipairs,
+  select = select, tonumber = tonumber, tostring = tostring, type = type, ipairs = ipairs,
 }
 local shown_globals = {}
 setmetatable(shown_globals, { __index = globals, __newindex = refuse })
@@ -106,21 +108,86 @@ function globals.pairs(...)
   return next, behind[value] or value, nil
 end
 
-local function lock(real, name)
-  return function(value, ...)
-    if behind[value] then
-      error(READONLY, 0)
-    end
-    return real(value, ...)
+local function check_lock(value)
+  if behind[value] then
+    error(READONLY, 0)
   end
+end
+
+local table_functions = {}
+for key, value in pairs(table) do
+  table_functions[key] = value
+end
+
+function table_functions.insert(...)
+  check_lock((...))
+  return insert(...)
+end
+
+function table_functions.remove(...)
+  check_lock((...))
+  return remove(...)
+end
+
+function table_functions.sort(...)
+  check_lock((...))
+  return sort(...)
+end
+
+function table_functions.setn(...)
+  check_lock((...))
+  return setn(...)
+end
+
+-- How many results fit on the stack. The stock function counts them in an int, which overflows.
+local RESULTS_MAX = 8000
+
+function globals.unpack(...)
+  local value, first, last = ...
+  local from, to = tonumber(first) or 1, tonumber(last)
+  if type(value) == "table" and (to or #value) - from >= RESULTS_MAX then
+    error("too many results to unpack", 2)
+  end
+  return unpack(...)
+end
+
+-- The stock matcher calls itself for each item of a pattern, and the stack of the process ends somewhere.
+local PATTERN_BYTES_MAX = 8000
+
+local function simple(pattern)
+  if type(pattern) == "string" and #pattern > PATTERN_BYTES_MAX then
+    error("pattern too complex", 3)
+  end
+  return pattern
+end
+
+function string.find(text, pattern, first, plain, ...)
+  return find(text, plain and pattern or simple(pattern), first, plain, ...)
+end
+
+function string.match(text, pattern, ...)
+  return match(text, simple(pattern), ...)
+end
+
+function string.gmatch(text, pattern, ...)
+  return gmatch(text, simple(pattern), ...)
+end
+
+string.gfind = string.gmatch
+
+function string.gsub(text, pattern, ...)
+  return gsub(text, simple(pattern), ...)
 end
 
 -- ---- protected calls and loading
 
--- What was raised, as scripts see it.
+-- What was raised, as scripts see it. That it came through this file is nobody's business.
 local function seen(failure)
   if type(failure) == "userdata" then
     return server.raised(failure)
+  end
+  if type(failure) == "string" then
+    return (gsub(failure, "^%(server%):%d+: ", ""))
   end
   return failure
 end
@@ -144,12 +211,20 @@ function globals.pcall(...)
   return caught(pcall(...))
 end
 
+-- The handler runs when the stack is unwound: within the error itself nothing could end a handler that loops for ever.
+-- Scripts cannot look at the stack, so they see no difference.
+local function handled(handle, ok, ...)
+  if ok then
+    return true, ...
+  end
+  local _, result = pcall(handle, seen((...)))
+  return false, seen(result)
+end
+
 function globals.xpcall(...)
   local called, handle = ...
   expect(select("#", ...) > 1, 2, "xpcall", "value", select(2, ...))
-  return xpcall(called, function(failure)
-    return handle(seen(failure))
-  end)
+  return handled(handle, pcall(called))
 end
 
 local function resumed(ok, ...)
@@ -160,11 +235,13 @@ local function resumed(ok, ...)
 end
 
 local function compile(text, name)
+  -- The parser keeps its own copy of the name, up to a NUL, which this reference keeps from being collected.
+  name = match(name or text, "^[^%z]*")
   if byte(text, 1) == 27 then
-    local _, failure = loadstring("\1", name or text)
-    return nil, (failure:gsub("char%(1%)", "char(27)"))
+    local _, failure = loadstring("\1", name)
+    return nil, (gsub(failure, "char%(1%)", "char(27)"))
   end
-  local compiled, failure = loadstring(text, name or text)
+  local compiled, failure = loadstring(text, name)
   if not compiled then
     return nil, failure
   end
@@ -218,13 +295,7 @@ end
 
 -- ---- functions of the server
 
-local table_functions, math_functions = {}, {}
-for key, value in pairs(table) do
-  table_functions[key] = value
-end
-for _, name in ipairs({ "insert", "remove", "sort", "setn" }) do
-  table_functions[name] = lock(table[name], name)
-end
+local math_functions = {}
 for key, value in pairs(math) do
   math_functions[key] = value
 end
@@ -285,19 +356,15 @@ getmetatable("").__metatable = readonly({ __index = globals.string })
 
 local shown_redis, shown_server = readonly(server.redis), readonly(server.server)
 
--- While a library is loaded it has only these.
-setmetatable(server.loading, {
-  __index = function(_, name)
-    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-  end,
-})
-local shown_loading = readonly(server.loading)
+-- While a library is loaded it has only what registers functions.
+local missing = getmetatable(globals)
+local shown_loading = readonly(setmetatable(server.loading, missing))
+local loading_globals = setmetatable({ redis = shown_loading, server = shown_loading }, missing)
+globals.redis, globals.server = shown_redis, shown_server
 
-local function show_redis(is_loading)
-  globals.redis = is_loading and shown_loading or shown_redis
-  globals.server = is_loading and shown_loading or shown_server
+local function show_loading(is_loading)
+  getmetatable(shown_globals).__index = is_loading and loading_globals or globals
 end
-show_redis(false)
 
 -- ---- running
 
@@ -305,11 +372,15 @@ local where = server.where
 
 -- Gives an error the form {err = text, source = file, line = number}.
 local function handler(failure)
-  failure = seen(failure)
+  local source, line = where()
+  local clean = seen(failure)
+  if source and type(failure) == "string" and clean ~= failure then
+    clean = source:sub(2) .. ":" .. line .. ": " .. clean
+  end
+  failure = clean
   if type(failure) ~= "table" or behind[failure] then
     failure = { err = "ERR " .. tostring(failure) }
   end
-  local source, line = where()
   if source then
     rawset(failure, "source", source)
     rawset(failure, "line", line)
@@ -331,4 +402,4 @@ local function run_function(callback, keys, arguments)
   end, handler)
 end
 
-return { run = run, run_function = run_function, show_redis = show_redis, globals = shown_globals }
+return { run = run, run_function = run_function, show_loading = show_loading, globals = shown_globals }

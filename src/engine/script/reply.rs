@@ -5,7 +5,7 @@ use crate::resp::Reply;
 use mlua::{Lua, Table, Value};
 
 /// Tables within tables that are answered; Redis ends where the interpreter's stack does.
-const DEPTH_MAX: usize = 7980 / 4;
+const DEPTH_MAX: usize = 1990;
 
 /// A reply, whose bytes begin at `at`, as a value; `at` moves behind it.
 pub(super) struct Decoder<'a> {
@@ -186,19 +186,18 @@ impl Encoder<'_, '_> {
             return Ok(());
         }
         if let Value::Table(map) = table.raw_get("map")? {
-            let pairs = map.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
-            self.reply.map(pairs.len());
-            for (key, value) in &pairs {
-                self.write(key, depth + 1)?;
-                self.write(value, depth + 1)?;
+            self.reply.map(members(&map)?);
+            for pair in map.pairs::<Value, Value>() {
+                let (key, value) = pair?;
+                self.write(&key, depth + 1)?;
+                self.write(&value, depth + 1)?;
             }
             return Ok(());
         }
         if let Value::Table(set) = table.raw_get("set")? {
-            let pairs = set.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
-            self.reply.set(pairs.len());
-            for (member, _) in &pairs {
-                self.write(member, depth + 1)?;
+            self.reply.set(members(&set)?);
+            for pair in set.pairs::<Value, Value>() {
+                self.write(&pair?.0, depth + 1)?;
             }
             return Ok(());
         }
@@ -216,16 +215,18 @@ impl Encoder<'_, '_> {
             self.reply.verbatim(&String::from_utf8_lossy(&letters), &text.as_bytes());
             return Ok(());
         }
-        let mut items = Vec::new();
-        loop {
-            match table.raw_get::<Value>(items.len() + 1)? {
-                Value::Nil => break,
-                value => items.push(value),
-            }
+        let mut len = 0;
+        while !table.raw_get::<Value>(len + 1)?.is_nil() {
+            len += 1;
         }
-        self.reply.array(items.len());
-        items.iter().try_for_each(|item| self.write(item, depth + 1))
+        self.reply.array(len);
+        (1..=len).try_for_each(|index| self.write(&table.raw_get(index)?, depth + 1))
     }
+}
+
+/// How many keys a table has. They are looked at one by one: an interpreter lends only some thousand values at a time.
+fn members(table: &Table) -> mlua::Result<usize> {
+    table.pairs::<Value, Value>().try_fold(0, |count, pair| pair.map(|_| count + 1))
 }
 
 /// A number as an integer, rounded towards zero; what does not fit is the least integer, as processors have it.

@@ -57,9 +57,8 @@ impl Engine {
             self.feed_monitors(slot, db, call.row, call.args);
         }
         let keys_end = 3 + script.keys;
-        let keys = script.vm.strings(script.keys, (3..keys_end).map(|index| call.args.at(index)));
-        let rest = script.vm.strings(call.args.len() - keys_end, call.args.iter_from(keys_end));
-        let (Ok(keys), Ok(rest)) = (keys, rest) else { return Err(CmdError::err("not enough memory")) };
+        let keys = script.vm.strings(script.keys, (3..keys_end).map(|index| call.args.at(index)))?;
+        let rest = script.vm.strings(call.args.len() - keys_end, call.args.iter_from(keys_end))?;
         let is_strict = script.flags & script_flag::COMPATIBLE == 0;
         let begin_ticks = call.host.ticks();
         self.scripts.running = Some(Running {
@@ -73,6 +72,7 @@ impl Engine {
             has_written: false,
             is_killed: false,
             is_slow: false,
+            ended_at: None,
             replicates: repl::ALL,
             resp: 2,
         });
@@ -108,11 +108,18 @@ impl Engine {
         client.state |= muted;
         let running = self.scripts.running.take();
         let version = running.as_ref().map_or(2, |running| running.resp);
-        let is_killed = running.is_some_and(|running| running.is_killed);
+        let is_killed = running.as_ref().is_some_and(|running| running.is_killed);
+        let killed_at = running.and_then(|running| running.ended_at);
         match ended {
             Ended::Value(value) if !is_killed => self.answer(slot, &value, version),
-            Ended::Value(_) => self.fail(slot, &script, &Value::Nil, is_killed),
-            Ended::Failed(error) => self.fail(slot, &script, &error, is_killed),
+            Ended::Failed(error) if !is_killed => self.fail(slot, &script, &error),
+            Ended::Value(_) | Ended::Failed(_) => {
+                let verb = if script.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
+                let place = killed_at.map_or(String::new(), |(source, line)| {
+                    format!(" script: {}, on {source}:{line}.", script.name)
+                });
+                Err(CmdError::err(format!("Script killed by user with {verb}...{place}")))
+            }
         }
     }
 
@@ -163,7 +170,7 @@ impl Engine {
     }
 
     /// Answers with the error that ended a script.
-    fn fail(&mut self, slot: usize, script: &ToRun, error: &Value, is_killed: bool) -> CmdResult {
+    fn fail(&mut self, slot: usize, script: &ToRun, error: &Value) -> CmdResult {
         let mut text = None;
         let mut place = String::new();
         let mut is_counted = false;
@@ -187,16 +194,11 @@ impl Engine {
             }
             _ => {}
         }
-        if is_killed {
-            let verb = if script.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
-            text = Some(format!("ERR Script killed by user with {verb}..."));
-            is_counted = false;
-        }
         let text = text.unwrap_or_else(|| "ERR unknown error".to_owned());
         let text = format!("{}{place}", text.strip_prefix('-').unwrap_or(&text));
         if is_counted {
             self.reply(slot).error(&text);
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Failed);
         }
         Err(CmdError::Text(text.into()))
     }
@@ -287,12 +289,15 @@ impl Session<'_, '_> {
 }
 
 impl Server for Session<'_, '_> {
-    fn call(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, bool)> {
+    fn call(&mut self, lua: &Lua, args: MultiValue) -> mlua::Result<(Value, bool)> {
         if args.is_empty() {
             let text = "ERR Please specify at least one argument for this redis lib call";
             return Ok((error_table(lua, text)?, true));
         }
-        if !self.read_request(args) {
+        let is_request = self.read_request(&args);
+        // So many may be lent at a time, and the reply needs some as well.
+        drop(args);
+        if !is_request {
             let text = "ERR Lua redis lib command arguments must be strings or integers";
             return Ok((error_table(lua, text)?, true));
         }
@@ -335,10 +340,14 @@ impl Server for Session<'_, '_> {
             Ask::AclCheck => {
                 let args: MultiValue = args.iter().cloned().collect();
                 if args.is_empty() {
-                    return Err(Failure::text("Please specify at least one argument for this redis lib call"));
+                    return Err(Failure::text(
+                        "Please specify at least one argument for this redis lib call",
+                    ));
                 }
                 if !self.read_request(&args) {
-                    return Err(Failure::text("redis.acl_check_cmd() require all the arguments to be strings"));
+                    return Err(Failure::text(
+                        "redis.acl_check_cmd() require all the arguments to be strings",
+                    ));
                 }
                 let args = Args::Spans(&self.request, &self.spans);
                 match self.engine.table.resolve(&args) {
@@ -376,6 +385,11 @@ impl Server for Session<'_, '_> {
         }
         self.breathe(busy_text(is_function));
         !self.running().is_killed
+    }
+
+    fn ends_at(&mut self, place: Option<(String, usize)>) {
+        let running = self.running();
+        running.ended_at = running.ended_at.take().or(place);
     }
 }
 

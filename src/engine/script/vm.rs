@@ -8,7 +8,7 @@ use super::native::{self, Failure, Native, Raised};
 use crate::base::limit::SCRIPT_MEMORY_BYTES_MAX;
 use mlua::chunk::ChunkMode;
 use mlua::{
-    Function, HookTriggers, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState,
+    Function, HookTriggers, IntoLua, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table, Value, VmState,
 };
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ pub trait Server {
     /// # Errors
     ///
     /// Only what the interpreter itself fails with, as in all these.
-    fn call(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(Value, bool)>;
+    fn call(&mut self, lua: &Lua, args: MultiValue) -> mlua::Result<(Value, bool)>;
     /// `redis.log`, `redis.setresp` and their kind.
     ///
     /// # Errors
@@ -29,6 +29,8 @@ pub trait Server {
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure>;
     /// Some instructions were executed; false when the script has to end.
     fn goes_on(&mut self) -> bool;
+    /// It ends here, in this line of this file.
+    fn ends_at(&mut self, place: Option<(String, usize)>);
 }
 
 /// The functions of the table `redis`, but for `call` and `pcall`.
@@ -68,7 +70,7 @@ pub struct Vm {
     lua: Lua,
     run: Function,
     run_function: Function,
-    show_redis: Function,
+    show_loading: Function,
     globals: Table,
 }
 
@@ -89,7 +91,7 @@ impl Vm {
         Ok(Vm {
             run: made.raw_get("run")?,
             run_function: made.raw_get("run_function")?,
-            show_redis: made.raw_get("show_redis")?,
+            show_loading: made.raw_get("show_loading")?,
             globals: made.raw_get("globals")?,
             lua,
         })
@@ -121,28 +123,45 @@ impl Vm {
     }
 
     /// Runs a function of a library.
-    pub fn run_function(&self, server: &mut dyn Server, callback: &Function, keys: Value, args: Value) -> Ended {
+    pub fn run_function(
+        &self,
+        server: &mut dyn Server,
+        callback: &Function,
+        keys: Value,
+        args: Value,
+    ) -> Ended {
         self.call(server, &self.run_function, (callback, keys, args))
     }
 
     /// Runs the text of a library, which registers its functions.
     pub fn load(&self, server: &mut dyn Server, text: &Function) -> Ended {
-        if let Err(error) = self.show_redis.call::<()>(true) {
+        if let Err(error) = self.show_loading.call::<()>(true) {
             return Ended::Failed(self.error_value(&error));
         }
         let ended = self.run(server, text, Value::Nil, Value::Nil);
-        match self.show_redis.call::<()>(false) {
+        match self.show_loading.call::<()>(false) {
             Ok(()) => ended,
             Err(error) => Ended::Failed(self.error_value(&error)),
         }
     }
 
     fn call(&self, server: &mut dyn Server, runner: &Function, args: (&Function, Value, Value)) -> Ended {
-        let done = LENT.set(server, || runner.call::<(bool, Value)>(args));
+        let done = LENT.set(&mut *server, || runner.call::<(bool, Value)>(args));
+        if !server.goes_on() {
+            self.look_seldom();
+        }
         match done {
             Ok((true, value)) => Ended::Value(value),
             Ok((false, error)) => Ended::Failed(error),
             Err(error) => Ended::Failed(self.error_value(&error)),
+        }
+    }
+
+    /// After a script that had to end: its end was looked for at every instruction.
+    fn look_seldom(&self) {
+        self.lua.remove_hook();
+        if let Err(error) = self.lua.set_global_hook(every(INSTRUCTIONS_PER_LOOK), |lua, _| look(lua)) {
+            log::warn!("The interpreter of scripts failed: {error}");
         }
     }
 
@@ -161,6 +180,29 @@ impl Vm {
             table.raw_set(index + 1, self.lua.create_string(item)?)?;
         }
         Ok(Value::Table(table))
+    }
+
+    /// Keeps a function; there may be any number of them.
+    ///
+    /// # Errors
+    ///
+    /// When the memory does not suffice.
+    pub fn keep(&self, function: Function) -> mlua::Result<RegistryKey> {
+        self.lua.create_registry_value(function)
+    }
+
+    /// A function that is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the memory does not suffice.
+    pub fn kept(&self, key: &RegistryKey) -> mlua::Result<Function> {
+        self.lua.registry_value(key)
+    }
+
+    /// Lets go of functions whose keys were dropped.
+    pub fn forget_dropped(&self) {
+        self.lua.expire_registry_values();
     }
 
     /// Collects what nobody refers to any more.
@@ -184,11 +226,11 @@ fn look(lua: &Lua) -> mlua::Result<VmState> {
     if !LENT.is_set() || LENT.with(|server| server.goes_on()) {
         return Ok(VmState::Continue);
     }
-    lua.set_hook(every(1), |_, _| {
-        if LENT.is_set() && !LENT.with(|server| server.goes_on()) {
-            return Err(mlua::Error::runtime("the script has to end"));
-        }
-        Ok(VmState::Continue)
+    let place = where_it_failed(lua, 0);
+    LENT.with(|server| server.ends_at(place));
+    lua.set_hook(every(1), |_, _| match LENT.is_set() && !LENT.with(|server| server.goes_on()) {
+        true => Err(mlua::Error::runtime("the script has to end")),
+        false => Ok(VmState::Continue),
     })?;
     Err(mlua::Error::runtime("the script has to end"))
 }
@@ -208,7 +250,7 @@ pub fn text_of(error: &mlua::Error) -> String {
 fn server_table(lua: &Lua, seed: u64) -> mlua::Result<Table> {
     let server = lua.create_table()?;
     server.raw_set("raised", lua.create_function(|lua, raised: Value| native::seen(lua, raised))?)?;
-    server.raw_set("where", lua.create_function(|lua, ()| Ok(where_it_failed(lua)))?)?;
+    server.raw_set("where", lua.create_function(|lua, ()| Ok(where_it_failed(lua, 2).unzip()))?)?;
     let libraries = lua.create_table()?;
     for (name, functions) in native::LIBRARIES {
         let library = lua.create_table()?;
@@ -225,16 +267,22 @@ fn server_table(lua: &Lua, seed: u64) -> mlua::Result<Table> {
     server.raw_set("loading", api(lua, Api::Loading)?)?;
     let state = Rc::new(Cell::new(Lrand48::new(seed as u32)));
     let own = Rc::clone(&state);
-    server.raw_set("seed", lua.create_function(move |_, seed: f64| {
-        own.set(Lrand48::new(seed as i64 as u32));
-        Ok(())
-    })?)?;
-    server.raw_set("draw", lua.create_function(move |_, ()| {
-        let mut generator = state.get();
-        let drawn = generator.next();
-        state.set(generator);
-        Ok(f64::from(drawn % i32::MAX as u32) / f64::from(i32::MAX))
-    })?)?;
+    server.raw_set(
+        "seed",
+        lua.create_function(move |_, seed: f64| {
+            own.set(Lrand48::new(seed as i64 as u32));
+            Ok(())
+        })?,
+    )?;
+    server.raw_set(
+        "draw",
+        lua.create_function(move |_, ()| {
+            let mut generator = state.get();
+            let drawn = generator.next();
+            state.set(generator);
+            Ok(f64::from(drawn % i32::MAX as u32) / f64::from(i32::MAX))
+        })?,
+    )?;
     Ok(server)
 }
 
@@ -265,7 +313,7 @@ fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
     };
     for &(name, what) in asks {
         let ask = move |lua: &Lua, args: MultiValue| {
-            let args: Vec<Value> = args.into_iter().collect();
+            let args = native::bounded(args)?;
             let done = LENT.with(|server| server.ask(lua, what, &args));
             done.map(|values| values.into_iter().collect::<MultiValue>()).map_err(Failure::into_reply)
         };
@@ -292,23 +340,25 @@ fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
 
 /// Adds what runs commands, and what needs nothing of the server.
 fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
-    let call = |lua: &Lua, args: MultiValue| match LENT.with(|server| server.call(lua, &args))? {
+    let call = |lua: &Lua, args: MultiValue| match LENT.with(|server| server.call(lua, args))? {
         (value, false) => Ok(value),
         (error, true) => Err(Raised::of_value(&error).into_error()),
     };
     api.raw_set("call", lua.create_function(call)?)?;
-    let pcall = |lua: &Lua, args: MultiValue| Ok(LENT.with(|server| server.call(lua, &args))?.0);
+    let pcall = |lua: &Lua, args: MultiValue| Ok(LENT.with(|server| server.call(lua, args))?.0);
     api.raw_set("pcall", lua.create_function(pcall)?)?;
     for (name, function) in native::REDIS {
         let function = *function;
         let run = move |lua: &Lua, args: MultiValue| {
-            let args: Vec<Value> = args.into_iter().collect();
+            let args = native::bounded(args)?;
             let done = function(lua, &args);
             done.map(|values| values.into_iter().collect::<MultiValue>()).map_err(Failure::into_reply)
         };
         api.raw_set(*name, lua.create_function(run)?)?;
     }
-    for (name, value) in [("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2), ("REPL_ALL", 3)] {
+    for (name, value) in
+        [("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2), ("REPL_ALL", 3)]
+    {
         api.raw_set(name, value)?;
     }
     Ok(())
@@ -316,7 +366,7 @@ fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
 
 fn native_function(lua: &Lua, function: Native) -> mlua::Result<Function> {
     lua.create_function(move |lua, args: MultiValue| {
-        let args: Vec<Value> = args.into_iter().collect();
+        let args = native::bounded(args)?;
         native::results(lua, function(lua, &args))
     })
 }
@@ -332,20 +382,20 @@ pub fn error_table(lua: &Lua, text: &str) -> mlua::Result<Value> {
     Ok(Value::Table(table))
 }
 
-/// File and line of the innermost function of a script that is running: where an error came from.
-fn where_it_failed(lua: &Lua) -> (Option<String>, usize) {
-    let mut level = 2;
-    loop {
+/// File and line of the innermost function of a script that is running, from a level of the stack on: where an error came
+/// from.
+fn where_it_failed(lua: &Lua, level: usize) -> Option<(String, usize)> {
+    for level in level.. {
         let found = lua.inspect_stack(level, |frame| {
             let source = frame.source();
             (source.source.map(|text| text.into_owned()), frame.current_line())
         });
-        match found {
-            None => return (None, 0),
-            Some((Some(source), Some(line))) if source.starts_with('@') => return (Some(source), line),
-            Some(_) => level += 1,
+        match found? {
+            (Some(source), Some(line)) if source.starts_with('@') => return Some((source, line)),
+            _ => {}
         }
     }
+    None
 }
 
 /// The generator of `lrand48` in POSIX: X(n+1) = (a X(n) + c) mod 2^48, of which the upper 31 bits count.

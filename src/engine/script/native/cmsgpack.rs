@@ -1,6 +1,6 @@
 //! The library `cmsgpack`: values to MessagePack and back.
 
-use super::{Failure, Native, bytes_at, number_at};
+use super::{DEPTH_MAX, Failure, Native, RESULTS_MAX, bytes_at, number_at};
 use mlua::{Lua, Table, Value};
 
 pub(super) const FUNCTIONS: &[(&str, Native)] =
@@ -8,12 +8,6 @@ pub(super) const FUNCTIONS: &[(&str, Native)] =
 
 /// Tables within tables beyond this are packed as nil.
 const PACKED_DEPTH_MAX: usize = 16;
-
-/// Containers within containers that are unpacked.
-const UNPACKED_DEPTH_MAX: usize = 1000;
-
-/// Results that one call gives at most: what the interpreter's stack takes.
-const RESULTS_MAX: usize = 7000;
 
 /// Adds the constants of the library.
 ///
@@ -148,14 +142,15 @@ fn encode_table(table: &Table, depth: usize, into: &mut Vec<u8>) -> Result<(), F
         }
         return Ok(());
     }
-    let pairs = table.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
-    match pairs.len() {
+    let pairs = || table.pairs::<Value, Value>();
+    match pairs().count() {
         n @ ..16 => into.push(0x80 | n as u8),
         n => sized(into, n, 0xde),
     }
-    for (key, value) in &pairs {
-        encode(key, depth + 1, into)?;
-        encode(value, depth + 1, into)?;
+    for pair in pairs() {
+        let (key, value) = pair?;
+        encode(&key, depth + 1, into)?;
+        encode(&value, depth + 1, into)?;
     }
     Ok(())
 }
@@ -182,7 +177,7 @@ impl<'a> Input<'a> {
     }
 
     fn decode(&mut self, lua: &Lua, depth: usize) -> Result<Value, Failure> {
-        if depth > UNPACKED_DEPTH_MAX {
+        if depth > DEPTH_MAX as usize {
             return Err(Failure::text("stack overflow (in function mp_decode_to_lua_type)"));
         }
         let number = |value: f64| Ok(Value::Number(value));

@@ -35,7 +35,8 @@ impl Failure {
     pub fn into_reply(self) -> mlua::Error {
         match self {
             Failure::Text(text) => {
-                Raised { text: format!("ERR {text}").into_bytes(), is_reply: true, is_counted: false }.into_error()
+                Raised { text: format!("ERR {text}").into_bytes(), is_reply: true, is_counted: false }
+                    .into_error()
             }
             Failure::Lua(error) => error,
         }
@@ -125,6 +126,32 @@ pub const REDIS: &[(&str, Native)] = &[
     ("status_reply", |lua, args| single_field(lua, args, "ok")),
     ("replicate_commands", |_, _| Ok(vec![Value::Boolean(true)])),
 ];
+
+/// Strings, tables and the like that a function takes: an interpreter lends no more than 8000 of them at a time, for
+/// arguments, results and all that the function looks at.
+const ARGUMENTS_MAX: usize = 1000;
+
+/// Results that a function gives.
+pub(super) const RESULTS_MAX: usize = 4000;
+
+/// Tables within tables that a function follows.
+pub(super) const DEPTH_MAX: i32 = 1000;
+
+/// The arguments of a call.
+///
+/// # Errors
+///
+/// When there are too many to be looked at.
+pub fn bounded(args: MultiValue) -> mlua::Result<Vec<Value>> {
+    let lent = |value: &&Value| {
+        !matches!(value, Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::Number(_))
+    };
+    if args.len() > ARGUMENTS_MAX && args.iter().filter(lent).count() > ARGUMENTS_MAX {
+        let text = b"stack overflow (too many arguments)".to_vec();
+        return Err(Raised { text, is_reply: false, is_counted: false }.into_error());
+    }
+    Ok(args.into_iter().collect())
+}
 
 /// What a function returns to the interpreter. A message gets the line of the script before it.
 ///

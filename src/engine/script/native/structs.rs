@@ -1,6 +1,6 @@
 //! The library `struct`: values to the bytes of a C structure and back, after a format of one letter a field.
 
-use super::{Failure, Native, bytes_at, number_at};
+use super::{Failure, Native, RESULTS_MAX, bytes_at, number_at};
 use mlua::{Lua, Value};
 
 pub(super) const FUNCTIONS: &[(&str, Native)] = &[("pack", pack), ("unpack", unpack), ("size", size)];
@@ -10,9 +10,6 @@ const INTEGER_BYTES_MAX: usize = 32;
 
 /// What `!` without a number aligns to.
 const NATIVE_ALIGNMENT: usize = 8;
-
-/// Results that one call gives at most: what the interpreter's stack takes.
-const RESULTS_MAX: usize = 7000;
 
 /// Bytes that one call packs at most.
 const PACKED_BYTES_MAX: usize = 512 << 20;
@@ -214,7 +211,8 @@ fn unpack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
             }
             b'c' => {
                 if size == 0 {
-                    let Some(Value::Number(number)) = found.pop_if(|last| matches!(last, Value::Number(_))) else {
+                    let Some(Value::Number(number)) = found.pop_if(|last| matches!(last, Value::Number(_)))
+                    else {
                         return Err(Failure::text("format 'c0' needs a previous size"));
                     };
                     size = number as usize;

@@ -1,11 +1,8 @@
 //! JSON to values: a parser by recursive descent whose depth is bounded by a setting.
 
 use super::{Failure, Settings, null};
-use crate::engine::script::native::bytes_at;
+use crate::engine::script::native::{DEPTH_MAX, bytes_at};
 use mlua::{Lua, Value};
-
-/// Containers within containers, whatever the setting says: so deep the stack of the process reaches.
-const DEPTH_MAX: i32 = 4000;
 
 enum Token {
     ObjectBegin,
@@ -236,10 +233,8 @@ impl Parser<'_> {
     fn nested(&mut self, parse: fn(&mut Self) -> Result<Value, Failure>) -> Result<Value, Failure> {
         self.depth += 1;
         if self.depth > self.settings.decode_depth_max.min(DEPTH_MAX) {
-            let text = format!(
-                "Found too many nested data structures ({}) at character {}",
-                self.depth, self.at
-            );
+            let text =
+                format!("Found too many nested data structures ({}) at character {}", self.depth, self.at);
             return Err(Failure::Text(text));
         }
         let value = parse(self);
@@ -325,7 +320,8 @@ fn leading_number(text: &[u8]) -> Option<(f64, usize)> {
     }
     if matches!(body.get(len), Some(b'e' | b'E')) {
         let exponent_sign = usize::from(matches!(body.get(len + 1), Some(b'-' | b'+')));
-        let exponent = if len + 1 + exponent_sign <= body.len() { digits(len + 1 + exponent_sign) } else { 0 };
+        let exponent =
+            if len + 1 + exponent_sign <= body.len() { digits(len + 1 + exponent_sign) } else { 0 };
         if exponent > 0 {
             len += 1 + exponent_sign + exponent;
         }
@@ -354,7 +350,8 @@ fn leading_hexadecimal(text: &[u8]) -> (f64, usize) {
         let begin = len + 1 + sign;
         let digits = text.get(begin..).map_or(0, |t| t.iter().take_while(|b| b.is_ascii_digit()).count());
         if digits > 0 {
-            let exponent = std::str::from_utf8(&text[begin..begin + digits]).ok().and_then(|t| t.parse::<i32>().ok());
+            let exponent =
+                std::str::from_utf8(&text[begin..begin + digits]).ok().and_then(|t| t.parse::<i32>().ok());
             let exponent = exponent.unwrap_or(i32::MAX / 2).min(i32::MAX / 2);
             scale += if text[len + 1] == b'-' { -exponent } else { exponent };
             len = begin + digits;

@@ -1,7 +1,7 @@
 //! Values to JSON.
 
 use super::{Failure, Invalid, Settings};
-use crate::engine::script::native::{format::general, type_name};
+use crate::engine::script::native::{DEPTH_MAX, format::general, type_name};
 use mlua::{Lua, Table, Value};
 
 pub(super) fn encode(lua: &Lua, args: &[Value], settings: Settings) -> Result<Vec<Value>, Failure> {
@@ -88,7 +88,7 @@ fn array_len(table: &Table, settings: Settings) -> Result<Option<usize>, Failure
 }
 
 fn write_table(table: &Table, depth: i32, settings: Settings, into: &mut Vec<u8>) -> Result<(), Failure> {
-    if depth > settings.encode_depth_max {
+    if depth > settings.encode_depth_max.min(DEPTH_MAX) {
         return Err(Failure::Text(format!("Cannot serialise, excessive depth ({depth})")));
     }
     if let Some(len) = array_len(table, settings)? {

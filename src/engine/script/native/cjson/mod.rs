@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-use super::{Failure, expected, results};
+use super::{Failure, bounded, expected, results};
 use mlua::{IntoLua, LightUserData, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -134,7 +134,14 @@ fn boolean(args: &[Value], index: usize, old: bool, function: &str) -> Result<bo
     }
 }
 
-fn integer(args: &[Value], index: usize, old: i32, min: i32, max: i32, function: &str) -> Result<i32, Failure> {
+fn integer(
+    args: &[Value],
+    index: usize,
+    old: i32,
+    min: i32,
+    max: i32,
+    function: &str,
+) -> Result<i32, Failure> {
     let value = match args.get(index) {
         None | Some(Value::Nil) => return Ok(old),
         Some(Value::Integer(value)) => *value as f64,
@@ -159,33 +166,39 @@ pub fn add_functions(lua: &Lua, library: &Table) -> mlua::Result<()> {
     let settings = Rc::new(Cell::new(DEFAULT));
     let own = Rc::clone(&settings);
     let encode = lua.create_function(move |lua, args: MultiValue| {
-        let args: Vec<Value> = args.into_iter().collect();
+        let args = bounded(args)?;
         results(lua, encode::encode(lua, &args, own.get()))
     })?;
     let own = Rc::clone(&settings);
     let decode = lua.create_function(move |lua, args: MultiValue| {
-        let args: Vec<Value> = args.into_iter().collect();
+        let args = bounded(args)?;
         results(lua, decode::decode(lua, &args, own.get()))
     })?;
     library.raw_set("encode", encode)?;
     library.raw_set("decode", decode)?;
     for (name, change) in SETTINGS {
         let (own, change) = (Rc::clone(&settings), *change);
-        library.raw_set(*name, lua.create_function(move |lua, args: MultiValue| {
-            let args: Vec<Value> = args.into_iter().collect();
-            let mut changed = own.get();
-            let done = change(lua, &mut changed, &args);
-            if done.is_ok() {
-                own.set(changed);
-            }
-            results(lua, done)
-        })?)?;
+        library.raw_set(
+            *name,
+            lua.create_function(move |lua, args: MultiValue| {
+                let args = bounded(args)?;
+                let mut changed = own.get();
+                let done = change(lua, &mut changed, &args);
+                if done.is_ok() {
+                    own.set(changed);
+                }
+                results(lua, done)
+            })?,
+        )?;
     }
-    library.raw_set("new", lua.create_function(|lua, ()| {
-        let library = lua.create_table()?;
-        add_functions(lua, &library)?;
-        Ok(library)
-    })?)?;
+    library.raw_set(
+        "new",
+        lua.create_function(|lua, ()| {
+            let library = lua.create_table()?;
+            add_functions(lua, &library)?;
+            Ok(library)
+        })?,
+    )?;
     library.raw_set("null", null())?;
     library.raw_set("_NAME", "cjson")?;
     library.raw_set("_VERSION", "2.1.0")

@@ -67,10 +67,12 @@ const UNSAFE: &[(&str, &str)] = &[
 const GLOBAL: &str = "
     auth client|getname client|id client|info client|kill client|list client|pause client|setinfo client|setname
     client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat
-    config|rewrite config|set debug discard exec flushall flushdb hello info lastsave latency|doctor latency|graph
-    latency|histogram latency|history latency|latest latency|reset memory|doctor memory|stats monitor psubscribe
-    publish pubsub|channels pubsub|numpat pubsub|numsub punsubscribe reset shutdown slowlog|get slowlog|len
-    slowlog|reset subscribe unsubscribe unwatch watch";
+    config|rewrite config|set debug discard eval eval_ro evalsha evalsha_ro exec fcall fcall_ro flushall flushdb
+    function|delete function|dump function|flush function|kill function|list function|load function|restore
+    function|stats hello info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest
+    latency|reset memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub
+    punsubscribe reset script|debug script|exists script|flush script|kill script|load script|show shutdown
+    slowlog|get slowlog|len slowlog|reset subscribe unsubscribe unwatch watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;

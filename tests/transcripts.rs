@@ -27,6 +27,11 @@ const LINE_CHARS_MAX: usize = 400;
 
 /// Rows that cannot succeed in a transcript.
 const NEVER_SUCCEED: &[(&str, &str)] = &[
+    ("function", "a container"),
+    ("function|kill", "nothing runs between two requests; Redis's own tests have it"),
+    ("script", "a container"),
+    ("script|kill", "nothing runs between two requests; Redis's own tests have it"),
+    ("script|debug", "a session takes over the connection; tests/debugger.rs has it"),
     ("cluster", "a container"),
     ("commandlog", "a container"),
     ("config", "a container"),

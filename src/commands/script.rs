@@ -158,9 +158,6 @@ fn eval_sha_ro(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 
 fn flush(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let is_mode = |word: &[u8]| word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async");
-    if call.args.len() > 3 {
-        return Err(super::unknown_form(call));
-    }
     if call.args.get(2).is_some_and(|word| !is_mode(word)) {
         return Err(CmdError::err("SCRIPT FLUSH only support SYNC|ASYNC option"));
     }

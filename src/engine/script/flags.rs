@@ -53,7 +53,7 @@ pub fn of_script(text: &[u8]) -> Result<Shebang, String> {
     let mut words = text[..bytes].split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let engine = words.next().unwrap_or_default();
     if engine != b"#!lua" {
-        return Err(format!("ERR Unexpected engine in script shebang: {}", shown(&engine[2..])));
+        return Err(format!("ERR Unexpected engine in script shebang: {}", shown(engine)));
     }
     let mut flags = 0;
     for word in words {

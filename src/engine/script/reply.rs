@@ -154,7 +154,7 @@ impl Encoder<'_, '_> {
             Value::String(text) => self.reply.bulk(&text.as_bytes()),
             Value::Boolean(value) if self.version == 3 => self.reply.bool(*value),
             Value::Boolean(true) => self.reply.int(1),
-            Value::Integer(number) => self.reply.int(*number as i64),
+            Value::Integer(number) => self.reply.int(*number),
             Value::Number(number) => self.reply.int(truncated(*number)),
             Value::Table(_) if depth >= DEPTH_MAX => self.error("ERR reached lua stack limit", false),
             Value::Table(table) => self.table(table, depth)?,

@@ -152,7 +152,7 @@ impl Engine {
     fn busy_after_ticks(&self) -> u64 {
         match self.conf.busy_reply_threshold_ms {
             ..=0 => u64::MAX,
-            ms => (ms as u64).saturating_mul(self.ticks_per_ms),
+            ms => ms.saturating_mul(self.ticks_per_ms),
         }
     }
 
@@ -246,7 +246,7 @@ impl Session<'_, '_> {
             match arg {
                 Value::String(text) => self.request.extend_from_slice(&text.as_bytes()),
                 Value::Integer(number) => {
-                    self.request.extend_from_slice(format_i64(*number as i64, &mut [0; 20]));
+                    self.request.extend_from_slice(format_i64(*number, &mut [0; 20]));
                 }
                 Value::Number(number) => {
                     let whole = *number as i64;

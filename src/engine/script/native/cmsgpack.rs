@@ -44,7 +44,7 @@ fn encode(value: &Value, depth: usize, into: &mut Vec<u8>) -> Result<(), Failure
             into.extend_from_slice(&bytes);
         }
         Value::Boolean(value) => into.push(0xc2 | u8::from(*value)),
-        Value::Integer(value) => encode_integer(*value as i64, into),
+        Value::Integer(value) => encode_integer(*value, into),
         Value::Number(value) => encode_number(*value, into),
         Value::Table(table) if depth < PACKED_DEPTH_MAX => encode_table(table, depth, into)?,
         _ => into.push(0xc0),
@@ -190,9 +190,8 @@ impl<'a> Input<'a> {
             0xc0 => Ok(Value::Nil),
             0xc2 => Ok(Value::Boolean(false)),
             0xc3 => Ok(Value::Boolean(true)),
-            tag @ (0xc4..=0xc6 | 0xd9..=0xdb) => {
-                let bytes = 1 << if tag < 0xd0 { tag - 0xc4 } else { tag - 0xd9 };
-                let len = self.unsigned(bytes)?;
+            tag @ 0xd9..=0xdb => {
+                let len = self.unsigned(1 << (tag - 0xd9))?;
                 self.string(lua, len)
             }
             0xca => number(f64::from(f32::from_bits(self.unsigned(4)? as u32))),

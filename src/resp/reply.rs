@@ -74,8 +74,14 @@ impl<'a> Reply<'a> {
 
     /// An error. Line ends become spaces, but for those at the end, which go.
     pub fn error(&mut self, text: &str) {
-        let text = text.trim_end_matches(['\r', '\n']);
-        let clean: Vec<u8> = text.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }).collect();
+        self.error_bytes(text.as_bytes());
+    }
+
+    /// As [`Reply::error`], of any bytes.
+    pub fn error_bytes(&mut self, text: &[u8]) {
+        let end = text.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let clean: Vec<u8> =
+            text[..end].iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }).collect();
         self.line(b'-', &clean);
     }
 

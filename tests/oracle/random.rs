@@ -17,6 +17,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+mod wraps;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
@@ -54,6 +55,8 @@ struct Reference {
     unspoiled: &'static [&'static str],
     /// Whether its encodings are ours.
     has_our_encodings: bool,
+    /// Whether its errors of scripts are ours.
+    has_our_scripts: bool,
 }
 
 const REDIS: Reference = Reference {
@@ -62,6 +65,7 @@ const REDIS: Reference = Reference {
     rules: include_str!("rules.txt"),
     unspoiled: &[],
     has_our_encodings: true,
+    has_our_scripts: true,
 };
 
 const VALKEY_9: Reference = Reference {
@@ -71,6 +75,7 @@ const VALKEY_9: Reference = Reference {
     // Redis 8.0 has these, too, and refuses in its own way.
     unspoiled: &["HSETEX", "HPTTL", "HPEXPIRETIME", "HPERSIST"],
     has_our_encodings: false,
+    has_our_scripts: false,
 };
 
 fn main() -> ExitCode {
@@ -255,6 +260,12 @@ impl Run {
                 server.ask(connection, &[b"HELLO", if connection % 2 == 0 { b"2" } else { b"3" }]);
             }
             server.ask(0, &[b"FLUSHALL"]);
+            for (name, rules) in wraps::USERS {
+                let rules = rules.split(' ').map(str::as_bytes);
+                let words: Vec<&[u8]> =
+                    [&b"ACL"[..], b"SETUSER", name.as_bytes(), b"reset"].into_iter().chain(rules).collect();
+                server.ask(0, &words);
+            }
             server.ask(0, &[b"CONFIG", b"SET", b"maxmemory-policy", b"noeviction"]);
         }
     }
@@ -266,6 +277,10 @@ impl Run {
         let count = 1 + self.requests.rng.below(most);
         self.requests.now_unix_ms = unix_ms();
         let drawn: Vec<Drawn> = (0..count).map(|_| self.requests.draw()).collect();
+        let rules = &self.rules;
+        let drawn = wraps::wrap(&mut self.requests, drawn, self.reference.has_our_scripts, |template| {
+            rules[template].is_some()
+        });
         self.exchange(connection, drawn);
         if self.since_flash >= COMMANDS_PER_FLASH {
             self.since_flash = 0;
@@ -296,7 +311,8 @@ impl Run {
                 (&self.theirs.buffer[from_theirs..theirs[at]], &self.ours.buffer[from_ours..ours[at]]);
             (from_theirs, from_ours) = (theirs[at], ours[at]);
             let outcome = outcome(a);
-            for option in one.options.iter().map(|option| Some(*option)).chain([None]) {
+            let counted = (!one.wraps).then(|| one.options.iter().map(|option| Some(*option)).chain([None]));
+            for option in counted.into_iter().flatten() {
                 self.cells.entry((one.template, option)).or_default()[outcome] += 1;
             }
             let same = a == b || may_differ(a, b, self.rules[one.template], one.spoiled);

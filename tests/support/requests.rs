@@ -53,6 +53,8 @@ pub struct Drawn {
     pub options: Vec<u16>,
     /// It was made wrong on purpose.
     pub spoiled: bool,
+    /// It belongs to a request around others, or is within one.
+    pub wraps: bool,
 }
 
 impl Drawn {

@@ -156,29 +156,29 @@ impl Encoder<'_, '_> {
             Value::Boolean(true) => self.reply.int(1),
             Value::Integer(number) => self.reply.int(*number),
             Value::Number(number) => self.reply.int(truncated(*number)),
-            Value::Table(_) if depth >= DEPTH_MAX => self.error("ERR reached lua stack limit", false),
+            Value::Table(_) if depth >= DEPTH_MAX => self.error(b"ERR reached lua stack limit", false),
             Value::Table(table) => self.table(table, depth)?,
             _ => self.reply.null(),
         }
         Ok(())
     }
 
-    fn error(&mut self, text: &str, is_counted: bool) {
-        self.reply.error(text);
+    fn error(&mut self, text: &[u8], is_counted: bool) {
+        let text = c_string(text);
+        self.reply.error_bytes(text);
         if !is_counted {
-            self.errors.push(text.to_owned());
+            self.errors.push(String::from_utf8_lossy(text).into_owned());
         }
     }
 
     fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
         if let Value::String(text) = table.raw_get("err")? {
             let is_counted = matches!(table.raw_get("ignore_error_stats_update")?, Value::Boolean(true));
-            let text = String::from_utf8_lossy(&text.as_bytes()).into_owned();
-            self.error(text.strip_prefix('-').unwrap_or(&text), is_counted);
+            self.error(&text.as_bytes(), is_counted);
             return Ok(());
         }
         if let Value::String(text) = table.raw_get("ok")? {
-            self.reply.status_bytes(&text.as_bytes());
+            self.reply.status_bytes(c_string(&text.as_bytes()));
             return Ok(());
         }
         if let Some(number) = number_of(&table.raw_get("double")?) {
@@ -222,6 +222,12 @@ impl Encoder<'_, '_> {
         self.reply.array(len);
         (1..=len).try_for_each(|index| self.write(&table.raw_get(index)?, depth + 1))
     }
+}
+
+/// A text up to its first NUL, where Redis ends a line.
+fn c_string(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    &text[..end]
 }
 
 /// How many keys a table has. They are looked at one by one: an interpreter lends only some thousand values at a time.

@@ -195,7 +195,7 @@ impl Engine {
             _ => {}
         }
         let text = text.unwrap_or_else(|| "ERR unknown error".to_owned());
-        let text = format!("{}{place}", text.strip_prefix('-').unwrap_or(&text));
+        let text = format!("{text}{place}");
         if is_counted {
             self.reply(slot).error(&text);
             return Ok(Outcome::Failed);
@@ -274,7 +274,7 @@ impl Session<'_, '_> {
         let lacks_replicas = self.engine.lacks_replicas();
         let is_short = self.engine.is_short_of_memory && self.engine.conf.maxmemory_bytes > 0;
         let running = self.running();
-        if row.has(flag::WRITE | flag::MAY_REPLICATE) && running.is_read_only && row.has(flag::WRITE) {
+        if row.has(flag::WRITE | flag::MAY_REPLICATE) && running.is_read_only {
             return Some("ERR Write commands are not allowed from read-only scripts.".to_owned());
         }
         if row.has(flag::WRITE) && lacks_replicas && !running.has_written {

@@ -23,7 +23,7 @@ pub fn add_constants(library: &Table) -> mlua::Result<()> {
 
 fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
     if args.is_empty() {
-        return Err(Failure::argument(0, "pack", "MessagePack pack needs input."));
+        return Err(Failure::argument(0, "MessagePack pack needs input."));
     }
     let mut packed = Vec::new();
     for value in args {
@@ -240,12 +240,11 @@ impl<'a> Input<'a> {
 fn unpack(
     lua: &Lua,
     args: &[Value],
-    function: &str,
     limit: i64,
     offset: i64,
     is_limited: bool,
 ) -> Result<Vec<Value>, Failure> {
-    let bytes = bytes_at(lua, args, 0, function)?;
+    let bytes = bytes_at(lua, args, 0)?;
     if offset < 0 || limit < 0 {
         let text = format!("Invalid request to unpack with offset of {offset} and limit of {}.", bytes.len());
         return Err(Failure::Text(text));
@@ -261,7 +260,7 @@ fn unpack(
     while input.at < bytes.len() && (limit == 0 || (found.len() as i64) < limit) {
         if found.len() >= RESULTS_MAX {
             let why = "too many return values at once; use unpack_one or unpack_limit instead.";
-            return Err(Failure::argument(1, function, why));
+            return Err(Failure::argument(1, why));
         }
         found.push(input.decode(lua, 0)?);
     }
@@ -273,23 +272,23 @@ fn unpack(
 }
 
 fn unpack_all(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    unpack(lua, args, "unpack", 0, 0, false)
+    unpack(lua, args, 0, 0, false)
 }
 
-fn optional(lua: &Lua, args: &[Value], index: usize, function: &str) -> Result<i64, Failure> {
+fn optional(lua: &Lua, args: &[Value], index: usize) -> Result<i64, Failure> {
     match args.get(index) {
         None | Some(Value::Nil) => Ok(0),
-        Some(_) => Ok(number_at(lua, args, index, function)? as i32 as i64),
+        Some(_) => Ok(number_at(lua, args, index)? as i32 as i64),
     }
 }
 
 fn unpack_one(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let offset = optional(lua, args, 1, "unpack_one")?;
-    unpack(lua, args, "unpack_one", 1, offset, true)
+    let offset = optional(lua, args, 1)?;
+    unpack(lua, args, 1, offset, true)
 }
 
 fn unpack_limit(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let limit = number_at(lua, args, 1, "unpack_limit")? as i32 as i64;
-    let offset = optional(lua, args, 2, "unpack_limit")?;
-    unpack(lua, args, "unpack_limit", limit, offset, true)
+    let limit = number_at(lua, args, 1)? as i32 as i64;
+    let offset = optional(lua, args, 2)?;
+    unpack(lua, args, limit, offset, true)
 }

@@ -16,6 +16,8 @@ use mlua::{IntoLua, Lua, MultiValue, Value};
 pub enum Failure {
     /// What the script is told.
     Text(String),
+    /// An argument, counted from 1, that the function does not take, and why.
+    Argument(usize, String),
     /// What the interpreter itself fails with: mostly a lack of memory.
     Lua(mlua::Error),
 }
@@ -26,9 +28,9 @@ impl Failure {
         Failure::Text(text.into())
     }
 
-    /// An argument (counted from 1) that a function does not take.
-    pub fn argument(number: usize, function: &str, why: &str) -> Failure {
-        Failure::Text(format!("bad argument #{number} to '{function}' ({why})"))
+    /// An argument, counted from 1, that a function does not take.
+    pub fn argument(number: usize, why: impl Into<String>) -> Failure {
+        Failure::Argument(number, why.into())
     }
 
     /// As an error reply, which scripts see as a table: the message with its code.
@@ -37,6 +39,9 @@ impl Failure {
             Failure::Text(text) => {
                 Raised { text: format!("ERR {text}").into_bytes(), is_reply: true, is_counted: false }
                     .into_error()
+            }
+            Failure::Argument(number, why) => {
+                Failure::Text(format!("bad argument #{number} ({why})")).into_reply()
             }
             Failure::Lua(error) => error,
         }
@@ -162,16 +167,25 @@ pub fn results(lua: &Lua, done: Result<Vec<Value>, Failure>) -> mlua::Result<Mul
     match done {
         Ok(values) => Ok(values.into_iter().collect()),
         Err(Failure::Lua(error)) => Err(error),
-        Err(Failure::Text(text)) => {
-            let place = lua.inspect_stack(1, |frame| {
-                let source = frame.source();
-                let line = frame.current_line()?;
-                source.short_src.map(|name| format!("{name}:{line}: "))
-            });
-            let text = place.flatten().unwrap_or_default() + &text;
-            Err(Raised { text: text.into_bytes(), is_reply: false, is_counted: false }.into_error())
+        Err(Failure::Text(text)) => Err(message(lua, &text)),
+        Err(Failure::Argument(number, why)) => {
+            // A function that was not called by a name has none.
+            let name = lua.inspect_stack(0, |frame| frame.names().name.map(|name| name.into_owned()));
+            let name = name.flatten().unwrap_or_else(|| "?".to_owned());
+            Err(message(lua, &format!("bad argument #{number} to '{name}' ({why})")))
         }
     }
+}
+
+/// A message with the line of the script before it.
+fn message(lua: &Lua, text: &str) -> mlua::Error {
+    let place = lua.inspect_stack(1, |frame| {
+        let source = frame.source();
+        let line = frame.current_line()?;
+        source.short_src.map(|name| format!("{name}:{line}: "))
+    });
+    let text = place.flatten().unwrap_or_default() + text;
+    Raised { text: text.into_bytes(), is_reply: false, is_counted: false }.into_error()
 }
 
 /// The value of a number.
@@ -197,7 +211,7 @@ pub(super) fn type_name(value: Option<&Value>) -> &'static str {
 }
 
 /// The bytes of a string, or of a number in decimal.
-pub(super) fn bytes_at(lua: &Lua, args: &[Value], index: usize, function: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn bytes_at(lua: &Lua, args: &[Value], index: usize) -> Result<Vec<u8>, Failure> {
     let value = args.get(index);
     match value {
         Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
@@ -205,12 +219,12 @@ pub(super) fn bytes_at(lua: &Lua, args: &[Value], index: usize, function: &str) 
             let text = lua.coerce_string(number.clone())?;
             Ok(text.map(|text| text.as_bytes().to_vec()).unwrap_or_default())
         }
-        _ => Err(expected(index, function, "string", value)),
+        _ => Err(expected(index, "string", value)),
     }
 }
 
 /// A number, or a string that is one.
-pub(super) fn number_at(lua: &Lua, args: &[Value], index: usize, function: &str) -> Result<f64, Failure> {
+pub(super) fn number_at(lua: &Lua, args: &[Value], index: usize) -> Result<f64, Failure> {
     let value = args.get(index);
     let number = match value {
         Some(Value::Number(number)) => Some(*number),
@@ -218,12 +232,12 @@ pub(super) fn number_at(lua: &Lua, args: &[Value], index: usize, function: &str)
         Some(text @ Value::String(_)) => lua.coerce_number(text.clone())?,
         _ => None,
     };
-    number.ok_or_else(|| expected(index, function, "number", value))
+    number.ok_or_else(|| expected(index, "number", value))
 }
 
 /// The error of an argument of the wrong type.
-pub(super) fn expected(index: usize, function: &str, wanted: &str, got: Option<&Value>) -> Failure {
-    Failure::argument(index + 1, function, &format!("{wanted} expected, got {}", type_name(got)))
+pub(super) fn expected(index: usize, wanted: &str, got: Option<&Value>) -> Failure {
+    Failure::argument(index + 1, format!("{wanted} expected, got {}", type_name(got)))
 }
 
 fn sha1hex(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
@@ -231,7 +245,7 @@ fn sha1hex(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         return Err(Failure::text("wrong number of arguments"));
     }
     // What is no text counts as an empty one.
-    let text = bytes_at(lua, args, 0, "sha1hex").unwrap_or_default();
+    let text = bytes_at(lua, args, 0).unwrap_or_default();
     Ok(vec![sha1_smol::Sha1::from(text).digest().to_string().into_lua(lua)?])
 }
 

@@ -20,14 +20,13 @@ struct Format<'a> {
     at: usize,
     is_big_endian: bool,
     alignment: usize,
-    function: &'static str,
 }
 
 impl Format<'_> {
-    fn new<'a>(text: &'a [u8], function: &'static str) -> Format<'a> {
+    fn new(text: &[u8]) -> Format<'_> {
         // The text is a C string.
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-        Format { text: &text[..end], at: 0, is_big_endian: false, alignment: 1, function }
+        Format { text: &text[..end], at: 0, is_big_endian: false, alignment: 1 }
     }
 
     /// The next letter with the size of its field; none at the end.
@@ -90,7 +89,7 @@ impl Format<'_> {
             }
             other => {
                 let why = format!("invalid format option '{}'", char::from(other));
-                return Err(Failure::argument(1, self.function, &why));
+                return Err(Failure::argument(1, &why));
             }
         }
         Ok(())
@@ -105,8 +104,8 @@ impl Format<'_> {
 }
 
 fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let text = bytes_at(lua, args, 0, "pack")?;
-    let mut format = Format::new(&text, "pack");
+    let text = bytes_at(lua, args, 0)?;
+    let mut format = Format::new(&text);
     let mut packed: Vec<u8> = Vec::new();
     let mut next = 1;
     while let Some((option, size)) = format.next()? {
@@ -117,7 +116,7 @@ fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         }
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
-                let number = number_at(lua, args, next, "pack")?;
+                let number = number_at(lua, args, next)?;
                 let word = if number < 0.0 { number as i64 as u64 } else { number as u64 };
                 let mut bytes = word.to_le_bytes().to_vec();
                 bytes.resize(size, 0);
@@ -126,21 +125,21 @@ fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
             }
             b'x' => packed.push(0),
             b'f' => {
-                let number = number_at(lua, args, next, "pack")? as f32;
+                let number = number_at(lua, args, next)? as f32;
                 packed.extend(format.ordered(number.to_le_bytes().to_vec()));
                 next += 1;
             }
             b'd' => {
-                let number = number_at(lua, args, next, "pack")?;
+                let number = number_at(lua, args, next)?;
                 packed.extend(format.ordered(number.to_le_bytes().to_vec()));
                 next += 1;
             }
             b'c' | b's' => {
-                let string = bytes_at(lua, args, next, "pack")?;
+                let string = bytes_at(lua, args, next)?;
                 next += 1;
                 let size = if size == 0 { string.len() } else { size };
                 if string.len() < size {
-                    return Err(Failure::argument(next + 1, "pack", "string too short"));
+                    return Err(Failure::argument(next + 1, "string too short"));
                 }
                 packed.extend_from_slice(&string[..size]);
                 if option == b's' {
@@ -172,19 +171,19 @@ fn integer(format: &Format<'_>, bytes: &[u8], is_signed: bool) -> f64 {
 }
 
 fn unpack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let text = bytes_at(lua, args, 0, "unpack")?;
-    let data = bytes_at(lua, args, 1, "unpack")?;
+    let text = bytes_at(lua, args, 0)?;
+    let data = bytes_at(lua, args, 1)?;
     let start = match args.get(2) {
         None | Some(Value::Nil) => 1.0,
-        Some(_) => number_at(lua, args, 2, "unpack")?,
+        Some(_) => number_at(lua, args, 2)?,
     };
     if start as i64 <= 0 {
-        return Err(Failure::argument(3, "unpack", "offset must be 1 or greater"));
+        return Err(Failure::argument(3, "offset must be 1 or greater"));
     }
     let mut at = start as usize - 1;
-    let mut format = Format::new(&text, "unpack");
+    let mut format = Format::new(&text);
     let mut found: Vec<Value> = Vec::new();
-    let too_short = || Failure::argument(2, "unpack", "data string too short");
+    let too_short = || Failure::argument(2, "data string too short");
     while let Some((option, mut size)) = format.next()? {
         at = at.saturating_add(format.padding(at, option, size));
         if size > data.len() || at > data.len() - size {
@@ -238,14 +237,14 @@ fn unpack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
 }
 
 fn size(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let text = bytes_at(lua, args, 0, "size")?;
-    let mut format = Format::new(&text, "size");
+    let text = bytes_at(lua, args, 0)?;
+    let mut format = Format::new(&text);
     let mut at: usize = 0;
     while let Some((option, size)) = format.next()? {
         at = at.saturating_add(format.padding(at, option, size));
         match option {
-            b's' => return Err(Failure::argument(1, "size", "option 's' has no fixed size")),
-            b'c' if size == 0 => return Err(Failure::argument(1, "size", "option 'c0' has no fixed size")),
+            b's' => return Err(Failure::argument(1, "option 's' has no fixed size")),
+            b'c' if size == 0 => return Err(Failure::argument(1, "option 'c0' has no fixed size")),
             _ if !option.is_ascii_alphanumeric() => format.control(option)?,
             _ => {}
         }

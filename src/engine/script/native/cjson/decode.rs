@@ -51,9 +51,9 @@ struct Parser<'a> {
 
 pub(super) fn decode(lua: &Lua, args: &[Value], settings: Settings) -> Result<Vec<Value>, Failure> {
     if args.len() != 1 {
-        return Err(Failure::argument(1, "decode", "expected 1 argument"));
+        return Err(Failure::argument(1, "expected 1 argument"));
     }
-    let text = bytes_at(lua, args, 0, "decode")?;
+    let text = bytes_at(lua, args, 0)?;
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
         return Err(Failure::text("JSON parser does not support UTF-16 or UTF-32"));
     }

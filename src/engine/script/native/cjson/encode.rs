@@ -5,7 +5,7 @@ use crate::engine::script::native::{DEPTH_MAX, format::general, type_name};
 use mlua::{Lua, Table, Value};
 
 pub(super) fn encode(lua: &Lua, args: &[Value], settings: Settings) -> Result<Vec<Value>, Failure> {
-    let [value] = args else { return Err(Failure::argument(1, "encode", "expected 1 argument")) };
+    let [value] = args else { return Err(Failure::argument(1, "expected 1 argument")) };
     let mut text = Vec::new();
     write(value, 0, settings, &mut text)?;
     Ok(vec![Value::String(lua.create_string(text)?)])

@@ -55,36 +55,35 @@ type Setting = fn(&Lua, &mut Settings, &[Value]) -> Result<Vec<Value>, Failure>;
 
 const SETTINGS: &[(&str, Setting)] = &[
     ("encode_sparse_array", |_, s, args| {
-        at_most(args, 3, "encode_sparse_array")?;
-        let function = "encode_sparse_array";
-        s.sparse_converts = boolean(args, 0, s.sparse_converts, function)?;
-        s.sparse_ratio = integer(args, 1, s.sparse_ratio, 0, i32::MAX, function)?;
-        s.sparse_safe = integer(args, 2, s.sparse_safe, 0, i32::MAX, function)?;
+        at_most(args, 3)?;
+        s.sparse_converts = boolean(args, 0, s.sparse_converts)?;
+        s.sparse_ratio = integer(args, 1, s.sparse_ratio, 0, i32::MAX)?;
+        s.sparse_safe = integer(args, 2, s.sparse_safe, 0, i32::MAX)?;
         let numbers = [s.sparse_ratio, s.sparse_safe].map(|n| Value::Number(n.into()));
         Ok([Value::Boolean(s.sparse_converts)].into_iter().chain(numbers).collect())
     }),
     ("encode_max_depth", |_, s, args| {
-        at_most(args, 1, "encode_max_depth")?;
-        s.encode_depth_max = integer(args, 0, s.encode_depth_max, 1, i32::MAX, "encode_max_depth")?;
+        at_most(args, 1)?;
+        s.encode_depth_max = integer(args, 0, s.encode_depth_max, 1, i32::MAX)?;
         Ok(vec![Value::Number(s.encode_depth_max.into())])
     }),
     ("decode_max_depth", |_, s, args| {
-        at_most(args, 1, "decode_max_depth")?;
-        s.decode_depth_max = integer(args, 0, s.decode_depth_max, 1, i32::MAX, "decode_max_depth")?;
+        at_most(args, 1)?;
+        s.decode_depth_max = integer(args, 0, s.decode_depth_max, 1, i32::MAX)?;
         Ok(vec![Value::Number(s.decode_depth_max.into())])
     }),
     ("encode_number_precision", |_, s, args| {
-        at_most(args, 1, "encode_number_precision")?;
-        s.precision = integer(args, 0, s.precision, 1, 16, "encode_number_precision")?;
+        at_most(args, 1)?;
+        s.precision = integer(args, 0, s.precision, 1, 16)?;
         Ok(vec![Value::Number(s.precision.into())])
     }),
     ("encode_keep_buffer", |_, s, args| {
-        at_most(args, 1, "encode_keep_buffer")?;
-        s.keeps_buffer = boolean(args, 0, s.keeps_buffer, "encode_keep_buffer")?;
+        at_most(args, 1)?;
+        s.keeps_buffer = boolean(args, 0, s.keeps_buffer)?;
         Ok(vec![Value::Boolean(s.keeps_buffer)])
     }),
     ("encode_invalid_numbers", |lua, s, args| {
-        at_most(args, 1, "encode_invalid_numbers")?;
+        at_most(args, 1)?;
         s.encode_invalid = match args.first() {
             None | Some(Value::Nil) => s.encode_invalid,
             Some(Value::Boolean(true)) => Invalid::Taken,
@@ -93,9 +92,9 @@ const SETTINGS: &[(&str, Setting)] = &[
                 b"off" => Invalid::Refused,
                 b"on" => Invalid::Taken,
                 b"null" => Invalid::Null,
-                other => return Err(invalid_option("encode_invalid_numbers", other)),
+                other => return Err(invalid_option(other)),
             },
-            other => return Err(expected(0, "encode_invalid_numbers", "string", other)),
+            other => return Err(expected(0, "string", other)),
         };
         Ok(vec![match s.encode_invalid {
             Invalid::Refused => Value::Boolean(false),
@@ -104,55 +103,48 @@ const SETTINGS: &[(&str, Setting)] = &[
         }])
     }),
     ("decode_invalid_numbers", |_, s, args| {
-        at_most(args, 1, "decode_invalid_numbers")?;
-        s.decode_invalid = boolean(args, 0, s.decode_invalid, "decode_invalid_numbers")?;
+        at_most(args, 1)?;
+        s.decode_invalid = boolean(args, 0, s.decode_invalid)?;
         Ok(vec![Value::Boolean(s.decode_invalid)])
     }),
 ];
 
-fn invalid_option(function: &str, word: &[u8]) -> Failure {
-    Failure::argument(1, function, &format!("invalid option '{}'", String::from_utf8_lossy(word)))
+fn invalid_option(word: &[u8]) -> Failure {
+    Failure::argument(1, &format!("invalid option '{}'", String::from_utf8_lossy(word)))
 }
 
-fn at_most(args: &[Value], most: usize, function: &str) -> Result<(), Failure> {
+fn at_most(args: &[Value], most: usize) -> Result<(), Failure> {
     match args.len() > most {
-        true => Err(Failure::argument(most + 1, function, "found too many arguments")),
+        true => Err(Failure::argument(most + 1, "found too many arguments")),
         false => Ok(()),
     }
 }
 
-fn boolean(args: &[Value], index: usize, old: bool, function: &str) -> Result<bool, Failure> {
+fn boolean(args: &[Value], index: usize, old: bool) -> Result<bool, Failure> {
     match args.get(index) {
         None | Some(Value::Nil) => Ok(old),
         Some(Value::Boolean(value)) => Ok(*value),
         Some(Value::String(word)) => match &*word.as_bytes() {
             b"on" => Ok(true),
             b"off" => Ok(false),
-            other => Err(invalid_option(function, other)),
+            other => Err(invalid_option(other)),
         },
-        other => Err(expected(index, function, "string", other)),
+        other => Err(expected(index, "string", other)),
     }
 }
 
-fn integer(
-    args: &[Value],
-    index: usize,
-    old: i32,
-    min: i32,
-    max: i32,
-    function: &str,
-) -> Result<i32, Failure> {
+fn integer(args: &[Value], index: usize, old: i32, min: i32, max: i32) -> Result<i32, Failure> {
     let value = match args.get(index) {
         None | Some(Value::Nil) => return Ok(old),
         Some(Value::Integer(value)) => *value as f64,
         Some(Value::Number(value)) => *value,
-        other => return Err(expected(index, function, "number", other)),
+        other => return Err(expected(index, "number", other)),
     };
     match value >= f64::from(min) && value <= f64::from(max) {
         true => Ok(value as i32),
         false => {
             let why = format!("expected integer between {min} and {max}");
-            Err(Failure::argument(1, function, &why))
+            Err(Failure::argument(1, &why))
         }
     }
 }

@@ -11,7 +11,6 @@
 
 use super::call::Ran;
 use super::client::{LargeRequest, state};
-use super::config::Config;
 use super::recorder::Phase;
 use super::spec::flag;
 use super::table::{NoRow, Row, Table};
@@ -335,7 +334,7 @@ impl Engine {
     fn limits(&self, slot: usize) -> Limits {
         Limits {
             bulk_bytes_max: self.conf.proto_max_bulk_len_bytes as i64,
-            unauthenticated: needs_password(&self.conf) && !self.clients[slot].is(state::AUTHENTICATED),
+            unauthenticated: self.must_authenticate(&self.clients[slot]),
         }
     }
 
@@ -673,11 +672,6 @@ impl Engine {
             self.jobs.push_back(Job::Close(client.handle));
         }
     }
-}
-
-/// Whether clients have to authenticate.
-pub fn needs_password(conf: &Config) -> bool {
-    !conf.requirepass.is_empty()
 }
 
 fn ends_batch(table: &Table, row: Result<u16, NoRow>) -> bool {

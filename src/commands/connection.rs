@@ -158,7 +158,7 @@ fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if let Some((user, password)) = hello.credentials {
         engine.authenticate(call.slot, call.args, user, password)?;
     }
-    if engine.must_authenticate(&engine.clients[call.slot]) {
+    if !engine.clients[call.slot].is(state::AUTHENTICATED) {
         return Err(CmdError::coded(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \

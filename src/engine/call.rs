@@ -1,6 +1,5 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
-use super::acl::Context;
 use super::client::state;
 use super::config::Config;
 use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome, quoted};
@@ -358,8 +357,7 @@ impl Engine {
     fn judge(&mut self, slot: usize, args: Args<'_>, row: &'static Row) -> Result<(), Refusal> {
         self.check(slot, row, args).map_err(|denial| {
             self.clients[slot].note_row(row);
-            let in_multi = self.clients[slot].is(state::MULTI);
-            let context = if in_multi { Context::Multi } else { Context::Toplevel };
+            let context = self.context_of(slot);
             Refusal::Error(self.deny(slot, row, args, denial, context))
         })
     }

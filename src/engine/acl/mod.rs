@@ -152,6 +152,23 @@ impl Engine {
         CmdError::Text(format!("NOPERM {text}").into())
     }
 
+    /// Answers a request of a transaction that may not run any more.
+    #[cold]
+    pub(super) fn deny_at_exec(&mut self, slot: usize, row: &'static Row, args: Args<'_>, denial: Denial) {
+        self.deny(slot, row, args, denial, Context::Multi);
+        let reason = match denial.reason {
+            Reason::Command => "no permission to execute the command or subcommand",
+            Reason::Key => "no permission to touch the specified keys",
+            Reason::Channel => "no permission to access one of the channels used as arguments",
+            Reason::Database | Reason::Auth => "no permission",
+        };
+        let text = format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command \
+             is no longer allowed for the following reason: {reason}"
+        );
+        self.error_reply(slot, &text);
+    }
+
     /// Adds an entry to ACL LOG.
     fn note_refusal(
         &mut self,
@@ -176,6 +193,11 @@ impl Engine {
         self.acl.log.note(entry, self.conf.acllog_max_len);
     }
 
+    /// Where the requests of a client come from that it sends now.
+    pub(super) fn context_of(&self, slot: usize) -> Context {
+        if self.clients[slot].is(state::MULTI) { Context::Multi } else { Context::Toplevel }
+    }
+
     /// Lets a client be another user, if the password is right.
     ///
     /// # Errors
@@ -198,7 +220,7 @@ impl Engine {
             }
             None => {
                 self.stats.acl_access_denied_auth += 1;
-                let context = Context::Toplevel;
+                let context = self.context_of(slot);
                 self.note_refusal(slot, Reason::Auth, context, args.at(0), name.to_vec(), args.wire_bytes());
                 Err(CmdError::coded("WRONGPASS invalid username-password pair or user is disabled."))
             }

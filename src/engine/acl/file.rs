@@ -21,14 +21,14 @@ pub fn parse(text: &[u8], path: &str, ground: Ground<'_>) -> Result<Users, Strin
         if line.is_empty() {
             continue;
         }
-        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').map(|word| trim(word, b"\t\r\n")).collect();
+        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
         let [b"user", name, rules @ ..] = &words[..] else {
             errors += &format!("{path}:{number} should start with user keyword followed by the username. ");
             continue;
         };
         let shown = String::from_utf8_lossy(name);
         if has_spaces(name) {
-            errors += &format!("{path}:{number}: username '{shown}' contains invalid characters. ");
+            errors += &format!("'{path}:{number}: username '{shown}' contains invalid characters. ");
             continue;
         }
         if seen.iter().any(|known| known == name) {
@@ -36,7 +36,8 @@ pub fn parse(text: &[u8], path: &str, ground: Ground<'_>) -> Result<Users, Strin
             continue;
         }
         seen.push(name.to_vec());
-        match merge_selectors(rules) {
+        let rules: Vec<&[u8]> = rules.iter().map(|rule| trim(rule, b"\t\r\n")).collect();
+        match merge_selectors(&rules) {
             Ok(rules) => {
                 let mut user = User::new(name, ground);
                 errors += &apply_all(&mut user, &rules, &format!("{path}:{number}"), ground);

@@ -86,13 +86,13 @@ impl Selector {
         }
     }
 
-    /// A selector from the text between parentheses.
+    /// A selector from the text between parentheses. Where quotes are not closed it allows nothing, as in Redis.
     ///
     /// # Errors
     ///
     /// That of the first rule that is wrong.
     pub fn parse(text: &[u8], ground: Ground<'_>) -> Result<Selector, RuleError> {
-        let rules = crate::base::quote::split_args(text).ok_or(RuleError::Syntax)?;
+        let rules = crate::base::quote::split_args(text).unwrap_or_default();
         let mut selector = Selector::new(ground);
         for rule in &rules {
             selector.apply(rule, ground)?;
@@ -140,6 +140,7 @@ impl Selector {
     /// A rule that names a key, a channel, databases, a command or a category.
     fn apply_named(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
         match rule {
+            [b'~' | b'%', ..] if self.all_keys => Err(RuleError::PatternAfterAll),
             [b'~', glob @ ..] => self.allow_keys(glob, access::ALL),
             [b'%', rest @ ..] => {
                 let (access, glob) = key_access(rest)?;
@@ -177,9 +178,6 @@ impl Selector {
     }
 
     fn allow_keys(&mut self, glob: &[u8], access: u8) -> Result<(), RuleError> {
-        if self.all_keys {
-            return Err(RuleError::PatternAfterAll);
-        }
         if has_spaces(glob) {
             return Err(RuleError::Syntax);
         }

@@ -6,7 +6,8 @@
 //! * Without a peer it is checked that who lacks something is refused, and who has all of it is not.
 //! * `WATERWHEEL_ORACLE=path/to/redis-server cargo test --test users` asks a real Redis 8.0 as well: ACL DRYRUN has to
 //!   say the same, and what both refuse is then sent by a client of that user, for the text that it gets. And random
-//!   rules have to be accepted or refused in the same way, and to leave the same users.
+//!   rules have to be accepted or refused in the same way, and to leave the same users. `FUZZ_SEED=n` makes other ones.
+//! * `WATERWHEEL_VALKEY=path/to/valkey-server` does the same with Valkey 9.1 for the rules about databases.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -80,9 +81,14 @@ fn users_for(row: &Row, form: &Form) -> Vec<Rules> {
     users
 }
 
-/// Requests of a row, the same in every run.
+/// Of the random choices.
+fn seed() -> u64 {
+    std::env::var("FUZZ_SEED").map_or(1, |text| text.parse().expect("FUZZ_SEED is a number"))
+}
+
+/// Requests of a row, the same in every run with the same seed.
 fn forms_of(row: &Row, tricky: bool) -> Vec<Form> {
-    let mut rng = Rng::from_seed(u64::from(row.id) + 1);
+    let mut rng = Rng::from_seed(u64::from(row.id) + 1 + 1000 * (seed() - 1));
     let options = [0, 8, 2, 4, 6, 4, 2, 6];
     let forms = (0..FORMS).map(|i| form(row, &mut rng, options[i as usize % 8], tricky && i >= 4));
     forms.filter(|form| row.admits(form.words.len())).collect()
@@ -249,7 +255,7 @@ fn redis_judges_every_row_in_the_same_way() {
     }
     println!("{judged} judged, {refused} refused and tried; not of Redis 8.0: {}", left_out.join(" "));
     assert!(judged > 10_000 && refused > 5_000, "{judged} judged, {refused} refused");
-    assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong[..wrong.len().min(200)].join("\n"));
 }
 
 #[test]
@@ -261,8 +267,7 @@ fn redis_accepts_the_same_rules() {
     let peer = Peer::start(&program.to_string_lossy());
     let mut admin = Other::connect(&peer);
     let mut world = World::new();
-    let mut rng =
-        Rng::from_seed(std::env::var("FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    let mut rng = Rng::from_seed(seed());
     let list = vec![b"ACL".to_vec(), b"LIST".to_vec()];
     let (mut accepted, mut wrong) = (0, Vec::new());
     for _ in 0..RULES {
@@ -286,4 +291,134 @@ fn redis_accepts_the_same_rules() {
     println!("{RULES} requests, {accepted} of them accepted");
     assert!(accepted > RULES / 10 && accepted < RULES * 9 / 10, "{accepted} were accepted");
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong[..wrong.len().min(30)].join("\n"));
+}
+
+/// Rules about databases, right ones and others.
+const DATABASE_RULES: &[&str] = &[
+    "db=0",
+    "db=1",
+    "db=0,1",
+    "db=1,0,1",
+    "db=15",
+    "db=16",
+    "db=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+    "db=",
+    "db=x",
+    "db=-1",
+    "db=-0",
+    "db=1,",
+    "db=,1",
+    "db=1,,2",
+    "db=+1",
+    "db=007",
+    "db=2147483647",
+    "db=2147483648",
+    "db=99999999999999999999",
+    "DB=2",
+    "alldbs",
+    "AllDBs",
+    "resetdbs",
+    "db",
+    "db=1 ",
+    "(db=1 +@all ~* &*)",
+    "(alldbs +get ~*)",
+    "(resetdbs +@all ~*)",
+    "(db=x)",
+    "(+@all ~* db=0)",
+    "clearselectors",
+    "reset",
+    "+@all",
+    "-@all",
+    "+select",
+    "~*",
+    "resetkeys",
+];
+
+/// Requests that work on databases, or on none.
+const DATABASE_REQUESTS: &[&str] = &[
+    "GET k",
+    "SET k v",
+    "SELECT 0",
+    "SELECT 1",
+    "SELECT 15",
+    "SELECT 16",
+    "SELECT x",
+    "SWAPDB 0 1",
+    "SWAPDB 1 2",
+    "SWAPDB 0 x",
+    "MOVE k 1",
+    "MOVE k 2",
+    "MOVE k 99",
+    "COPY a b",
+    "COPY a b DB 1",
+    "COPY a b DB 2",
+    "COPY a b REPLACE DB 2",
+    "COPY a b DB x",
+    "COPY a b DB 0 DB 2",
+    "COPY a b DB 2 DB 0",
+    "COPY a b DB",
+    "FLUSHALL",
+    "FLUSHDB",
+    "DBSIZE",
+    "KEYS *",
+    "SCAN 0",
+    "RANDOMKEY",
+    "PING",
+    "INFO",
+    "PUBLISH c m",
+    "SUBSCRIBE c",
+    "AUTH x",
+    "CONFIG GET port",
+    "DEBUG SLEEP 0",
+    "SORT k",
+    "EXISTS k",
+    "WAIT 0 0",
+    "OBJECT ENCODING k",
+    "MEMORY USAGE k",
+    "CLIENT ID",
+    "MULTI",
+    "EXEC",
+    "COMMAND",
+    "LOLWUT",
+    "LASTSAVE",
+    "ACL WHOAMI",
+    "TOUCH k",
+];
+
+#[test]
+fn valkey_judges_databases_in_the_same_way() {
+    let Some(program) = std::env::var_os("WATERWHEEL_VALKEY") else {
+        println!("WATERWHEEL_VALKEY names no valkey-server: nothing was compared");
+        return;
+    };
+    let peer = Peer::start(&program.to_string_lossy());
+    let (mut admin, mut world, mut rng) = (Other::connect(&peer), World::new(), Rng::from_seed(seed()));
+    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let (mut wrong, mut judged, mut refused) = (Vec::new(), 0, 0);
+    for _ in 0..1000 {
+        let rules: Vec<&str> = (0..1 + rng.below(3))
+            .map(|_| DATABASE_RULES[rng.below(DATABASE_RULES.len() as u64) as usize])
+            .collect();
+        let mut begin = words("ACL SETUSER u reset on nopass +@all ~* &*");
+        begin.extend(rules.iter().map(|rule| rule.as_bytes().to_vec()));
+        let mut requests = vec![words("ACL DELUSER u"), begin, words(&format!("SELECT {}", rng.below(3)))];
+        requests.extend(DATABASE_REQUESTS.iter().map(|line| words(&format!("ACL DRYRUN u {line}"))));
+        let (ours, theirs) = (ask(&mut world, "a", &requests), admin.ask(&requests));
+        for ((request, ours), theirs) in requests.iter().zip(&ours).zip(&theirs) {
+            judged += 1;
+            refused += usize::from(ours.shown().contains("access database"));
+            if ours != theirs {
+                let request: Vec<String> =
+                    request.iter().map(|word| word.escape_ascii().to_string()).collect();
+                wrong.push(format!(
+                    "{request:?} by {rules:?}\n  we     {}\n  Valkey {}",
+                    ours.shown(),
+                    theirs.shown()
+                ));
+            }
+        }
+    }
+    println!("{judged} judged, {refused} refused for a database");
+    assert!(refused > 1000, "{refused} were refused for a database");
+    assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
 }

@@ -23,10 +23,26 @@ pub fn may_have_keys(row: &Row) -> bool {
 
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
-    let mut keys = Vec::new();
-    if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
-        return Some(keys_of_sort(args));
+    match row.full_name {
+        "sort" => {
+            return Some(source_and_destination(args, 2, &["store"], &[("limit", 2), ("get", 1), ("by", 1)]));
+        }
+        "sort_ro" => return Some(source_and_destination(args, args.len(), &[], &[])),
+        _ => {}
     }
+    let found = keys_by_specs(row, args);
+    match row.full_name {
+        // Specs of words fit only where all the words are there.
+        "georadius" | "georadiusbymember" if found.is_none() => {
+            Some(source_and_destination(args, 5, &["store", "storedist"], &[]))
+        }
+        _ => found,
+    }
+}
+
+/// The keys of a request as the row's specs say.
+fn keys_by_specs(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
+    let mut keys = Vec::new();
     for spec in row.spec.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
         let flags = actual_flags(row, spec, args);
         let (first, last, step) = range(spec, args)?;
@@ -35,12 +51,27 @@ pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     Some(keys)
 }
 
-/// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
-fn keys_of_sort(args: Args<'_>) -> Vec<KeyAt> {
-    let store = (2..args.len().saturating_sub(1)).rev().find(|&index| args.is(index, "store"));
-    let source = KeyAt { index: 1, flags: key::RO | key::ACCESS };
-    let destination = store.map(|index| KeyAt { index: index + 1, flags: key::OW | key::UPDATE });
-    [source].into_iter().chain(destination).collect()
+/// What is read, and where the last of the `stores` puts the result; words that stand in front of others are looked for
+/// from `from` on. Which keys the patterns of SORT stand for nobody can tell.
+fn source_and_destination(
+    args: Args<'_>,
+    from: usize,
+    stores: &[&str],
+    skipped: &[(&str, usize)],
+) -> Vec<KeyAt> {
+    let mut keys = vec![KeyAt { index: 1, flags: key::RO | key::ACCESS }];
+    let mut at = from;
+    while at < args.len() {
+        if stores.iter().any(|word| args.is(at, word)) && at + 1 < args.len() {
+            keys.truncate(1);
+            keys.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
+            at += 1;
+        } else if let Some((_, behind)) = skipped.iter().find(|(word, _)| args.is(at, word)) {
+            at += behind;
+        }
+        at += 1;
+    }
+    keys
 }
 
 /// First and last argument that a spec points at, and the step between them.
@@ -121,6 +152,22 @@ mod tests {
         };
         assert_eq!(found(&streams, "xread count 2 streams a b 0 0"), Some((4, 5, 1)));
         assert_eq!(found(&streams, "xread count 2"), None);
+    }
+
+    #[test]
+    fn only_a_word_where_words_may_be_says_where_the_result_goes() {
+        let destination = |line: &str, from, stores: &[&str], skipped: &[(&str, usize)]| {
+            let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+            source_and_destination(Args::Owned(&words), from, stores, skipped).get(1).map(|at| at.index)
+        };
+        let sort = |line| destination(line, 2, &["store"], &[("limit", 2), ("get", 1), ("by", 1)]);
+        assert_eq!(sort("sort k by store get store store x store y"), Some(9));
+        assert_eq!(sort("sort k get store x"), None);
+        assert_eq!(sort("sort k limit store store x"), None);
+        assert_eq!(sort("sort k desc store"), None);
+        let geo = |line| destination(line, 5, &["store", "storedist"], &[]);
+        assert_eq!(geo("georadius k 1 1 1 km store a storedist b"), Some(9));
+        assert_eq!(geo("georadiusbymember k store 1 km store"), None);
     }
 
     #[test]

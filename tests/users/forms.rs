@@ -93,7 +93,10 @@ impl Maker<'_> {
             Kind::String if name.contains("channel") => format!("c{}", self.form.channels.len()),
             Kind::String => "v".to_owned(),
         };
-        if name == "channel" || (name == "pattern" && self.form.words[0].ends_with("psubscribe")) {
+        let verb = self.form.words[0].as_str();
+        // Who listens may always stop to.
+        let judged = matches!(verb, "publish" | "spublish" | "subscribe" | "ssubscribe" | "psubscribe");
+        if judged && matches!(name, "channel" | "shardchannel" | "pattern") {
             self.form.channels.push(word.clone());
         }
         self.form.words.push(word);

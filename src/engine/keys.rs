@@ -23,27 +23,17 @@ pub fn may_have_keys(row: &Row) -> bool {
 
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
-    match row.full_name {
-        "sort" => {
-            return Some(source_and_destination(args, 2, &["store"], &[("limit", 2), ("get", 1), ("by", 1)]));
-        }
-        "sort_ro" => return Some(source_and_destination(args, args.len(), &[], &[])),
-        _ => {}
+    if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
+        return Some(keys_of_sort(args, row.full_name == "sort"));
     }
-    let found = keys_by_specs(row, args);
-    match row.full_name {
-        // Specs of words fit only where all the words are there.
-        "georadius" | "georadiusbymember" if found.is_none() => {
-            Some(source_and_destination(args, 5, &["store", "storedist"], &[]))
-        }
-        _ => found,
-    }
-}
-
-/// The keys of a request as the row's specs say.
-fn keys_by_specs(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     let mut keys = Vec::new();
     for spec in row.spec.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
+        if let Begin::Keyword(word, from) = spec.begin
+            && behind_keyword(args, word, from).is_none()
+        {
+            // Without its word there are no such keys.
+            continue;
+        }
         let flags = actual_flags(row, spec, args);
         let (first, last, step) = range(spec, args)?;
         keys.extend((first..=last).step_by(step).map(|index| KeyAt { index, flags }));
@@ -51,25 +41,20 @@ fn keys_by_specs(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     Some(keys)
 }
 
-/// What is read, and where the last of the `stores` puts the result; words that stand in front of others are looked for
-/// from `from` on. Which keys the patterns of SORT stand for nobody can tell.
-fn source_and_destination(
-    args: Args<'_>,
-    from: usize,
-    stores: &[&str],
-    skipped: &[(&str, usize)],
-) -> Vec<KeyAt> {
+/// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
+fn keys_of_sort(args: Args<'_>, stores: bool) -> Vec<KeyAt> {
     let mut keys = vec![KeyAt { index: 1, flags: key::RO | key::ACCESS }];
-    let mut at = from;
-    while at < args.len() {
-        if stores.iter().any(|word| args.is(at, word)) && at + 1 < args.len() {
+    let mut at = 2;
+    while stores && at < args.len() {
+        if args.is(at, "store") && at + 1 < args.len() {
             keys.truncate(1);
             keys.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
-            at += 1;
-        } else if let Some((_, behind)) = skipped.iter().find(|(word, _)| args.is(at, word)) {
-            at += behind;
         }
-        at += 1;
+        at += match () {
+            () if args.is(at, "limit") => 3,
+            () if args.is(at, "get") || args.is(at, "by") || args.is(at, "store") => 2,
+            () => 1,
+        };
     }
     keys
 }
@@ -155,19 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_word_where_words_may_be_says_where_the_result_goes() {
-        let destination = |line: &str, from, stores: &[&str], skipped: &[(&str, usize)]| {
+    fn the_last_store_says_where_the_result_of_sort_goes() {
+        let destination = |line: &str| {
             let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
-            source_and_destination(Args::Owned(&words), from, stores, skipped).get(1).map(|at| at.index)
+            keys_of_sort(Args::Owned(&words), true).get(1).map(|at| at.index)
         };
-        let sort = |line| destination(line, 2, &["store"], &[("limit", 2), ("get", 1), ("by", 1)]);
-        assert_eq!(sort("sort k by store get store store x store y"), Some(9));
-        assert_eq!(sort("sort k get store x"), None);
-        assert_eq!(sort("sort k limit store store x"), None);
-        assert_eq!(sort("sort k desc store"), None);
-        let geo = |line| destination(line, 5, &["store", "storedist"], &[]);
-        assert_eq!(geo("georadius k 1 1 1 km store a storedist b"), Some(9));
-        assert_eq!(geo("georadiusbymember k store 1 km store"), None);
+        assert_eq!(destination("sort k by store get store store x store y"), Some(9));
+        assert_eq!(destination("sort k get store x"), None);
+        assert_eq!(destination("sort k limit store store x"), None);
+        assert_eq!(destination("sort k desc store"), None);
     }
 
     #[test]

@@ -103,8 +103,8 @@ impl Selector {
             }
         }
         if !self.all_channels && row.has(flag::CHANNEL | flag::CHANNELS | flag::PATTERNS) {
-            let last = if row.has(flag::CHANNEL) { 1 } else { args.len().saturating_sub(1) };
-            for index in 1..=last {
+            let end = if row.has(flag::CHANNEL) { args.len().min(2) } else { args.len() };
+            for index in 1..end {
                 if !self.allows_channel(args.at(index), row.has(flag::PATTERNS)) {
                     return Err(Denial { reason: Reason::Channel, index });
                 }

@@ -149,7 +149,10 @@ impl Engine {
         let text = denial_text(user, row, b"", denial, false);
         let name = user.name.clone();
         self.note_refusal(slot, denial.reason, context, object, name, args.wire_bytes());
-        CmdError::Text(format!("NOPERM {text}").into())
+        match context {
+            Context::Lua => CmdError::err(format!("ACL failure in script: {text}")),
+            Context::Toplevel | Context::Multi => CmdError::Text(format!("NOPERM {text}").into()),
+        }
     }
 
     /// Answers a request of a transaction that may not run any more.

@@ -206,6 +206,72 @@ fn who_lacks_something_is_refused_and_who_has_all_is_not() {
 }
 
 #[test]
+fn a_file_holds_the_users_and_a_wrong_one_changes_nothing() {
+    let mut world = World::new();
+    world.engine.conf.aclfile = "users.acl".to_owned();
+    assert_eq!(
+        world.run("ACL LOAD"),
+        "(error) ERR Error loading ACLs, opening file 'users.acl': No such file or directory"
+    );
+    world.run("ACL SETUSER eve on >secret ~a* resetchannels &one +@all (~b +get)");
+    let list = world.run("ACL LIST");
+    assert_eq!(world.run("ACL SAVE"), "OK");
+    for (client, line) in
+        [("stays", "AUTH eve secret"), ("listens", "AUTH eve secret"), ("goes", "AUTH mallory x")]
+    {
+        world.run("ACL SETUSER mallory on nopass ~* &* +@all");
+        assert_eq!(world.run_as(client, line), "OK");
+    }
+    world.run_as("stays", "SUBSCRIBE one");
+    world.run("ACL SETUSER eve &two");
+    world.run_as("listens", "SUBSCRIBE two");
+    assert_eq!(world.run("ACL LOAD"), "OK");
+    assert_eq!(world.run("ACL LIST"), list);
+    assert_eq!(world.received("stays"), "");
+    assert_eq!(world.received("listens"), "(closed)", "it listened to what its user may not hear any more");
+    assert_eq!(world.received("goes"), "(closed)", "its user is gone");
+    world.host.files.insert("users.acl".to_owned(), b"user eve on +nosuch\nuser eve off".to_vec());
+    assert!(
+        world.run("ACL LOAD").starts_with("(error) ERR users.acl:1: Error in applying operation '+nosuch'")
+    );
+    assert_eq!(world.run("ACL LIST"), list);
+    // Without a line for it, the default user is as it was at the very first.
+    world.run("ACL SETUSER default >x");
+    world.host.files.insert("users.acl".to_owned(), b"user eve on nopass".to_vec());
+    assert_eq!(world.run("ACL LOAD"), "OK");
+    assert_eq!(world.run("ACL GETUSER default").contains("nopass"), true);
+}
+
+#[test]
+fn only_who_is_limited_is_judged() {
+    let mut world = World::new();
+    let is_limited = |world: &mut World, client: &str| {
+        let id = world.id_of(client);
+        world.engine.client(id).expect("it is connected").is(waterwheel::engine::client::state::LIMITED)
+    };
+    world.run("PING");
+    assert!(!is_limited(&mut world, "a"), "the default user may do everything");
+    world.run("CONFIG SET requirepass p");
+    assert!(!is_limited(&mut world, "a"), "who was there before the password stays");
+    assert!(is_limited(&mut world, "b"), "who came later has to authenticate");
+    world.run_as("b", "AUTH p");
+    assert!(!is_limited(&mut world, "b"));
+    for (rules, limited) in [
+        ("-get", true),
+        ("+get", true),
+        ("+@all", false),
+        ("db=0", true),
+        ("alldbs", false),
+        ("resetkeys", true),
+    ] {
+        assert_eq!(world.run(&format!("ACL SETUSER default {rules}")), "OK");
+        assert_eq!(is_limited(&mut world, "b"), limited, "{rules}");
+    }
+    world.run("ACL SETUSER default ~* (+@all ~* &*)");
+    assert!(!is_limited(&mut world, "b"), "one selector that allows everything is enough");
+}
+
+#[test]
 fn redis_judges_every_row_in_the_same_way() {
     let Some(program) = std::env::var_os("WATERWHEEL_ORACLE") else {
         println!("WATERWHEEL_ORACLE names no redis-server: nothing was compared");

@@ -150,3 +150,86 @@ fn trim<'a>(text: &'a [u8], set: &[u8]) -> &'a [u8] {
     let end = text.iter().rposition(|byte| !set.contains(byte)).map_or(start, |last| last + 1);
     &text[start..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::spec::{Group, Spec};
+    use crate::engine::table::Table;
+
+    const ROWS: &[Spec] = &[
+        Spec::container("config", &[Spec::container("get", &[])]),
+        Spec::container("get", &[]).doc(Group::String, "1.0.0", "", ""),
+    ];
+
+    fn complaint(text: &str) -> String {
+        let table = Table::new(&[ROWS]);
+        let ground = Ground { table: &table, open_channels: false };
+        parse(text.as_bytes(), "u.acl", ground).map(|_| ()).expect_err("the file is wrong")
+    }
+
+    const END: &str =
+        "WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+
+    #[test]
+    fn a_file_is_refused_with_all_that_is_wrong_as_redis_says_it() {
+        let text = "user a on +nosuch\nuser b foo bar\n\n  # comment\nuser\nfoo bar\nuser a off\nuser c \"x\nuser d\te on\n";
+        let head = "should start with user keyword followed by the username.";
+        let wanted = format!(
+            "u.acl:1: Error in applying operation '+nosuch': Unknown command or category name in ACL. u.acl:2: Syntax error. \
+             u.acl:4 {head} u.acl:5 {head} u.acl:6 {head} WARNING: Duplicate user 'a' found on line 7. u.acl:8: Syntax error. \
+             'u.acl:9: username 'd\te' contains invalid characters. {END}"
+        );
+        assert_eq!(complaint(text), wanted);
+        // Where Redis 8.0.2 ends with a crash.
+        assert_eq!(
+            complaint("user a (+get ~x"),
+            format!("u.acl:1: Unmatched parenthesis in selector definition.{END}")
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_what_was_read() {
+        let table = Table::new(&[ROWS]);
+        let ground = Ground { table: &table, open_channels: false };
+        let text = "user a on #ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb ~b (+get %R~c) (db=1,0)\r\n\n";
+        let users = parse(text.as_bytes(), "u.acl", ground).expect("it is right");
+        let written = super::text(&users);
+        let shown = String::from_utf8_lossy(&written);
+        assert_eq!(
+            shown,
+            "user a on sanitize-payload #ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb ~b resetchannels \
+             -@all (%R~c resetchannels -@all +get) (resetchannels db=0,1 -@all)\nuser default on nopass sanitize-payload ~* &* \
+             +@all\n"
+        );
+        let again = parse(&written, "u.acl", ground).expect("it is right");
+        assert!(users.iter().eq(again.iter()));
+    }
+
+    #[test]
+    fn lines_of_a_configuration_are_checked_as_redis_checks_them() {
+        let table = Table::new(&[ROWS]);
+        let ground = Ground { table: &table, open_channels: false };
+        let complaint = |text: &str| {
+            let mut conf = Config::new();
+            conf.parse_file(text.as_bytes(), &mut |_| Ok(Vec::new())).expect("only rules are wrong");
+            check_lines(&conf, ground).map_err(|error| match error {
+                FileError::Line { number, reason, .. } => format!("{number}: {reason}"),
+                other => other.to_string(),
+            })
+        };
+        assert_eq!(complaint("user a on +get\nuser b +nosuch"), Ok(()), "unknown names are told later");
+        for (text, wanted) in [
+            ("port 1\nuser a on foo", "2: Error in user declaration 'a': Syntax error"),
+            ("user a foo", "1: Error in user declaration 'user': Syntax error"),
+            ("user a on on (foo ~x)", "1: Error in user declaration 'on': Syntax error"),
+            ("user a on (+get", "1: Error in user declaration 'a': Wrong format"),
+            (
+                "user a on\nuser a off",
+                "2: Error in user declaration 'a': Duplicate user found. A user can only be defined once in config files",
+            ),
+        ] {
+            assert_eq!(complaint(text), Err(wanted.to_owned()), "{text}");
+        }
+    }
+}

@@ -100,3 +100,52 @@ impl AclLog {
         self.entries.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(object: &[u8], at_ms: u64) -> Entry {
+        Entry {
+            count: 1,
+            reason: Reason::Key,
+            context: Context::Toplevel,
+            object: object.to_vec(),
+            user: b"eve".to_vec(),
+            created_ms: at_ms,
+            updated_ms: 0,
+            client: at_ms.to_string(),
+            id: 0,
+        }
+    }
+
+    fn shown(log: &AclLog) -> Vec<(String, u64, u64, u64)> {
+        let text = |entry: &Entry| String::from_utf8_lossy(&entry.object).into_owned();
+        log.entries().map(|e| (text(e), e.count, e.id, e.updated_ms)).collect()
+    }
+
+    #[test]
+    fn equal_refusals_within_a_minute_of_the_last_one_are_one_entry_which_moves_to_the_front() {
+        let mut log = AclLog::default();
+        for (object, at_ms) in [(b"a", 0), (b"b", 1), (b"a", 60_000), (b"a", 120_000), (b"b", 60_002)] {
+            log.note(refusal(object, at_ms), 128);
+        }
+        let wanted = [("b", 1, 2, 60_002), ("a", 3, 0, 120_000), ("b", 1, 1, 1)];
+        assert_eq!(shown(&log), wanted.map(|(object, count, id, at)| (object.to_owned(), count, id, at)));
+    }
+
+    #[test]
+    fn neither_entries_nor_their_texts_grow_without_bound() {
+        let mut log = AclLog::default();
+        for i in 0..20u64 {
+            log.note(refusal(&vec![i as u8; 10_000], i), 5);
+        }
+        assert_eq!(log.entries().count(), 5);
+        assert!(log.entries().all(|entry| entry.object.len() == ACL_LOG_TEXT_BYTES_MAX));
+        // A shorter log is cut when the next entry comes; of length 0 it takes none.
+        log.note(refusal(b"x", 20), 2);
+        assert_eq!(log.entries().count(), 2);
+        log.note(refusal(b"y", 21), 0);
+        assert_eq!(log.entries().count(), 0);
+    }
+}

@@ -239,7 +239,7 @@ fn a_file_holds_the_users_and_a_wrong_one_changes_nothing() {
     world.run("ACL SETUSER default >x");
     world.host.files.insert("users.acl".to_owned(), b"user eve on nopass".to_vec());
     assert_eq!(world.run("ACL LOAD"), "OK");
-    assert_eq!(world.run("ACL GETUSER default").contains("nopass"), true);
+    assert!(world.run("ACL GETUSER default").contains("nopass"));
 }
 
 #[test]

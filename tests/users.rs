@@ -243,6 +243,19 @@ fn a_file_holds_the_users_and_a_wrong_one_changes_nothing() {
 }
 
 #[test]
+fn who_has_not_authenticated_cannot_let_requests_pile_up() {
+    let mut world = World::new();
+    world.run("CONFIG SET requirepass p");
+    assert_eq!(world.run_as("b", "AUTH p"), "OK");
+    world.run("CLIENT PAUSE 100000 ALL");
+    let requests = b"*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n".repeat(60_000);
+    for (client, closed) in [("b", false), ("stranger", true)] {
+        world.send_bytes(client, &requests);
+        assert_eq!(world.received(client).ends_with("(closed)"), closed, "{client}");
+    }
+}
+
+#[test]
 fn only_who_is_limited_is_judged() {
     let mut world = World::new();
     let is_limited = |world: &mut World, client: &str| {

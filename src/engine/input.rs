@@ -218,8 +218,11 @@ impl Engine {
     /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
     pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
-        let limit = self.conf.client_query_buffer_limit_bytes as usize;
+        let mut limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
+        if client.is(state::LIMITED) && self.must_authenticate(client) {
+            limit = limit.min(UNAUTHENTICATED_INBOX_BYTES_MAX);
+        }
         if client.is(state::HALF_CLOSED) && !client.is(state::RUNNABLE) {
             // What it had sent before it closed its end is answered now.
             return self.half_closed(id);

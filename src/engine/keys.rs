@@ -21,6 +21,18 @@ pub fn may_have_keys(row: &Row) -> bool {
     row.spec.keys.iter().any(|spec| spec.flags & key::NOT_KEY == 0)
 }
 
+/// The key of a request whose row has one at a fixed place, as most have. None for all others.
+#[inline]
+pub fn only_key(row: &Row, args: Args<'_>) -> Option<KeyAt> {
+    let [KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }] =
+        row.spec.keys
+    else {
+        return None;
+    };
+    let index = usize::try_from(*index).ok().filter(|index| *index < args.len())?;
+    (flags & (key::NOT_KEY | key::VARIABLE_FLAGS) == 0).then_some(KeyAt { index, flags: *flags })
+}
+
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {

@@ -3,7 +3,7 @@
 use super::selector::Selector;
 use super::user::User;
 use crate::base::number::parse_i64;
-use crate::engine::keys::{KeyAt, keys_of, may_have_keys};
+use crate::engine::keys::{KeyAt, keys_of, may_have_keys, only_key};
 use crate::engine::spec::{acl, flag};
 use crate::engine::table::Row;
 use crate::resp::Args;
@@ -94,9 +94,13 @@ impl Selector {
         if !row.has(flag::NO_AUTH) && !self.allows_row(row.id, first_arg) {
             return Err(Denial { reason: Reason::Command, index: 0 });
         }
-        if !self.all_keys && may_have_keys(row) {
-            let keys = keys.get_or_insert_with(|| keys_of(row, args).unwrap_or_default());
-            for at in keys.iter() {
+        if !self.all_keys && !row.spec.keys.is_empty() {
+            let only = only_key(row, args);
+            let keys = match &only {
+                Some(at) => std::slice::from_ref(at),
+                None => keys.get_or_insert_with(|| keys_of(row, args).unwrap_or_default()),
+            };
+            for at in keys {
                 if !self.allows_key(args.at(at.index), at.flags) {
                     return Err(Denial { reason: Reason::Key, index: at.index });
                 }

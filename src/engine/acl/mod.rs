@@ -82,11 +82,6 @@ impl Engine {
         !client.is(state::AUTHENTICATED) && !self.acl.users.default_user().is_open()
     }
 
-    /// Whether connections may come from anywhere, since the default user is protected.
-    pub fn is_protected_by_password(&self) -> bool {
-        !self.acl.users.default_user().is_open()
-    }
-
     /// The user of a client.
     pub fn user_of(&self, slot: usize) -> &User {
         self.acl.users.get(self.clients[slot].user)

@@ -52,9 +52,14 @@ impl fmt::Display for RuleError {
     }
 }
 
+/// A rule up to its first NUL, where words and names end as C strings do; patterns and passwords do not.
+pub(super) fn up_to_nul(rule: &[u8]) -> &[u8] {
+    &rule[..rule.iter().position(|&byte| byte == 0).unwrap_or(rule.len())]
+}
+
 /// Whether a rule is one of these words, in any case.
 pub(super) fn is(rule: &[u8], words: &[&str]) -> bool {
-    words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(rule))
+    words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(up_to_nul(rule)))
 }
 
 /// Whether a text has white space or a NUL in it, which names and patterns must not.

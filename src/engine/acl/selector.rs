@@ -5,7 +5,7 @@
 //! still mean something, since their order cannot be told from the bits: a rule replaces an older one about the same
 //! command or category, and those about subcommands of that command.
 
-use super::rule::{RuleError, has_spaces, is};
+use super::rule::{RuleError, has_spaces, is, up_to_nul};
 use crate::base::glob::glob_match;
 use crate::engine::spec::{acl, key};
 use crate::engine::table::{Row, Table};
@@ -137,7 +137,7 @@ impl Selector {
         Ok(())
     }
 
-    /// A rule that names a key, a channel, databases, a command or a category.
+    /// A rule that names something.
     fn apply_named(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
         match rule {
             [b'~' | b'%', ..] if self.all_keys => Err(RuleError::PatternAfterAll),
@@ -147,6 +147,13 @@ impl Selector {
                 self.allow_keys(glob, access)
             }
             [b'&', glob @ ..] => self.allow_channels(glob),
+            _ => self.apply_word(up_to_nul(rule), ground),
+        }
+    }
+
+    /// A rule that names databases, a command or a category.
+    fn apply_word(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+        match rule {
             [sign @ (b'+' | b'-'), b'@', name @ ..] => {
                 self.set_category(name, *sign == b'+', ground.table)?;
                 self.note_rule(&rule[1..], *sign == b'+');

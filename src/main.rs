@@ -17,7 +17,7 @@ use waterwheel::commands;
 use waterwheel::engine::config::{self, Config, Run, Start, Supervised};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::table::Table;
-use waterwheel::engine::{Engine, Host};
+use waterwheel::engine::{Engine, Host, acl};
 use waterwheel::reactor::event_loop::{self, EventLoop};
 use waterwheel::reactor::helper::Helper;
 use waterwheel::reactor::host::ShellHost;
@@ -58,6 +58,12 @@ fn main() -> ExitCode {
 /// Runs the server until it is told to end.
 fn serve(run: &Run, program: String) -> Result<i32, String> {
     let (conf, config_file) = configuration(run)?;
+    let mut table = Table::new(commands::FAMILIES);
+    for (from, to) in &conf.rename_commands {
+        table.rename(from, to).map_err(|reason| format!("rename-command: {reason}"))?;
+    }
+    let table: &'static Table = Box::leak(Box::new(table));
+    acl::file::check_lines(&conf, acl::ground(table, &conf)).map_err(|error| error.to_string())?;
     if conf.daemonize {
         process::daemonize().map_err(|error| format!("cannot become a daemon: {error}"))?;
     }
@@ -66,11 +72,6 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     write_pid_file(&conf);
     announce(&conf, config_file.as_deref());
 
-    let mut table = Table::new(commands::FAMILIES);
-    for (from, to) in &conf.rename_commands {
-        table.rename(from, to).map_err(|reason| format!("rename-command: {reason}"))?;
-    }
-    let table: &'static Table = Box::leak(Box::new(table));
     let failed = |error: std::io::Error| format!("cannot start the loop: {error}");
     let poll = mio::Poll::new().map_err(failed)?;
     let waker = mio::Waker::new(poll.registry(), event_loop::WAKER).map_err(failed)?;
@@ -98,7 +99,11 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     let (has_tcp, has_unix) = (conf.port != 0, !conf.unixsocket.is_empty());
     let pid_file = pid_file(&conf);
     let supervised = conf.supervised;
-    let engine = Engine::new(table, conf, names, &mut host as &mut dyn Host);
+    let mut engine = Engine::new(table, conf, names, &mut host as &mut dyn Host);
+    if let Err(lines) = engine.load_users_at_start(&mut host) {
+        lines.iter().for_each(|line| log::warn!("{line}"));
+        return Ok(1);
+    }
     log::info!("Server initialized");
     if has_tcp {
         log::info!("Ready to accept connections tcp");

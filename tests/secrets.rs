@@ -13,6 +13,9 @@ fn neither_monitor_nor_slowlog_shows_a_password() {
     world.run("AUTH hidden");
     world.run("AUTH default hidden");
     world.run("HELLO 2 AUTH default hidden SETNAME me");
+    world.run("ACL SETUSER eve on >hidden");
+    world.run("ACL GETUSER hidden");
+    world.run("ACL DELUSER hidden");
     let seen = world.received("watcher");
     assert!(seen.contains("\"AUTH\" \"(redacted)\"") && seen.contains("\"SETNAME\" \"me\""), "{seen}");
     let kept = world.run("SLOWLOG GET 100");

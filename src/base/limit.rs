@@ -27,6 +27,12 @@ pub const UNAUTHENTICATED_ARGUMENT_BYTES_MAX: i64 = 16384;
 /// Largest output buffer of a client that has not authenticated yet.
 pub const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = 1024;
 
+/// Most bytes of requests that wait of a client that has not authenticated yet.
+pub const UNAUTHENTICATED_INBOX_BYTES_MAX: usize = 1 << 20;
+
+/// What an entry of ACL LOG keeps of a key, a channel or a name.
+pub const ACL_LOG_TEXT_BYTES_MAX: usize = 4096;
+
 /// Requests that are parsed and prefetched before the first of them runs.
 pub const PARSE_AHEAD_MAX: usize = 32;
 

@@ -89,6 +89,9 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         .set(&pairs, asker, &mut apply)
         .map_err(|error| CmdError::Text(error.to_string().into()))?;
     engine.configured();
+    if changes.iter().any(|change| change.group == Effect::RequirePass) {
+        engine.apply_requirepass();
+    }
     if changes.iter().any(|change| change.group == Effect::Maxmemory) {
         engine.shrink_to_limit(call.host);
     }
@@ -108,7 +111,10 @@ fn rewrite(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         return Err(CmdError::coded("ERR The server is running without a config file"));
     }
     let old = call.host.apply(Request::ReadConfigFile).ok();
-    let text = config::rewrite(old.as_deref(), &engine.conf);
+    // With an ACL file the users are there, not here.
+    let is_here = engine.conf.aclfile.is_empty();
+    let users: Vec<Vec<u8>> = engine.acl.users.iter().filter(|_| is_here).map(|user| user.line()).collect();
+    let text = config::rewrite(old.as_deref(), &engine.conf, &users);
     call.host.apply(Request::WriteConfigFile(&text)).map_err(|reason| {
         log::warn!("CONFIG REWRITE failed: {reason}");
         CmdError::err(format!("Rewriting config file: {reason}"))

@@ -105,7 +105,7 @@ fn auth(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if args.len() > 3 {
         return Err(CmdError::Syntax);
     }
-    if args.len() == 2 && engine.conf.requirepass.is_empty() {
+    if args.len() == 2 && engine.acl.users.default_user().any_password {
         return Err(CmdError::coded(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
@@ -113,22 +113,9 @@ fn auth(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     }
     let (user, password): (&[u8], &[u8]) =
         if args.len() == 2 { (b"default", args.at(1)) } else { (args.at(1), args.at(2)) };
-    authenticate(engine, call.slot, user, password)?;
+    engine.authenticate(call.slot, args, user, password)?;
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
-}
-
-/// Checks a password; the time does not depend on how much of it is right.
-fn authenticate(engine: &mut Engine, slot: usize, user: &[u8], password: &[u8]) -> Result<(), CmdError> {
-    let wanted = &engine.conf.requirepass;
-    let differences = wanted.iter().zip(password).fold(0, |all, (a, b)| all | (a ^ b));
-    let is_right = wanted.is_empty() || (differences == 0 && wanted.len() == password.len());
-    if user != b"default" || !is_right {
-        engine.stats.acl_access_denied_auth += 1;
-        return Err(CmdError::coded("WRONGPASS invalid username-password pair or user is disabled."));
-    }
-    engine.clients[slot].set(state::AUTHENTICATED, true);
-    Ok(())
 }
 
 /// What HELLO was asked for.
@@ -169,9 +156,9 @@ impl<'a> Hello<'a> {
 fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let hello = Hello::parse(call.args)?;
     if let Some((user, password)) = hello.credentials {
-        authenticate(engine, call.slot, user, password)?;
+        engine.authenticate(call.slot, call.args, user, password)?;
     }
-    if !engine.clients[call.slot].is(state::AUTHENTICATED) && !engine.conf.requirepass.is_empty() {
+    if !engine.clients[call.slot].is(state::AUTHENTICATED) {
         return Err(CmdError::coded(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
@@ -210,16 +197,11 @@ fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.remove_monitor(call.id);
     engine.unsubscribe_all(call.id);
     engine.discard_transaction(call.slot);
-    let needs_password = !engine.conf.requirepass.is_empty();
+    engine.become_default_user(call.slot);
     let client = &mut engine.clients[call.slot];
-    let kept = if needs_password { 0 } else { state::AUTHENTICATED };
-    let forgotten = state::REPLY_OFF
-        | state::REPLY_SKIP
-        | state::REPLY_SKIP_NEXT
-        | state::NO_TOUCH
-        | state::NO_EVICT
-        | state::AUTHENTICATED;
-    client.state = (client.state & !forgotten) | kept;
+    let forgotten =
+        state::REPLY_OFF | state::REPLY_SKIP | state::REPLY_SKIP_NEXT | state::NO_TOUCH | state::NO_EVICT;
+    client.state &= !forgotten;
     client.db = 0;
     client.resp = 2;
     if let Some(labels) = &mut client.labels {

@@ -361,7 +361,10 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     let cycles = stats.cycles.per_second().max(1);
     text.field("instantaneous_eventloop_duration_usec", stats.cycle_us.per_second().div_ceil(cycles));
     text.field("acl_access_denied_auth", stats.acl_access_denied_auth);
-    text.idle(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    text.field("acl_access_denied_cmd", stats.acl_access_denied_cmd);
+    text.field("acl_access_denied_key", stats.acl_access_denied_key);
+    text.field("acl_access_denied_channel", stats.acl_access_denied_channel);
+    text.field("acl_access_denied_db", stats.acl_access_denied_db);
 }
 
 fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {

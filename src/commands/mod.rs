@@ -1,5 +1,6 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
+mod acl;
 mod bitmap;
 mod client;
 mod cluster;
@@ -42,6 +43,7 @@ use crate::structures::listpack::Element;
 
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
+    acl::COMMANDS,
     bitmap::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,

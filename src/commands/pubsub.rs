@@ -20,14 +20,14 @@ const fn row(spec: Spec, since: &'static str, cost: &'static str, summary: &'sta
 pub(super) const COMMANDS: &[Spec] = &[
     row(
         Spec::global("publish", 3, publish, "reaches the outputs of other clients")
-            .flags(PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE),
+            .flags(PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE | CHANNEL),
         "2.0.0",
         "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of \
          subscribed patterns (by any client).",
         "Sends a message to all who listen to a channel.",
     ).syntax("channel message"),
     row(
-        Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS),
+        Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS | CHANNELS),
         "2.0.0",
         "O(N) where N is the number of channels to subscribe to.",
         "Listens to channels by name.",
@@ -39,7 +39,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Listens to channels no longer.",
     ).syntax("channel?+"),
     row(
-        Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS),
+        Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS | PATTERNS),
         "2.0.0",
         "O(N) where N is the number of patterns to subscribe to.",
         "Listens to all channels whose name matches a pattern.",

@@ -3,7 +3,6 @@
 use super::client::state;
 use super::config::Config;
 use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome, quoted};
-use super::input::needs_password;
 use super::spec::{Run, flag};
 use super::table::{NoRow, Row};
 use super::transaction::runs_at_once;
@@ -260,7 +259,9 @@ impl Engine {
         if !row.admits(args.len()) {
             return Err(Refusal::Error(CmdError::Arity(row.full_name)));
         }
-        if self.is_unusual || row.has(flag::PROTECTED) || self.clients[slot].is(state::PUBSUB | state::MULTI)
+        if self.is_unusual
+            || row.has(flag::PROTECTED)
+            || self.clients[slot].is(state::PUBSUB | state::MULTI | state::LIMITED)
         {
             return self.admit_unusual(host, slot, args, row);
         }
@@ -276,13 +277,6 @@ impl Engine {
         args: Args<'_>,
         row: &'static Row,
     ) -> Result<(), Refusal> {
-        let client = &self.clients[slot];
-        if needs_password(&self.conf) && !client.is(state::AUTHENTICATED) && !row.has(flag::NO_AUTH) {
-            return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
-        }
-        if row.has(flag::NO_MULTI) && client.is(state::MULTI) {
-            return Err(Refusal::Error(CmdError::err("Command not allowed inside a transaction")));
-        }
         if row.has(flag::PROTECTED) && !self.allows_protected(slot, row) {
             let name = row.full_name.split('|').next().unwrap_or_default();
             let text = format!(
@@ -293,6 +287,18 @@ impl Engine {
                 name
             );
             return Err(Refusal::Error(CmdError::Text(text.into())));
+        }
+        if self.clients[slot].is(state::LIMITED)
+            && self.must_authenticate(&self.clients[slot])
+            && !row.has(flag::NO_AUTH)
+        {
+            return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
+        }
+        if row.has(flag::NO_MULTI) && self.clients[slot].is(state::MULTI) {
+            return Err(Refusal::Error(CmdError::err("Command not allowed inside a transaction")));
+        }
+        if self.clients[slot].is(state::LIMITED) {
+            self.judge(slot, args, row)?;
         }
         let flags = self.flags_of(slot, row, args);
         if self.conf.maxmemory_bytes > 0 {
@@ -345,6 +351,15 @@ impl Engine {
     pub(super) fn lacks_replicas(&self) -> bool {
         // Nobody follows yet that could be counted.
         self.conf.min_replicas_to_write > 0 && self.conf.min_replicas_max_lag_s > 0
+    }
+
+    /// Whether the user of a client may run a request.
+    fn judge(&mut self, slot: usize, args: Args<'_>, row: &'static Row) -> Result<(), Refusal> {
+        self.check(slot, row, args).map_err(|denial| {
+            self.clients[slot].note_row(row);
+            let context = self.context_of(slot);
+            Refusal::Error(self.deny(slot, row, args, denial, context))
+        })
     }
 
     /// Whether a client may run a command that the configuration may forbid.

@@ -1,5 +1,6 @@
 //! One connection: what it sent, what it will be sent, and what it said about itself.
 
+use super::acl::UserId;
 use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::table::Row;
@@ -48,6 +49,10 @@ pub mod state {
     pub const DIRTY_CAS: u32 = 1 << 16;
     /// A request was refused after MULTI.
     pub const DIRTY_EXEC: u32 = 1 << 17;
+    /// Its requests are judged before they run: it has to authenticate, or its user may not do everything.
+    pub const LIMITED: u32 = 1 << 18;
+    /// Its user may not read every key, so the SORT that runs follows no patterns.
+    pub const READS_SOME_KEYS: u32 = 1 << 19;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -126,6 +131,8 @@ pub struct Client {
     pub state: u32,
     /// Number of the selected database.
     pub db: u32,
+    /// Who it is.
+    pub user: UserId,
     /// Protocol version, 2 or 3.
     pub resp: u8,
     /// Row of the last command, plus one; 0 before the first.

@@ -1,8 +1,8 @@
 //! Connections come and go.
 
+use super::acl::UserId;
 use super::client::{Address, Client, Inbox, ReplyPeak, state};
 use super::error::BlockOn;
-use super::input::needs_password;
 use super::transaction::Transaction;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -35,7 +35,7 @@ impl Engine {
             self.stats.rejected_connections += 1;
             return Err(TOO_MANY_CLIENTS);
         }
-        if self.conf.protected_mode && !needs_password(&self.conf) && !is_loopback(&peer) {
+        if self.conf.protected_mode && self.acl.users.default_user().is_open() && !is_loopback(&peer) {
             self.stats.rejected_connections += 1;
             return Err(PROTECTED);
         }
@@ -49,9 +49,6 @@ impl Engine {
         let id = self.next_client_id;
         self.next_client_id += 1;
         let mut bits = 0;
-        if !needs_password(&self.conf) {
-            bits |= state::AUTHENTICATED;
-        }
         if peer == Address::Unix {
             bits |= state::UNIX;
         }
@@ -60,6 +57,7 @@ impl Engine {
             id,
             state: bits,
             db: 0,
+            user: UserId::DEFAULT,
             resp: self.conf.client_default_resp as u8,
             last_row: 0,
             inbox: Inbox::default(),
@@ -79,6 +77,7 @@ impl Engine {
             over_soft_limit_us: 0,
             reply_peak: ReplyPeak::new(self.now.mono_ms()),
         });
+        self.become_default_user(slot);
         self.by_id.insert(id, handle);
         self.stats.total_connections_received += 1;
         self.arm_idle_timer(handle);
@@ -188,7 +187,7 @@ impl Engine {
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} \
              watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
-             events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
+             events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
             client.id,
             self.peer_text(slot),
@@ -215,6 +214,7 @@ impl Engine {
             client.memory_bytes(),
             if client.out.is_empty() { "r" } else { "rw" },
             command,
+            text(&self.acl.users.get(client.user).name),
             client.resp,
             text(&labels.lib_name),
             text(&labels.lib_ver),

@@ -45,6 +45,10 @@ pub enum Request<'a> {
     ReadConfigFile,
     /// Replaces the configuration file.
     WriteConfigFile(&'a str),
+    /// Reads the whole file of this path into a buffer.
+    ReadFile(&'a str, &'a mut Vec<u8>),
+    /// Replaces the file of this path as a whole.
+    ReplaceFile(&'a str, &'a [u8]),
     /// Stops the whole server for so many microseconds (DEBUG SLEEP).
     Sleep(u64),
     /// Gives free memory back to the system.

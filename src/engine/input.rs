@@ -11,7 +11,6 @@
 
 use super::call::Ran;
 use super::client::{LargeRequest, state};
-use super::config::Config;
 use super::recorder::Phase;
 use super::spec::flag;
 use super::table::{NoRow, Row, Table};
@@ -219,8 +218,11 @@ impl Engine {
     /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
     pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
-        let limit = self.conf.client_query_buffer_limit_bytes as usize;
+        let mut limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
+        if client.is(state::LIMITED) && self.must_authenticate(client) {
+            limit = limit.min(UNAUTHENTICATED_INBOX_BYTES_MAX);
+        }
         if client.is(state::HALF_CLOSED) && !client.is(state::RUNNABLE) {
             // What it had sent before it closed its end is answered now.
             return self.half_closed(id);
@@ -335,7 +337,7 @@ impl Engine {
     fn limits(&self, slot: usize) -> Limits {
         Limits {
             bulk_bytes_max: self.conf.proto_max_bulk_len_bytes as i64,
-            unauthenticated: needs_password(&self.conf) && !self.clients[slot].is(state::AUTHENTICATED),
+            unauthenticated: self.must_authenticate(&self.clients[slot]),
         }
     }
 
@@ -673,11 +675,6 @@ impl Engine {
             self.jobs.push_back(Job::Close(client.handle));
         }
     }
-}
-
-/// Whether clients have to authenticate.
-pub fn needs_password(conf: &Config) -> bool {
-    !conf.requirepass.is_empty()
 }
 
 fn ends_batch(table: &Table, row: Result<u16, NoRow>) -> bool {

@@ -21,13 +21,31 @@ pub fn may_have_keys(row: &Row) -> bool {
     row.spec.keys.iter().any(|spec| spec.flags & key::NOT_KEY == 0)
 }
 
+/// The key of a request whose row has one at a fixed place, as most have. None for all others.
+#[inline]
+pub fn only_key(row: &Row, args: Args<'_>) -> Option<KeyAt> {
+    let [KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }] =
+        row.spec.keys
+    else {
+        return None;
+    };
+    let index = usize::try_from(*index).ok().filter(|index| *index < args.len())?;
+    (flags & (key::NOT_KEY | key::VARIABLE_FLAGS) == 0).then_some(KeyAt { index, flags: *flags })
+}
+
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
-    let mut keys = Vec::new();
     if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
-        return Some(keys_of_sort(args));
+        return Some(keys_of_sort(args, row.full_name == "sort"));
     }
+    let mut keys = Vec::new();
     for spec in row.spec.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
+        if let Begin::Keyword(word, from) = spec.begin
+            && behind_keyword(args, word, from).is_none()
+        {
+            // Without its word there are no such keys.
+            continue;
+        }
         let flags = actual_flags(row, spec, args);
         let (first, last, step) = range(spec, args)?;
         keys.extend((first..=last).step_by(step).map(|index| KeyAt { index, flags }));
@@ -36,11 +54,21 @@ pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
 }
 
 /// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
-fn keys_of_sort(args: Args<'_>) -> Vec<KeyAt> {
-    let store = (2..args.len().saturating_sub(1)).rev().find(|&index| args.is(index, "store"));
-    let source = KeyAt { index: 1, flags: key::RO | key::ACCESS };
-    let destination = store.map(|index| KeyAt { index: index + 1, flags: key::OW | key::UPDATE });
-    [source].into_iter().chain(destination).collect()
+fn keys_of_sort(args: Args<'_>, stores: bool) -> Vec<KeyAt> {
+    let mut keys = vec![KeyAt { index: 1, flags: key::RO | key::ACCESS }];
+    let mut at = 2;
+    while stores && at < args.len() {
+        if args.is(at, "store") && at + 1 < args.len() {
+            keys.truncate(1);
+            keys.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
+        }
+        at += match () {
+            () if args.is(at, "limit") => 3,
+            () if args.is(at, "get") || args.is(at, "by") || args.is(at, "store") => 2,
+            () => 1,
+        };
+    }
+    keys
 }
 
 /// First and last argument that a spec points at, and the step between them.
@@ -121,6 +149,18 @@ mod tests {
         };
         assert_eq!(found(&streams, "xread count 2 streams a b 0 0"), Some((4, 5, 1)));
         assert_eq!(found(&streams, "xread count 2"), None);
+    }
+
+    #[test]
+    fn the_last_store_says_where_the_result_of_sort_goes() {
+        let destination = |line: &str| {
+            let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+            keys_of_sort(Args::Owned(&words), true).get(1).map(|at| at.index)
+        };
+        assert_eq!(destination("sort k by store get store store x store y"), Some(9));
+        assert_eq!(destination("sort k get store x"), None);
+        assert_eq!(destination("sort k limit store store x"), None);
+        assert_eq!(destination("sort k desc store"), None);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use super::Engine;
 use super::client::{Client, ReplyPeak, state};
 use super::config::OutputLimit;
-use super::input::needs_password;
 use super::timers::Timer;
 use crate::base::limit::UNAUTHENTICATED_OUTPUT_BYTES_MAX;
 
@@ -44,7 +43,7 @@ impl Engine {
         let client = &self.clients[slot];
         let limit = self.output_limit(client);
         let waiting = client.out.len() as u64;
-        let may_not = needs_password(&self.conf) && !client.is(state::AUTHENTICATED);
+        let may_not = client.is(state::LIMITED) && self.must_authenticate(client);
         if limit.hard_bytes == 0 && limit.soft_bytes == 0 && !may_not {
             return;
         }

@@ -5,6 +5,7 @@
 //! file, reads a clock or draws an unseeded number; what a command needs of that kind it asks its [`Host`] for. The
 //! engine never learns which shell drives it.
 
+pub mod acl;
 pub mod busy;
 pub mod call;
 pub mod client;
@@ -90,6 +91,8 @@ pub struct Engine {
     pub stats: stats::Stats,
     /// The time of the command that runs.
     pub now: Now,
+    /// Users, and what was refused to them.
+    pub acl: acl::Acl,
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
     /// Slow commands.
@@ -145,7 +148,7 @@ pub struct Engine {
     ticks_per_ms: u64,
     pace: Pace,
     upkeep: timers::Upkeep,
-    /// A command has to be looked at closely before it runs: there is a password, a memory limit or a pause.
+    /// A command has to be looked at closely before it runs: there is a memory limit or a pause.
     is_unusual: bool,
     /// The client whose command runs again because a key became ready, as it waited before.
     rerun: Option<Box<client::Blocked>>,
@@ -273,6 +276,7 @@ impl Engine {
             clients: Slab::new(),
             stats: stats::Stats::new(table.rows().len()),
             now,
+            acl: acl::Acl::new(table, &conf),
             pubsub: pubsub::Pubsub::default(),
             slowlog: slowlog::CommandLog::default(),
             large_requests: slowlog::CommandLog::default(),
@@ -360,8 +364,7 @@ impl Engine {
 
     /// Notes whether commands have to be looked at closely before they run.
     fn note_unusual(&mut self) {
-        self.is_unusual = input::needs_password(&self.conf)
-            || self.conf.maxmemory_bytes > 0
+        self.is_unusual = self.conf.maxmemory_bytes > 0
             || self.lacks_replicas()
             || self.pause.until_us != 0
             || self.busy.is_some();

@@ -133,6 +133,7 @@ const REDACTED: Bytes = Bytes::from_static(b"(redacted)");
 pub(super) fn without_secrets(row: &Row, args: Args<'_>) -> Option<Vec<Bytes>> {
     let hidden: fn(Args<'_>, usize) -> bool = match row.full_name {
         "auth" => |_, i| i > 0,
+        "acl|setuser" | "acl|getuser" | "acl|deluser" => |_, i| i > 1,
         "hello" => |args, i| (i > 1 && args.is(i - 1, "AUTH")) || (i > 2 && args.is(i - 2, "AUTH")),
         "config|set" => |args, i| i > 2 && i % 2 == 1 && super::config::is_sensitive(args.at(i - 1)),
         _ => return None,

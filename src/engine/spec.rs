@@ -46,6 +46,12 @@ pub mod flag {
     pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 21;
     /// Ends a batch of requests that were parsed ahead: what follows may be parsed under other rules.
     pub const BARRIER: u32 = 1 << 22;
+    /// The first argument is a channel.
+    pub const CHANNEL: u32 = 1 << 23;
+    /// All arguments are channels.
+    pub const CHANNELS: u32 = 1 << 24;
+    /// All arguments are patterns of channels.
+    pub const PATTERNS: u32 = 1 << 25;
 
     /// Names in the order in which COMMAND INFO lists them.
     pub const NAMES: &[(u32, &str)] = &[

@@ -221,6 +221,11 @@ impl Table {
         }
     }
 
+    /// The row of a full name that no `rename-command` has touched: what rules about users speak of.
+    pub fn find_original(&self, name: &[u8]) -> Option<&Row> {
+        self.rows.iter().find(|row| row.full_name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
     /// The row of a number.
     #[inline]
     pub fn at(&self, id: u16) -> &Row {

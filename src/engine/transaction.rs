@@ -280,8 +280,12 @@ impl Engine {
         self.reply(slot).array(queue.requests.len());
         let run_all = |engine: &mut Engine| {
             for queued in &queue.requests {
-                let row = engine.table.at(queued.row);
-                engine.run_admitted(&mut *call.host, slot, queue.args(queued), row, queued.hint);
+                let (row, args) = (engine.table.at(queued.row), queue.args(queued));
+                // What its user may do can have changed since the request was queued.
+                match engine.check(slot, row, args) {
+                    Ok(()) => engine.run_admitted(&mut *call.host, slot, args, row, queued.hint),
+                    Err(denial) => engine.deny_at_exec(slot, row, args, denial),
+                }
             }
         };
         self.nest(|nesting| nesting.exec = true, run_all);

@@ -243,8 +243,17 @@ impl Host for ShellHost {
             },
             Request::WriteConfigFile(text) => match &self.config_file {
                 None => Err("The server is running without a config file".to_owned()),
-                Some(path) => replace_file(path, text).map(|()| String::new()).map_err(|e| system_text(&e)),
+                Some(path) => {
+                    replace_file(path, text.as_bytes()).map(|()| String::new()).map_err(|e| system_text(&e))
+                }
             },
+            Request::ReadFile(path, into) => {
+                *into = fs::read(path).map_err(|error| system_text(&error))?;
+                Ok(String::new())
+            }
+            Request::ReplaceFile(path, bytes) => replace_file(std::path::Path::new(path), bytes)
+                .map(|()| String::new())
+                .map_err(|error| system_text(&error)),
             Request::Sleep(us) => {
                 std::thread::sleep(Duration::from_micros(us));
                 Ok(String::new())
@@ -282,11 +291,11 @@ impl Host for ShellHost {
 }
 
 /// Replaces a file as a whole: the new one is written beside it, synced, and takes its name.
-fn replace_file(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+fn replace_file(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut file = fs::File::create(&temporary)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -11,8 +11,11 @@
 
 mod generate;
 mod rounds;
+#[path = "../users/rules.rs"]
+mod rules;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;
 
 use generate::{Generator, any};
 use rounds::rounds;

@@ -73,6 +73,8 @@ pub struct FakeHost {
     pub allocated_bytes: usize,
     /// What the engine asked for, by name.
     pub requests: Vec<String>,
+    /// Files by path.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl World {
@@ -84,7 +86,8 @@ impl World {
     /// As [`World::new`], with other chances.
     pub fn with_seed(seed: u64) -> World {
         let now = Now { unix_us: BEGIN_UNIX_MS * 1000, mono_us: 1_000_000 };
-        let mut host = FakeHost { now, rng: Rng::from_seed(seed), allocated_bytes: 0, requests: Vec::new() };
+        let (requests, files) = (Vec::new(), BTreeMap::new());
+        let mut host = FakeHost { now, rng: Rng::from_seed(seed), allocated_bytes: 0, requests, files };
         let mut conf = Config::new();
         conf.save.clear();
         let mut engine = Engine::new(table(), conf, ProcessNames::default(), &mut host);
@@ -343,6 +346,15 @@ impl Host for FakeHost {
                 "sleep"
             }
             Request::Configure(..) => "configure",
+            Request::ReadFile(path, into) => {
+                let text = self.files.get(path).ok_or("No such file or directory")?;
+                into.clone_from(text);
+                "read file"
+            }
+            Request::ReplaceFile(path, bytes) => {
+                self.files.insert(path.to_owned(), bytes.to_vec());
+                "replace file"
+            }
             Request::ReadConfigFile => "read config",
             Request::WriteConfigFile(_) => "write config",
             Request::ReleaseMemory => "release memory",

@@ -1,6 +1,7 @@
 //! CLIENT LIST and CLIENT KILL: which connections a filter names.
 
 use crate::base::number::parse_i64;
+use crate::engine::acl::UserId;
 use crate::engine::client::{Client, state};
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::{Call, Engine};
@@ -74,12 +75,13 @@ struct Filter {
     class: Option<Class>,
     address: Option<String>,
     local: Option<String>,
+    user: Option<UserId>,
     older_than_s: Option<u64>,
     spares_me: bool,
 }
 
 impl Filter {
-    fn parse(call: &Call<'_>) -> Result<Filter, CmdError> {
+    fn parse(engine: &Engine, call: &Call<'_>) -> Result<Filter, CmdError> {
         let args = call.args;
         let mut filter = Filter { spares_me: true, ..Filter::default() };
         let mut at = 2;
@@ -104,10 +106,8 @@ impl Filter {
             } else if args.is(at, "laddr") {
                 filter.local = Some(text());
             } else if args.is(at, "user") {
-                // There is one user.
-                if value != b"default" {
-                    return Err(CmdError::err(format!("No such user '{}'", text())));
-                }
+                let user = engine.acl.users.find(value);
+                filter.user = Some(user.ok_or_else(|| CmdError::err(format!("No such user '{}'", text())))?);
             } else if args.is(at, "skipme") {
                 filter.spares_me = match value.to_ascii_lowercase().as_slice() {
                     b"yes" => true,
@@ -129,6 +129,7 @@ impl Filter {
             && self.class.is_none_or(|class| class_of(client) == class)
             && self.address.as_ref().is_none_or(|text| *text == engine.peer_text(slot))
             && self.local.as_ref().is_none_or(|text| *text == engine.local_text(slot))
+            && self.user.is_none_or(|user| client.user == user)
             && self.older_than_s.is_none_or(|s| age_s >= s)
     }
 }
@@ -139,7 +140,7 @@ pub(super) fn kill(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         let address = String::from_utf8_lossy(call.args.at(2)).into_owned();
         Filter { address: Some(address), ..Filter::default() }
     } else {
-        Filter::parse(call)?
+        Filter::parse(engine, call)?
     };
     let mut killed = 0;
     let mut suicide = false;

@@ -36,8 +36,8 @@ fn keys(ctx: &Ctx<'_>) -> Result<Vec<KeyAt>, CmdError> {
         return Err(CmdError::coded("ERR Invalid number of arguments specified for command"));
     }
     match keys_of(row, request) {
-        Some(keys) => Ok(keys),
-        None if row.has(flag::NO_MANDATORY_KEYS) => Ok(Vec::new()),
-        None => Err(CmdError::coded("ERR Invalid arguments specified for command")),
+        Some(keys) if !keys.is_empty() => Ok(keys),
+        _ if row.has(flag::NO_MANDATORY_KEYS) => Ok(Vec::new()),
+        _ => Err(CmdError::coded("ERR Invalid arguments specified for command")),
     }
 }

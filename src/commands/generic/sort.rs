@@ -1,6 +1,7 @@
 //! SORT: the elements of a list, a set or a sorted set in order, or what other keys hold about them.
 
 use crate::base::double::parse_bound;
+use crate::engine::client::state;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
@@ -73,6 +74,7 @@ struct Options<'a> {
 
 fn options<'a>(ctx: &Ctx<'a>) -> Result<Options<'a>, CmdError> {
     let args = ctx.args;
+    let reads_some_keys = *ctx.client_state & state::READS_SOME_KEYS != 0;
     let mut options = Options::default();
     let mut index = 2;
     while index < args.len() {
@@ -94,8 +96,18 @@ fn options<'a>(ctx: &Ctx<'a>) -> Result<Options<'a>, CmdError> {
             let pattern = args.at(index + 1);
             options.unsorted = !pattern.contains(&b'*');
             options.by = Some(pattern).filter(|_| !options.unsorted);
+            if !options.unsorted && reads_some_keys {
+                return Err(CmdError::coded(
+                    "ERR BY option of SORT denied due to insufficient ACL permissions.",
+                ));
+            }
             index += 1;
         } else if is("get") && left >= 1 {
+            if reads_some_keys {
+                return Err(CmdError::coded(
+                    "ERR GET option of SORT denied due to insufficient ACL permissions.",
+                ));
+            }
             options.get.push(args.at(index + 1));
             index += 1;
         } else {

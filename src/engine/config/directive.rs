@@ -143,8 +143,6 @@ pub enum Why {
     /// Still to come.
     Scripting,
     /// Still to come.
-    Users,
-    /// Still to come.
     Sessions,
     /// Still to come.
     Crash,
@@ -169,7 +167,6 @@ impl Why {
             Why::Persistence => "persistence is still to come",
             Why::Replication => "replication is still to come",
             Why::Scripting => "scripting is still to come",
-            Why::Users => "users are still to come",
             Why::Sessions => "what it bounds is still to come",
             Why::Crash => "the report of a crash is still to come",
             Why::Valkey => "what Valkey does with it is still to come",

@@ -17,6 +17,17 @@ const INCLUDE_DEPTH_MAX: usize = 32;
 /// other, which may be none. An error is the whole report, such as `Fatal error, can't open config file …`.
 pub type Include<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Vec<u8>, String>;
 
+/// A `user` line, whose rules are for others to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserLine {
+    /// The name and its rules.
+    pub words: Vec<Vec<u8>>,
+    /// Number of the line, from 1.
+    pub number: usize,
+    /// Its text.
+    pub text: String,
+}
+
 /// Why a configuration cannot be used. `Display` is the report for standard error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FileError {
@@ -56,7 +67,7 @@ impl Config {
     ///
     /// Whether the commands of `rename-command` and the rules of `user` exist is for the caller to see.
     pub fn parse_file(&mut self, text: &[u8], include: Include<'_>) -> Result<(), FileError> {
-        let mut reader = Reader { config: self, include, save_seen: false };
+        let mut reader = Reader { config: self, include, save_seen: false, place: (0, String::new()) };
         reader.read(text, 0)?;
         if self.cluster_enabled {
             if self.replicaof.is_some() {
@@ -73,6 +84,8 @@ struct Reader<'a> {
     include: Include<'a>,
     /// The first `save` of all replaces the default, the others add to it.
     save_seen: bool,
+    /// Number and text of the line that is being read.
+    place: (usize, String),
 }
 
 impl Reader<'_> {
@@ -82,6 +95,7 @@ impl Reader<'_> {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
+            self.place = (index + 1, String::from_utf8_lossy(line).into_owned());
             self.line(line, depth).map_err(|error| match error {
                 LineError::Reason(reason) => {
                     let text = String::from_utf8_lossy(line).into_owned();
@@ -130,7 +144,10 @@ impl Reader<'_> {
                 self.read(&text, depth + 1).map_err(LineError::Included)?;
             }
             ("rename-command", [old, new]) => self.config.rename_commands.push((old.clone(), new.clone())),
-            ("user", [_, ..]) => self.config.users.push(args.to_vec()),
+            ("user", [_, ..]) => {
+                let (number, text) = self.place.clone();
+                self.config.users.push(UserLine { words: args.to_vec(), number, text });
+            }
             ("loadmodule", [_, ..]) => self.config.load_modules.push(args.to_vec()),
             _ => return Err(BAD_DIRECTIVE.into()),
         }

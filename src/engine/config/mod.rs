@@ -34,7 +34,7 @@ mod tests;
 
 pub use arguments::{Run, Start, arguments, command};
 pub use directive::{Check, Directive, Effect, Flags, Group, Kind, Line, Origin, Source, SpecialSet, Why};
-pub use file::{FileError, Include};
+pub use file::{FileError, Include, UserLine};
 pub use manual::markdown;
 pub use number::Unit;
 pub use rewrite::{rewrite, rewrite_all};

@@ -7,6 +7,7 @@ use crate::keyspace::Tuning;
 use std::collections::BTreeMap;
 
 use super::directive::Source;
+use super::file::UserLine;
 use super::table;
 use super::values::{
     AclPubsubDefault, AppendFsync, DisklessLoad, LogFormat, LogLevel, LogTimestamp, MaxmemoryPolicy,
@@ -331,8 +332,8 @@ config! {
     // From files only.
     /// `rename-command`: old and new name, in order.
     pub rename_commands: Vec<(Vec<u8>, Vec<u8>)>,
-    /// `user`: the arguments of each line.
-    pub users: Vec<Vec<Vec<u8>>>,
+    /// `user`: the lines.
+    pub users: Vec<UserLine>,
     /// `loadmodule`: the arguments of each line.
     pub load_modules: Vec<Vec<Vec<u8>>>,
 }

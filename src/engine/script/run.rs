@@ -6,6 +6,7 @@ use super::reply::{Decoder, Encoder};
 use super::vm::{Ask, Ended, Server, Vm, error_table};
 use super::{Running, repl};
 use crate::base::number::{format_double, format_i64};
+use crate::engine::acl::Context;
 use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag;
@@ -264,12 +265,16 @@ impl Session<'_, '_> {
     }
 
     /// Why a command must not run now, if it must not.
-    fn refusal(&mut self, row: &Row, args: Args<'_>) -> Option<String> {
+    fn refusal(&mut self, row: &'static Row, args: Args<'_>) -> Option<String> {
         if !row.admits(args.len()) {
             return Some("ERR Wrong number of args calling Redis command from script".to_owned());
         }
         if row.has(flag::NOSCRIPT) && !self.engine.facts.allows_all_in_scripts {
             return Some("ERR This Redis command is not allowed from script".to_owned());
+        }
+        let slot = self.call.slot;
+        if let Err(denial) = self.engine.check(slot, row, args) {
+            return Some(self.engine.deny(slot, row, args, denial, Context::Lua).to_string());
         }
         let lacks_replicas = self.engine.lacks_replicas();
         let is_short = self.engine.is_short_of_memory && self.engine.conf.maxmemory_bytes > 0;
@@ -351,7 +356,10 @@ impl Server for Session<'_, '_> {
                 }
                 let args = Args::Spans(&self.request, &self.spans);
                 match self.engine.table.resolve(&args) {
-                    Ok(_) => Ok(vec![Value::Boolean(true)]),
+                    Ok(row) => {
+                        let may = self.engine.may(self.call.slot, row, args).is_ok();
+                        Ok(vec![Value::Boolean(may)])
+                    }
                     Err(_) => Err(Failure::text("Invalid command passed to redis.acl_check_cmd()")),
                 }
             }

@@ -71,8 +71,9 @@ const GLOBAL: &str = "
     function|delete function|dump function|flush function|kill function|list function|load function|restore
     function|stats hello info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest
     latency|reset memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub
-    punsubscribe reset script|debug script|exists script|flush script|kill script|load script|show shutdown
-    slowlog|get slowlog|len slowlog|reset subscribe unsubscribe unwatch watch";
+    pubsub|shardchannels pubsub|shardnumsub punsubscribe reset script|debug script|exists script|flush script|kill
+    script|load script|show shutdown slowlog|get slowlog|len slowlog|reset spublish ssubscribe subscribe
+    sunsubscribe unsubscribe unwatch watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;

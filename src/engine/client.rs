@@ -48,6 +48,8 @@ pub mod state {
     pub const DIRTY_CAS: u32 = 1 << 16;
     /// A request was refused after MULTI.
     pub const DIRTY_EXEC: u32 = 1 << 17;
+    /// It is in the list of clients with messages.
+    pub const MESSAGED: u32 = 1 << 18;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -142,6 +144,8 @@ pub struct Client {
     pub labels: Option<Box<Labels>>,
     /// Its channels and patterns.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// Number of the newest message to many that it has, or was not to have.
+    pub delivered: u64,
     /// The other end.
     pub peer: Address,
     /// This end.

@@ -68,6 +68,7 @@ impl Engine {
             transaction: None,
             labels: None,
             subscriptions: None,
+            delivered: 0,
             peer,
             local,
             fd,
@@ -165,8 +166,8 @@ impl Engine {
         let client = &self.clients[slot];
         let now_us = self.now.mono_us;
         let seconds = |since: u64| now_us.saturating_sub(since) / 1_000_000;
-        let (channels, patterns) =
-            client.subscriptions.as_ref().map_or((0, 0), |s| (s.channels.len(), s.patterns.len()));
+        let none = super::pubsub::Subscriptions::default();
+        let subscriptions = client.subscriptions.as_deref().unwrap_or(&none);
         let inbox_used = client.inbox.len() + running_bytes;
         let inbox_free = client.inbox.bytes.capacity().saturating_sub(client.inbox.bytes.len());
         let argv = client.block.as_ref().map_or(0, |b| b.args.iter().map(|a| a.len()).sum::<usize>());
@@ -186,7 +187,7 @@ impl Engine {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
              watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
              events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
@@ -199,8 +200,9 @@ impl Engine {
             seconds(client.active_us),
             flag_letters(client),
             client.db,
-            channels,
-            patterns,
+            subscriptions.channels.len(),
+            subscriptions.patterns.len(),
+            subscriptions.shards.len(),
             queued,
             transaction.map_or(0, Transaction::watched),
             inbox_used,

@@ -132,7 +132,10 @@ impl Engine {
 
     /// Whether some client has requests that wait for a turn: the shell must not sleep.
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty() || !self.outputs.is_empty()
+        !self.runnable.is_empty()
+            || !self.outputs.is_empty()
+            || !self.messaged.is_empty()
+            || !self.deliveries.is_empty()
     }
 
     /// Serves the client that has waited longest with requests that were read already. False when there is none.
@@ -578,21 +581,55 @@ impl Engine {
         }
     }
 
-    /// Gives a client an output buffer if it has none.
+    /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
+    pub(super) fn queue_message(&mut self, slot: usize) {
+        self.check_output_limit(slot);
+        let client = &mut self.clients[slot];
+        if !client.is(state::QUEUED | state::MESSAGED) {
+            client.set(state::MESSAGED, true);
+            self.messaged.push_back(client.handle);
+        }
+    }
+
+    /// Prepares a client for a reply: it gets the messages that are on their way to it, and an output buffer if it has
+    /// none.
     #[inline]
     pub(super) fn lend_buffer(&mut self, slot: usize) {
+        if !self.deliveries.is_empty() {
+            self.catch_up(slot);
+        }
+        self.give_buffer(slot);
+    }
+
+    /// Gives a client an output buffer if it has none.
+    #[inline]
+    pub(super) fn give_buffer(&mut self, slot: usize) {
         let out = &mut self.clients[slot].out;
         if out.wants_buffer() {
             out.give_buffer(self.buffers.pop().unwrap_or_default());
         }
     }
 
-    /// A client that has output to be sent; the shell writes it and tells by [`Engine::sent`].
+    /// A client that has replies to be sent; the shell writes all its output and tells by [`Engine::sent`].
     pub fn poll_output(&mut self) -> Option<ClientId> {
         while let Some(id) = self.outputs.pop() {
             if let Some(client) = self.client_mut(id) {
                 client.set(state::QUEUED, false);
                 return Some(id);
+            }
+        }
+        None
+    }
+
+    /// As [`Engine::poll_output`], a client that has only messages from others. There may be a hundred thousand of those
+    /// after one PUBLISH: the shell takes as many as a turn has time for, and the rest come in later turns.
+    pub fn poll_message(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.messaged.pop_front() {
+            if let Some(client) = self.client_mut(id) {
+                client.set(state::MESSAGED, false);
+                if !client.is(state::QUEUED) && !client.out.is_empty() {
+                    return Some(id);
+                }
             }
         }
         None
@@ -638,6 +675,11 @@ impl Engine {
         if let Some(slot) = self.slot_of(id) {
             self.close_soon(slot);
         }
+    }
+
+    /// Clients with messages that were not written.
+    pub fn messaged_count(&self) -> usize {
+        self.messaged.len()
     }
 
     /// Clients that wait for a turn.

@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod connections;
 pub mod ctx;
+pub mod deliveries;
 pub mod error;
 pub mod eviction;
 pub mod host;
@@ -92,6 +93,8 @@ pub struct Engine {
     pub now: Now,
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
+    /// Messages that are on their way to many.
+    pub deliveries: deliveries::Deliveries,
     /// Slow commands.
     pub slowlog: slowlog::CommandLog,
     /// Commands whose request was large.
@@ -120,6 +123,8 @@ pub struct Engine {
     by_id: BTreeMap<u64, ClientId>,
     /// Clients with output that was not offered to the shell.
     outputs: Vec<ClientId>,
+    /// Clients with messages from others that were not offered to the shell, longest waiting first.
+    messaged: VecDeque<ClientId>,
     /// Clients whose output is written on at the next turn.
     deferred: Vec<ClientId>,
     /// Clients with requests that wait for a turn.
@@ -274,6 +279,7 @@ impl Engine {
             stats: stats::Stats::new(table.rows().len()),
             now,
             pubsub: pubsub::Pubsub::default(),
+            deliveries: deliveries::Deliveries::default(),
             slowlog: slowlog::CommandLog::default(),
             large_requests: slowlog::CommandLog::default(),
             large_replies: slowlog::CommandLog::default(),
@@ -291,6 +297,7 @@ impl Engine {
             next_client_id: 1,
             by_id: BTreeMap::new(),
             outputs: Vec::new(),
+            messaged: VecDeque::new(),
             deferred: Vec::new(),
             runnable: VecDeque::new(),
             monitors: Vec::new(),

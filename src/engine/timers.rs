@@ -65,7 +65,7 @@ impl Engine {
         while let Some(timer) = self.timers.pop_due(now_ms, &mut budget) {
             self.ring(host, timer);
         }
-        let more = self.expire_keys(host);
+        let more = self.expire_keys(host) | self.deliver_waiting(host);
         self.tend_databases();
         more || self.has_runnable()
     }

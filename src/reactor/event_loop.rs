@@ -4,7 +4,7 @@
 //! 2. **accept**: take new connections, a bounded number;
 //! 3. **read and run**: serve ready connections for about a millisecond; who is not done stays on the ready list;
 //! 4. **expire**: timers, keys whose deadline has passed, a piece of whatever is growing or being freed;
-//! 5. **write**: every client with replies gets one `writev`;
+//! 5. **write**: every client with replies gets one `writev`; then, for a bounded time, those with messages of others;
 //! 6. **jobs**: close what is to be closed, hand the helper thread what is to be freed.
 //!
 //! Readiness is edge-triggered: the system tells once that a socket can be read, so a socket that was left unread
@@ -15,7 +15,7 @@ use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::helper::Helper;
 use super::host::ShellHost;
 use super::signals::{Signal, Signals};
-use crate::base::limit::SERVING_US_PER_TURN;
+use crate::base::limit::{MESSAGES_US_PER_TURN, SERVING_US_PER_TURN};
 use crate::engine::host::Host;
 use crate::engine::recorder::Phase;
 use crate::engine::{Engine, Job};
@@ -197,9 +197,18 @@ impl EventLoop {
         }
     }
 
+    /// Writes all replies, then messages as long as there is time.
     fn write(&mut self) {
         while let Some(id) = self.engine.poll_output() {
             self.host.connections.write(&mut self.engine, id);
+        }
+        let mut end = None;
+        while let Some(id) = self.engine.poll_message() {
+            self.host.connections.write(&mut self.engine, id);
+            let now = self.host.ticks();
+            if now > *end.get_or_insert(now + MESSAGES_US_PER_TURN * self.host.ticks_per_ms() / 1000) {
+                break;
+            }
         }
     }
 

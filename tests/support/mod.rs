@@ -257,7 +257,7 @@ impl World {
     }
 
     fn take_output(&mut self) {
-        while let Some(id) = self.engine.poll_output() {
+        while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
             let Some(connection) = self.clients.values_mut().find(|c| c.id == id) else { continue };
             while let Some(client) = self.engine.client(id).filter(|c| !c.out.is_empty()) {
                 let mut slices = [IoSlice::new(&[]); 16];

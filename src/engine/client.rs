@@ -50,6 +50,10 @@ pub mod state {
     pub const DIRTY_EXEC: u32 = 1 << 17;
     /// It is in the list of clients with messages.
     pub const MESSAGED: u32 = 1 << 18;
+    /// It can follow a redirection.
+    pub const CAPA_REDIRECT: u32 = 1 << 19;
+    /// It imports a dataset: in `import-mode` it sees keys that have expired.
+    pub const IMPORT_SOURCE: u32 = 1 << 20;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.

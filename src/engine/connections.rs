@@ -229,7 +229,7 @@ impl Engine {
 }
 
 /// The `flags` of CLIENT LIST.
-fn flag_letters(client: &Client) -> String {
+pub fn flag_letters(client: &Client) -> String {
     let letters = [
         (state::MONITOR, 'O'),
         (state::PUBSUB, 'P'),
@@ -241,6 +241,7 @@ fn flag_letters(client: &Client) -> String {
         (state::UNIX, 'U'),
         (state::NO_EVICT, 'e'),
         (state::NO_TOUCH, 'T'),
+        (state::IMPORT_SOURCE, 'I'),
     ];
     let shown: String =
         letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();

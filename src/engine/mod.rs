@@ -342,6 +342,7 @@ impl Engine {
         self.clock.set_time(self.now.unix_s());
         self.note_wanted();
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
+        self.rise.expiry_held = self.is_keyspace_held();
         self.note_unusual();
         let conf = &self.conf;
         self.slowlog.settle(conf.slowlog_log_slower_than_us, conf.slowlog_max_len);

@@ -53,8 +53,7 @@ pub(super) const ROWS: &[Directive] = &[
     flag("import-mode", "no", |c| &mut c.import_mode)
         .debug()
         .origin(Origin::Valkey)
-        .inert(Why::Persistence)
-        .doc("Leaves expired keys in place while a client imports a dataset."),
+        .doc("Leaves expired keys in place, and evicts none, while a client imports a dataset."),
     optional("hash-seed", |c| &mut c.hash_seed)
         .immutable()
         .check(check::hash_seed)

@@ -72,6 +72,10 @@ pub const DELIVERIES_WAITING_MAX: usize = 256;
 /// How long a turn hands queued messages to their receivers.
 pub const DELIVERY_US_PER_TURN: u64 = 500;
 
+/// Least limit of what all clients together may occupy: with less nobody could talk to the server any more. Redis:
+/// `getClientEvictionLimit`.
+pub const CLIENTS_BYTES_MIN: usize = 128 * 1024;
+
 /// How long a turn writes messages to clients that did not ask for them just now.
 pub const MESSAGES_US_PER_TURN: u64 = 1000;
 

@@ -1,5 +1,6 @@
 //! One connection: what it sent, what it will be sent, and what it said about itself.
 
+use super::client_memory::Weight;
 use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::table::Row;
@@ -54,6 +55,8 @@ pub mod state {
     pub const CAPA_REDIRECT: u32 = 1 << 19;
     /// It imports a dataset: in `import-mode` it sees keys that have expired.
     pub const IMPORT_SOURCE: u32 = 1 << 20;
+    /// Its memory may have changed in this turn.
+    pub const TO_WEIGH: u32 = 1 << 21;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -150,6 +153,8 @@ pub struct Client {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// Number of the newest message to many that it has, or was not to have.
     pub delivered: u64,
+    /// What it weighed when its memory was last looked at.
+    pub weight: Weight,
     /// The other end.
     pub peer: Address,
     /// This end.

@@ -1,6 +1,7 @@
 //! Connections come and go.
 
 use super::client::{Address, Client, Inbox, ReplyPeak, state};
+use super::client_memory::Weight;
 use super::error::BlockOn;
 use super::input::needs_password;
 use super::transaction::Transaction;
@@ -69,6 +70,7 @@ impl Engine {
             labels: None,
             subscriptions: None,
             delivered: 0,
+            weight: Weight::default(),
             peer,
             local,
             fd,
@@ -83,6 +85,7 @@ impl Engine {
         self.by_id.insert(id, handle);
         self.stats.total_connections_received += 1;
         self.arm_idle_timer(handle);
+        self.note_weight(slot);
         Ok(handle)
     }
 
@@ -114,6 +117,7 @@ impl Engine {
         {
             self.job_waiters.remove(&job);
         }
+        self.forget_weight(slot);
         let client = self.clients.remove(slot);
         self.by_id.remove(&client.id);
     }

@@ -222,6 +222,7 @@ impl Engine {
     /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
     pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
+        self.note_weight(slot);
         let limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
         if client.is(state::HALF_CLOSED) && !client.is(state::RUNNABLE) {
@@ -574,6 +575,7 @@ impl Engine {
     #[inline]
     pub(super) fn queue_output(&mut self, slot: usize) {
         self.check_output_limit(slot);
+        self.note_weight(slot);
         let client = &mut self.clients[slot];
         if !client.is(state::QUEUED) {
             client.set(state::QUEUED, true);
@@ -584,6 +586,7 @@ impl Engine {
     /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
     pub(super) fn queue_message(&mut self, slot: usize) {
         self.check_output_limit(slot);
+        self.note_weight(slot);
         let client = &mut self.clients[slot];
         if !client.is(state::QUEUED | state::MESSAGED) {
             client.set(state::MESSAGED, true);
@@ -640,6 +643,7 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         self.stats.total_net_output_bytes += n as u64;
         self.stats.total_writes_processed += 1;
+        self.note_weight(slot);
         let now_us = self.now.mono_us;
         let client = &mut self.clients[slot];
         client.bytes_out += n as u64;

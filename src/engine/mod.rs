@@ -8,6 +8,7 @@
 pub mod busy;
 pub mod call;
 pub mod client;
+pub mod client_memory;
 pub mod config;
 pub mod connections;
 pub mod ctx;
@@ -93,6 +94,8 @@ pub struct Engine {
     pub now: Now,
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
+    /// What clients weigh.
+    client_memory: client_memory::ClientMemory,
     /// Messages that are on their way to many.
     pub deliveries: deliveries::Deliveries,
     /// Slow commands.
@@ -279,6 +282,7 @@ impl Engine {
             stats: stats::Stats::new(table.rows().len()),
             now,
             pubsub: pubsub::Pubsub::default(),
+            client_memory: client_memory::ClientMemory::default(),
             deliveries: deliveries::Deliveries::default(),
             slowlog: slowlog::CommandLog::default(),
             large_requests: slowlog::CommandLog::default(),
@@ -351,6 +355,7 @@ impl Engine {
         self.large_replies
             .settle(conf.commandlog_reply_larger_than_bytes, conf.commandlog_large_reply_max_len);
         self.arm_idle_timers();
+        self.configure_client_memory();
     }
 
     /// Notes which events of the keyspace somebody wants to hear of.

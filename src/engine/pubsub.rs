@@ -3,7 +3,7 @@
 //! Sets are ordered, so that a run of the simulator repeats.
 
 use super::Engine;
-use super::client::{Client, state};
+use super::client::state;
 use crate::base::glob::glob_match;
 use crate::base::id::ClientId;
 use bytes::Bytes;
@@ -18,6 +18,8 @@ pub struct Subscriptions {
     pub patterns: BTreeSet<Bytes>,
     /// Shard channels by name.
     pub shards: BTreeSet<Bytes>,
+    /// Bytes of all names.
+    name_bytes: usize,
 }
 
 impl Subscriptions {
@@ -34,6 +36,26 @@ impl Subscriptions {
         }
     }
 
+    fn of_mut(&mut self, kind: Kind) -> &mut BTreeSet<Bytes> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
+    }
+
+    fn insert(&mut self, kind: Kind, name: &Bytes) -> bool {
+        let is_new = self.of_mut(kind).insert(name.clone());
+        self.name_bytes += if is_new { name.len() } else { 0 };
+        is_new
+    }
+
+    fn remove(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let was_there = self.of_mut(kind).remove(name);
+        self.name_bytes -= if was_there { name.len() } else { 0 };
+        was_there
+    }
+
     /// The names of a kind.
     pub fn of(&self, kind: Kind) -> &BTreeSet<Bytes> {
         match kind {
@@ -45,8 +67,7 @@ impl Subscriptions {
 
     /// Memory held, in bytes, roughly.
     pub fn heap_bytes(&self) -> usize {
-        let names = self.channels.iter().chain(&self.patterns).chain(&self.shards);
-        size_of::<Subscriptions>() + names.map(|n| n.len() + 2 * size_of::<Bytes>()).sum::<usize>()
+        size_of::<Subscriptions>() + self.name_bytes + self.count() * 2 * size_of::<Bytes>()
     }
 }
 
@@ -91,22 +112,12 @@ impl Pubsub {
     }
 }
 
-/// The set of a client's subscriptions of one kind.
-fn own(client: &mut Client, kind: Kind) -> &mut BTreeSet<Bytes> {
-    let subscriptions = client.subscriptions.get_or_insert_default();
-    match kind {
-        Kind::Channel => &mut subscriptions.channels,
-        Kind::Pattern => &mut subscriptions.patterns,
-        Kind::Shard => &mut subscriptions.shards,
-    }
-}
-
 impl Engine {
     /// Subscribes a client; false when it was subscribed.
     pub fn subscribe(&mut self, id: ClientId, kind: Kind, name: &Bytes) -> bool {
         let Some(client) = self.client_mut(id) else { return false };
         client.set(state::PUBSUB, true);
-        if !own(client, kind).insert(name.clone()) {
+        if !client.subscriptions.get_or_insert_default().insert(kind, name) {
             return false;
         }
         self.pubsub.listeners(kind).entry(name.clone()).or_default().insert(id);
@@ -116,7 +127,7 @@ impl Engine {
     /// Ends a subscription of a client; false when there was none.
     pub fn unsubscribe(&mut self, id: ClientId, kind: Kind, name: &[u8]) -> bool {
         let Some(client) = self.client_mut(id) else { return false };
-        let found = own(client, kind).remove(name);
+        let found = client.subscriptions.as_mut().is_some_and(|own| own.remove(kind, name));
         if client.subscriptions.as_ref().is_some_and(|s| s.count() == 0) {
             client.subscriptions = None;
             client.set(state::PUBSUB, false);
@@ -137,10 +148,8 @@ impl Engine {
     pub fn unsubscribe_all(&mut self, id: ClientId) {
         for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
             let Some(client) = self.client_mut(id) else { return };
-            if client.subscriptions.is_none() {
-                return;
-            }
-            for name in own(client, kind).clone() {
+            let Some(own) = &client.subscriptions else { return };
+            for name in own.of(kind).clone() {
                 self.unsubscribe(id, kind, &name);
             }
         }

@@ -76,6 +76,12 @@ pub const DELIVERY_US_PER_TURN: u64 = 500;
 /// `getClientEvictionLimit`.
 pub const CLIENTS_BYTES_MIN: usize = 128 * 1024;
 
+/// Tracked keys that one command forgets at most, when the table is too large. Redis: `trackingLimitUsedSlots`.
+pub const TRACKED_FORGOTTEN_PER_COMMAND: usize = 100;
+
+/// Tracked keys that one turn forgets at most.
+pub const TRACKED_FORGOTTEN_PER_TURN: usize = 1000;
+
 /// How long a turn writes messages to clients that did not ask for them just now.
 pub const MESSAGES_US_PER_TURN: u64 = 1000;
 

@@ -134,6 +134,9 @@ impl Engine {
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
+        if self.clients[slot].is(state::TRACKING) {
+            self.note_read(slot, args, row);
+        }
         if !self.held_messages.is_empty() && self.nesting.depth == 0 {
             self.send_held_messages(id);
         }
@@ -150,7 +153,7 @@ impl Engine {
             self.feed_monitors(slot, db, row, args);
         }
         if self.rise.is_any() && self.nesting.depth == 0 {
-            self.settle(host);
+            self.settle(host, Some(id));
         }
     }
 

@@ -69,6 +69,7 @@ impl Engine {
             transaction: None,
             labels: None,
             subscriptions: None,
+            tracker: None,
             delivered: 0,
             weight: Weight::default(),
             peer,
@@ -108,6 +109,7 @@ impl Engine {
     pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.unsubscribe_all(id);
+        self.track_no_longer(slot);
         self.unwatch(slot);
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
@@ -193,7 +195,7 @@ impl Engine {
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
              watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
-             events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
+             events={} cmd={} user=default redir={} resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
             client.id,
             self.peer_text(slot),
@@ -221,6 +223,7 @@ impl Engine {
             client.memory_bytes(),
             if client.out.is_empty() { "r" } else { "rw" },
             command,
+            client.tracker.as_ref().map_or(-1, |t| t.mode.redirect as i64),
             client.resp,
             text(&labels.lib_name),
             text(&labels.lib_ver),
@@ -239,6 +242,9 @@ pub fn flag_letters(client: &Client) -> String {
         (state::PUBSUB, 'P'),
         (state::MULTI, 'x'),
         (state::BLOCKED, 'b'),
+        (state::TRACKING, 't'),
+        (state::TRACKING_BROKEN, 'R'),
+        (state::TRACKING_BCAST, 'B'),
         (state::DIRTY_CAS, 'd'),
         (state::CLOSE_AFTER_REPLY, 'c'),
         (state::CLOSE_ASAP, 'A'),

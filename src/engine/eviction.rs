@@ -71,8 +71,8 @@ impl Engine {
             }
             self.collect_garbage();
             // Events that wait take memory, and would look as if nothing had been gained.
-            if !self.rise.events.is_empty() {
-                self.settle(host);
+            if self.rise.is_any() {
+                self.settle(host, None);
             }
             if self.used_memory(host) <= limit {
                 break true;

@@ -35,6 +35,7 @@ pub mod stats;
 pub mod syntax;
 pub mod table;
 pub mod timers;
+pub mod tracking;
 pub mod transaction;
 pub mod waiters;
 
@@ -360,8 +361,10 @@ impl Engine {
 
     /// Notes which events of the keyspace somebody wants to hear of.
     fn note_wanted(&mut self) {
-        let changes = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
-        self.rise.wanted = self.published_events() | changes;
+        let watched = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
+        let tracked = if self.rise.tracking.is_on() { EventClass::CHANGES } else { 0 };
+        self.rise.heard = self.published_events() | watched;
+        self.rise.wanted = self.rise.heard | tracked;
     }
 
     /// The events that are published, as bits of [`EventClass`]: none without a kind of channel for them.

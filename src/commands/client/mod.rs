@@ -3,6 +3,7 @@
 mod control;
 mod filter;
 mod kill;
+mod tracking;
 
 use super::help::help_row;
 use crate::engine::client::state;
@@ -61,6 +62,34 @@ USER=username? | ADDR=addr/'ip:port'? | LADDR=laddr/'ip:port'?#6.2.0 \
         ("6.2.0", "The `LADDR` filter."),
         ("7.4.0", "The `MAXAGE` filter."),
     ]),
+    row(
+        Spec::global("caching", 3, tracking::caching, "how it tracks lies with the connection"),
+        "6.0.0",
+        "O(1)",
+        "Says whether what is read next is cached by the client.",
+    )
+    .syntax("mode(YES | NO)"),
+    row(
+        Spec::global("getredir", 2, tracking::getredir, "how it tracks lies with the connection"),
+        "6.0.0",
+        "O(1)",
+        "Gives the connection that is told in the place of this one when a tracked key changes.",
+    ),
+    row(
+        Spec::global("tracking", -3, tracking::tracking, "a table of the whole server has its readers"),
+        "6.0.0",
+        "O(1). Some options may introduce additional complexity.",
+        "Lets the client hear when keys change that it has read, or that begin with a prefix.",
+    )
+    .syntax(
+        "status(ON | OFF) REDIRECT=client-id:integer? PREFIX=prefix?+^ BCAST? OPTIN? OPTOUT? NOLOOP?",
+    ),
+    row(
+        Spec::global("trackinginfo", 2, tracking::trackinginfo, "how it tracks lies with the connection"),
+        "6.2.0",
+        "O(1)",
+        "Tells how this connection tracks keys.",
+    ),
     row(
         Spec::local("capa", -3, capa),
         "8.0.0",
@@ -185,6 +214,10 @@ NOT-CAPA=not-capa?#9.0.0 NOT-IP=not-ip?#9.0.0",
 ];
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
@@ -227,6 +260,11 @@ const HELP: &[&str] = &[
     "    * LIB-VER: the client lib version.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",

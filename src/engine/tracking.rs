@@ -16,7 +16,7 @@ use super::Engine;
 use super::client::state;
 use super::host::Host;
 use super::keys::keys_of;
-use super::spec::flag;
+use super::spec::{acl, flag};
 use super::table::Row;
 use crate::base::id::ClientId;
 use crate::base::limit::{TRACKED_FORGOTTEN_PER_COMMAND, TRACKED_FORGOTTEN_PER_TURN};
@@ -367,7 +367,8 @@ impl Engine {
         if self.nesting.depth == 0 && !is_queueing && !row.full_name.starts_with("client|") {
             tracker.caching = false;
         }
-        if !counts || !row.has(flag::READONLY) {
+        // Of a script only the commands within count.
+        if !counts || !row.has(flag::READONLY) || row.spec.acl & acl::SCRIPTING != 0 {
             return;
         }
         let tracking = &mut self.rise.tracking;

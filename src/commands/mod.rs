@@ -18,6 +18,7 @@ mod latency;
 mod list;
 mod lolwut;
 mod memory;
+mod module;
 mod pubsub;
 mod scan;
 mod script;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     list::COMMANDS,
     lolwut::COMMANDS,
     memory::COMMANDS,
+    module::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,

@@ -134,7 +134,7 @@ impl Engine {
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
-        if self.clients[slot].is(state::TRACKING) {
+        if self.rise.tracking.clients() > 0 && self.clients[slot].is(state::TRACKING) {
             self.note_read(slot, args, row);
         }
         if !self.held_messages.is_empty() && self.nesting.depth == 0 {
@@ -393,9 +393,7 @@ impl Engine {
     /// Appends an error reply and counts it.
     #[cold]
     pub(super) fn error_reply(&mut self, slot: usize, text: &str) {
-        if self.stats.count_error(text) {
-            log::warn!("Errorstats stopped adding new errors because the number of errors reached the limit");
-        }
+        self.stats.count_error(text);
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);
     }

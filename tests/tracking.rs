@@ -69,7 +69,7 @@ fn disturb(world: &mut World, rng: &mut Rng, by: &str) {
         11 => format!("GETEX {one} PX 20"),
         _ => format!("SET {one} {n}"),
     };
-    if n % 7 == 0 {
+    if n.is_multiple_of(7) {
         world.send(by, "MULTI");
         world.send(by, &line);
         world.send(by, "EXEC");

@@ -15,7 +15,7 @@ use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::helper::Helper;
 use super::host::ShellHost;
 use super::signals::{Signal, Signals};
-use crate::base::limit::{MESSAGES_US_PER_TURN, SERVING_US_PER_TURN};
+use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
 use crate::engine::recorder::Phase;
 use crate::engine::{Engine, Job};
@@ -203,14 +203,7 @@ impl EventLoop {
         while let Some(id) = self.engine.poll_output() {
             self.host.connections.write(&mut self.engine, id);
         }
-        let mut end = None;
-        while let Some(id) = self.engine.poll_message() {
-            self.host.connections.write(&mut self.engine, id);
-            let now = self.host.ticks();
-            if now > *end.get_or_insert(now + MESSAGES_US_PER_TURN * self.host.ticks_per_ms() / 1000) {
-                break;
-            }
-        }
+        self.host.write_messages(&mut self.engine);
     }
 
     fn do_jobs(&mut self) {

@@ -69,6 +69,9 @@ pub const DELIVERIES_AT_ONCE: usize = 1024;
 /// Messages that may be queued for their receivers; a publisher waits for the rest.
 pub const DELIVERIES_WAITING_MAX: usize = 256;
 
+/// Bytes of queued messages.
+pub const DELIVERIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// How long a turn hands queued messages to their receivers.
 pub const DELIVERY_US_PER_TURN: u64 = 500;
 

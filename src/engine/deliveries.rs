@@ -15,7 +15,8 @@ use super::host::Host;
 use super::pubsub::Kind;
 use crate::base::id::ClientId;
 use crate::base::limit::{
-    DELIVERIES_AT_ONCE, DELIVERIES_WAITING_MAX, DELIVERY_US_PER_TURN, SHARED_REPLY_BYTES,
+    DELIVERIES_AT_ONCE, DELIVERIES_BYTES_MAX, DELIVERIES_WAITING_MAX, DELIVERY_US_PER_TURN,
+    SHARED_REPLY_BYTES,
 };
 use crate::resp::{Output, Reply};
 use bytes::Bytes;
@@ -59,6 +60,8 @@ struct Delivery {
 #[derive(Debug, Default)]
 pub struct Deliveries {
     waiting: VecDeque<Delivery>,
+    /// Bytes of all of them.
+    bytes: usize,
     /// Number of the newest.
     newest: u64,
 }
@@ -92,9 +95,10 @@ impl Engine {
         deliveries.newest += 1;
         let encoded = [2, 3].map(|resp| message.encoded(resp).clone());
         let number = deliveries.newest;
+        deliveries.bytes += encoded.iter().map(Bytes::len).sum::<usize>();
         deliveries.waiting.push_back(Delivery { number, kind, name: name.clone(), encoded, last: None });
         // A publisher that is faster than we are does the work itself.
-        while self.deliveries.len() > DELIVERIES_WAITING_MAX {
+        while self.deliveries.len() > DELIVERIES_WAITING_MAX || self.deliveries.bytes > DELIVERIES_BYTES_MAX {
             self.deliver_some();
         }
         receivers
@@ -128,6 +132,7 @@ impl Engine {
         delivery.last = next.last().copied();
         if next.len() < DELIVERIES_AT_ONCE {
             self.deliveries.waiting.pop_front();
+            self.deliveries.bytes -= encoded.iter().map(Bytes::len).sum::<usize>();
         }
         for &id in &next {
             let Some(slot) = self.slot_of(id) else { continue };

@@ -20,6 +20,7 @@ use super::spec::{acl, flag};
 use super::table::Row;
 use crate::base::id::ClientId;
 use crate::base::limit::{TRACKED_FORGOTTEN_PER_COMMAND, TRACKED_FORGOTTEN_PER_TURN};
+use crate::keyspace::garbage::{FREE_AT_ONCE_NODES, Garbage};
 use crate::resp::{Args, Output, Reply};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +146,8 @@ pub struct Tracking {
     readers: BTreeMap<Box<[u8]>, Readers>,
     /// Readers of all keys together.
     items: usize,
+    /// Bytes of all keys together.
+    key_bytes: usize,
     /// The key that was forgotten last: the next behind it is the next to go.
     hand: Box<[u8]>,
     prefixes: BTreeMap<Bytes, Prefix>,
@@ -190,26 +193,44 @@ impl Tracking {
 
     /// A key is not what it was.
     pub fn touch(&mut self, key: &Bytes, is_by_itself: bool) {
-        let readers = self.readers.remove(&key[..]);
-        self.items -= readers.as_ref().map_or(0, |readers| readers.as_slice().len());
+        let readers = self.forget(key);
         if readers.is_some() || !self.prefixes.is_empty() {
             self.changes.0.push(Change::Key { key: key.clone(), readers, is_by_itself });
         }
     }
 
-    /// All keys are gone.
-    fn flush(&mut self) {
-        self.readers.clear();
-        self.items = 0;
+    /// Takes a key out of the table.
+    fn forget(&mut self, key: &[u8]) -> Option<Readers> {
+        let readers = self.readers.remove(key)?;
+        self.items -= readers.as_slice().len();
+        self.key_bytes -= key.len();
+        Some(readers)
+    }
+
+    /// All keys are gone; gives the table that was, to be freed.
+    fn flush(&mut self) -> Option<Garbage> {
         if self.clients > 0 {
             self.changes.0.push(Change::Flush);
         }
+        let bytes = self.heap_bytes();
+        let readers = std::mem::take(&mut self.readers);
+        (self.items, self.key_bytes) = (0, 0);
+        (readers.len() > FREE_AT_ONCE_NODES).then(|| Garbage::Other(Box::new(readers), bytes))
+    }
+
+    /// Memory of the table, in bytes, roughly.
+    fn heap_bytes(&self) -> usize {
+        let a_key = size_of::<(Box<[u8]>, Readers)>();
+        self.readers.len() * a_key + self.items * size_of::<ClientId>() + self.key_bytes
     }
 
     fn remember(&mut self, key: &[u8], id: ClientId) {
         let is_new = match self.readers.get_mut(key) {
             Some(readers) => readers.insert(id),
-            None => self.readers.insert(key.into(), Readers::One(id)).is_none(),
+            None => {
+                self.key_bytes += key.len();
+                self.readers.insert(key.into(), Readers::One(id)).is_none()
+            }
         };
         self.items += usize::from(is_new);
     }
@@ -225,9 +246,8 @@ impl Tracking {
             let next = self.readers.range::<[u8], _>(behind).next().or_else(|| self.readers.iter().next());
             let Some((key, _)) = next else { break };
             self.hand = key.clone();
-            if let Some(readers) = self.readers.remove(&self.hand) {
-                self.items -= readers.as_slice().len();
-                let key = Bytes::copy_from_slice(&self.hand);
+            let key = Bytes::copy_from_slice(&self.hand);
+            if let Some(readers) = self.forget(&key) {
                 self.changes.0.push(Change::Forgotten { key, readers });
             }
         }
@@ -380,7 +400,9 @@ impl Engine {
 
     /// All keys of some database are gone: every client that tracks is told so, and nothing is remembered.
     pub fn flush_tracked(&mut self) {
-        self.rise.tracking.flush();
+        if let Some(table) = self.rise.tracking.flush() {
+            self.free(table, None);
+        }
     }
 
     /// Tells of the changes that a command of `actor` has made; none: nobody made them.
@@ -512,7 +534,7 @@ mod tests {
         assert_eq!((tracking.keys(), tracking.items()), (2, 4));
         tracking.touch(&Bytes::from_static(b"a"), false);
         tracking.touch(&Bytes::from_static(b"none"), false);
-        assert_eq!((tracking.keys(), tracking.items()), (1, 1));
+        assert_eq!((tracking.keys(), tracking.items(), tracking.key_bytes), (1, 1, 1));
         match &tracking.changes.0[..] {
             [Change::Key { readers: Some(readers), .. }] => {
                 assert_eq!(readers.as_slice(), [client(1), client(2), client(3)]);

@@ -18,7 +18,6 @@ mod latency;
 mod list;
 mod lolwut;
 mod memory;
-mod module;
 mod pubsub;
 mod scan;
 mod script;
@@ -67,7 +66,6 @@ pub const FAMILIES: &[&[Spec]] = &[
     list::COMMANDS,
     lolwut::COMMANDS,
     memory::COMMANDS,
-    module::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,

@@ -52,7 +52,7 @@ struct Shell {
 impl Shell {
     /// Writes what there is to write, as the loop does.
     fn flush(&mut self, engine: &mut Engine) {
-        while let Some(id) = engine.poll_output() {
+        while let Some(id) = engine.poll_output().or_else(|| engine.poll_message()) {
             while let Some(client) = engine.client(id).filter(|client| !client.out.is_empty()) {
                 let mut slices = [IoSlice::new(&[]); 16];
                 let filled = client.out.gather(&mut slices, usize::MAX);

@@ -69,6 +69,31 @@ pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that one client may be written in one turn. Redis: `NET_MAX_WRITES_PER_EVENT`.
 pub const WRITE_BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// Receivers that get a message at once; if there are more, it is queued.
+pub const DELIVERIES_AT_ONCE: usize = 1024;
+
+/// Messages that may be queued for their receivers; a publisher waits for the rest.
+pub const DELIVERIES_WAITING_MAX: usize = 256;
+
+/// Bytes of queued messages.
+pub const DELIVERIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a turn hands queued messages to their receivers.
+pub const DELIVERY_US_PER_TURN: u64 = 500;
+
+/// Least limit of what all clients together may occupy: with less nobody could talk to the server any more. Redis:
+/// `getClientEvictionLimit`.
+pub const CLIENTS_BYTES_MIN: usize = 128 * 1024;
+
+/// Tracked keys that one command forgets at most, when the table is too large. Redis: `trackingLimitUsedSlots`.
+pub const TRACKED_FORGOTTEN_PER_COMMAND: usize = 100;
+
+/// Tracked keys that one turn forgets at most.
+pub const TRACKED_FORGOTTEN_PER_TURN: usize = 1000;
+
+/// How long a turn writes messages to clients that did not ask for them just now.
+pub const MESSAGES_US_PER_TURN: u64 = 1000;
+
 /// Descriptors kept for files, listeners and the poll itself. Redis: `CONFIG_MIN_RESERVED_FDS`.
 pub const RESERVED_DESCRIPTORS: u64 = 32;
 

@@ -196,6 +196,7 @@ fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.remove_monitor(call.id);
     engine.unsubscribe_all(call.id);
+    engine.track_no_longer(call.slot);
     engine.discard_transaction(call.slot);
     engine.become_default_user(call.slot);
     let client = &mut engine.clients[call.slot];

@@ -19,13 +19,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         .acl(acl::SCRIPTING)
         .keys(KEYS)
         .doc(Group::Scripting, "7.0.0", COST, "Runs a function of a library.")
-        .syntax("function numkeys:integer key:key?+ arg?+"),
+        .syntax("function numkeys:integer key@0?+ arg?+"),
     Spec::global("fcall_ro", -3, fcall_ro, "a function runs other commands")
         .flags(RUNS | READONLY)
         .acl(acl::SCRIPTING)
         .keys(KEYS_READ)
         .doc(Group::Scripting, "7.0.0", COST, "Runs a function of a library that changes nothing.")
-        .syntax("function numkeys:integer key:key?+ arg?+"),
+        .syntax("function numkeys:integer key@0?+ arg?+"),
     Spec::container("function", FUNCTION)
         .doc(Group::Scripting, "7.0.0", "Depends on subcommand.", "Groups the commands about functions.")
         .help(HELP),
@@ -64,7 +64,7 @@ const FUNCTION: &[Spec] = &[
         "Describes the libraries.",
     )
     .tips(&["nondeterministic_output_order"])
-    .syntax("LIBRARYNAME=library-name-pattern? WITHCODE=withcode?"),
+    .syntax("LIBRARYNAME=library-name-pattern? WITHCODE?"),
     row(
         Spec::global("load", -3, load, "libraries lie with the engine"),
         "O(1) (considering compilation time is redundant)",

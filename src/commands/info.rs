@@ -191,7 +191,7 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("client_recent_max_input_buffer", inbox);
     text.field("client_recent_max_output_buffer", out);
     text.field("blocked_clients", blocked);
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", engine.tracking().clients());
     text.field("pubsub_clients", pubsub);
     text.field("watching_clients", engine.watchers().clients());
     text.field("clients_in_timeout_table", timed);
@@ -292,7 +292,8 @@ fn threads(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
 fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     let per_ms = engine.ticks_per_ms();
     let now_us = engine.now.mono_us;
-    let (channels, patterns) = (engine.pubsub.channels.len(), engine.pubsub.patterns.len());
+    let (pubsub, tracking) = (&engine.pubsub, engine.tracking());
+    let (channels, patterns, shards) = (pubsub.channels.len(), pubsub.patterns.len(), pubsub.shards.len());
     let stats = &engine.stats;
     let kbps = |rate: &crate::engine::stats::Rate| format!("{:.2}", rate.per_second() as f64 / 1024.0);
     text.field("total_connections_received", stats.total_connections_received);
@@ -328,8 +329,8 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("keyspace_misses", stats.keyspace_misses);
     text.field("pubsub_channels", channels);
     text.field("pubsub_patterns", patterns);
+    text.field("pubsubshard_channels", shards);
     text.idle(&[
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",
@@ -340,10 +341,10 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
     ]);
+    text.field("tracking_total_keys", tracking.keys());
+    text.field("tracking_total_items", tracking.items());
+    text.field("tracking_total_prefixes", tracking.prefixes());
     text.field("unexpected_error_replies", stats.unexpected_error_replies);
     text.field("total_error_replies", stats.total_error_replies);
     text.field("dump_payload_sanitizations", 0);
@@ -493,6 +494,8 @@ fn recorder(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     }
     text.field("loop_turns_above_2ms", recorder.turns_above_2ms);
     text.field("loop_turns_above_10ms", recorder.turns_above_10ms);
+    text.field("loop_deliveries_waiting", engine.deliveries.len());
+    text.field("loop_messaged_clients", engine.messaged_count());
     if recorder.cpu.is_on {
         text.field("loop_cpu_turns_above_2ms", recorder.cpu.above_2ms);
         text.field("loop_cpu_turns_above_10ms", recorder.cpu.above_10ms);

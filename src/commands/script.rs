@@ -38,7 +38,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     runs(Spec::global("eval", -3, eval, "a script runs other commands"), "2.6.0", "Runs a script.")
         .flags(MAY_REPLICATE)
         .keys(KEYS)
-        .syntax("script numkeys:integer key:key?+ arg?+"),
+        .syntax("script numkeys:integer key@0?+ arg?+"),
     runs(
         Spec::global("eval_ro", -3, eval_ro, "a script runs other commands"),
         "7.0.0",
@@ -46,7 +46,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .flags(READONLY)
     .keys(KEYS_READ)
-    .syntax("script numkeys:integer key:key?+ arg?+"),
+    .syntax("script numkeys:integer key@0?+ arg?+"),
     runs(
         Spec::global("evalsha", -3, eval_sha, "a script runs other commands"),
         "2.6.0",
@@ -54,7 +54,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .flags(MAY_REPLICATE)
     .keys(&[counted_keys(key::RW | key::ACCESS | key::UPDATE, "")])
-    .syntax("sha1 numkeys:integer key:key?+ arg?+"),
+    .syntax("sha1 numkeys:integer key@0?+ arg?+"),
     runs(
         Spec::global("evalsha_ro", -3, eval_sha_ro, "a script runs other commands"),
         "7.0.0",
@@ -62,7 +62,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .flags(READONLY)
     .keys(KEYS_READ_WITHOUT_NOTES)
-    .syntax("sha1 numkeys:integer key:key?+ arg?+"),
+    .syntax("sha1 numkeys:integer key@0?+ arg?+"),
     Spec::container("script", SCRIPT)
         .doc(Group::Scripting, "2.6.0", "Depends on subcommand.", "Groups the commands about scripts.")
         .help(HELP),
@@ -112,7 +112,7 @@ const SCRIPT: &[Spec] = &[
         )
         .syntax("script"),
     Spec::global("show", 3, show, "scripts lie with the engine")
-        .flags(NOSCRIPT)
+        .flags(NOSCRIPT | STALE)
         .acl(acl::SCRIPTING)
         .doc(Group::Scripting, "8.0.0", "O(1)", "Gives the text of a script that the server knows.")
         .syntax("sha1"),

@@ -48,7 +48,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "O(1) for every key.",
         "Lets the next EXEC run only if nobody changes these keys before it.",
     )
-    .syntax("key:key+")
+    .syntax("key@0+")
     .keys(&[keys_from(1, -1, 1, key::RO)])
     .flags(FAST | ALLOW_BUSY),
 ];

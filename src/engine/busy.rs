@@ -32,6 +32,7 @@ impl Engine {
         let (rewritten, last_ticks) = (self.rise.rewritten, self.last_ticks);
         let (nesting, replying_to) = (std::mem::take(&mut self.nesting), self.replying_to.take());
         let held = std::mem::take(&mut self.held_messages);
+        let changes = std::mem::take(&mut self.rise.tracking.changes);
         self.busy = Some(Busy { client: call.id, refusal });
         self.note_unusual();
         call.host.breathe(self);
@@ -41,6 +42,7 @@ impl Engine {
         (self.nesting, self.replying_to, self.held_messages) = (nesting, replying_to, held);
         self.pending = pending;
         self.rise = Rise { events, rewritten, ..std::mem::take(&mut self.rise) };
+        self.rise.tracking.changes = changes;
     }
 
     /// Whether a command lets others speak.

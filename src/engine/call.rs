@@ -133,6 +133,9 @@ impl Engine {
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
+        if self.rise.tracking.clients() > 0 && self.clients[slot].is(state::TRACKING) {
+            self.note_read(slot, args, row);
+        }
         if !self.held_messages.is_empty() && self.nesting.depth == 0 {
             self.send_held_messages(id);
         }
@@ -149,7 +152,7 @@ impl Engine {
             self.feed_monitors(slot, db, row, args);
         }
         if self.rise.is_any() && self.nesting.depth == 0 {
-            self.settle(host);
+            self.settle(host, Some(id));
         }
     }
 
@@ -405,9 +408,7 @@ impl Engine {
     /// Appends an error reply and counts it.
     #[cold]
     pub(super) fn error_reply(&mut self, slot: usize, text: &str) {
-        if self.stats.count_error(text) {
-            log::warn!("Errorstats stopped adding new errors because the number of errors reached the limit");
-        }
+        self.stats.count_error(text);
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);
     }

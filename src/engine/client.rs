@@ -1,9 +1,11 @@
 //! One connection: what it sent, what it will be sent, and what it said about itself.
 
 use super::acl::UserId;
+use super::client_memory::Weight;
 use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::table::Row;
+use super::tracking::Tracker;
 use super::transaction::Transaction;
 use crate::base::id::ClientId;
 use crate::resp::Output;
@@ -53,6 +55,20 @@ pub mod state {
     pub const LIMITED: u32 = 1 << 18;
     /// Its user may not read every key, so the SORT that runs follows no patterns.
     pub const READS_SOME_KEYS: u32 = 1 << 19;
+    /// It is in the list of clients with messages.
+    pub const MESSAGED: u32 = 1 << 25;
+    /// It can follow a redirection.
+    pub const CAPA_REDIRECT: u32 = 1 << 26;
+    /// It imports a dataset: in `import-mode` it sees keys that have expired.
+    pub const IMPORT_SOURCE: u32 = 1 << 20;
+    /// Its memory may have changed in this turn.
+    pub const TO_WEIGH: u32 = 1 << 21;
+    /// It is told when keys change that it may have in a cache.
+    pub const TRACKING: u32 = 1 << 22;
+    /// All keys that begin with its prefixes.
+    pub const TRACKING_BCAST: u32 = 1 << 23;
+    /// Whom it has named to be told in its place is gone.
+    pub const TRACKING_BROKEN: u32 = 1 << 24;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -149,6 +165,12 @@ pub struct Client {
     pub labels: Option<Box<Labels>>,
     /// Its channels and patterns.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// How it tracks keys, if it does.
+    pub tracker: Option<Box<Tracker>>,
+    /// Number of the newest message to many that it has, or was not to have.
+    pub delivered: u64,
+    /// What it weighed when its memory was last looked at.
+    pub weight: Weight,
     /// The other end.
     pub peer: Address,
     /// This end.
@@ -244,12 +266,14 @@ impl Client {
             .as_ref()
             .map_or(0, |l| size_of::<Labels>() + l.name.len() + l.lib_name.len() + l.lib_ver.len());
         let subscriptions = self.subscriptions.as_ref().map_or(0, |s| s.heap_bytes());
+        let tracker = self.tracker.as_ref().map_or(0, |t| t.heap_bytes());
         size_of::<Client>()
             + self.inbox.heap_bytes()
             + self.out.heap_bytes()
             + blocked
             + labels
             + subscriptions
+            + tracker
             + self.transaction.as_ref().map_or(0, |t| t.heap_bytes())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::acl::UserId;
 use super::client::{Address, Client, Inbox, ReplyPeak, state};
+use super::client_memory::Weight;
 use super::error::BlockOn;
 use super::transaction::Transaction;
 use super::{Engine, Host};
@@ -66,6 +67,9 @@ impl Engine {
             transaction: None,
             labels: None,
             subscriptions: None,
+            tracker: None,
+            delivered: 0,
+            weight: Weight::default(),
             peer,
             local,
             fd,
@@ -81,6 +85,7 @@ impl Engine {
         self.by_id.insert(id, handle);
         self.stats.total_connections_received += 1;
         self.arm_idle_timer(handle);
+        self.note_weight(slot);
         Ok(handle)
     }
 
@@ -103,6 +108,7 @@ impl Engine {
     pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.unsubscribe_all(id);
+        self.track_no_longer(slot);
         self.unwatch(slot);
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
@@ -112,6 +118,7 @@ impl Engine {
         {
             self.job_waiters.remove(&job);
         }
+        self.forget_weight(slot);
         let client = self.clients.remove(slot);
         self.by_id.remove(&client.id);
     }
@@ -164,8 +171,8 @@ impl Engine {
         let client = &self.clients[slot];
         let now_us = self.now.mono_us;
         let seconds = |since: u64| now_us.saturating_sub(since) / 1_000_000;
-        let (channels, patterns) =
-            client.subscriptions.as_ref().map_or((0, 0), |s| (s.channels.len(), s.patterns.len()));
+        let none = super::pubsub::Subscriptions::default();
+        let subscriptions = client.subscriptions.as_deref().unwrap_or(&none);
         let inbox_used = client.inbox.len() + running_bytes;
         let inbox_free = client.inbox.bytes.capacity().saturating_sub(client.inbox.bytes.len());
         let argv = client.block.as_ref().map_or(0, |b| b.args.iter().map(|a| a.len()).sum::<usize>());
@@ -185,9 +192,9 @@ impl Engine {
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
              watch={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} \
-             events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
+             events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} \
              tot-net-out={} tot-cmds={}",
             client.id,
             self.peer_text(slot),
@@ -198,8 +205,9 @@ impl Engine {
             seconds(client.active_us),
             flag_letters(client),
             client.db,
-            channels,
-            patterns,
+            subscriptions.channels.len(),
+            subscriptions.patterns.len(),
+            subscriptions.shards.len(),
             queued,
             transaction.map_or(0, Transaction::watched),
             inbox_used,
@@ -215,6 +223,7 @@ impl Engine {
             if client.out.is_empty() { "r" } else { "rw" },
             command,
             text(&self.acl.users.get(client.user).name),
+            client.tracker.as_ref().map_or(-1, |t| t.mode.redirect as i64),
             client.resp,
             text(&labels.lib_name),
             text(&labels.lib_ver),
@@ -227,18 +236,22 @@ impl Engine {
 }
 
 /// The `flags` of CLIENT LIST.
-fn flag_letters(client: &Client) -> String {
+pub fn flag_letters(client: &Client) -> String {
     let letters = [
         (state::MONITOR, 'O'),
         (state::PUBSUB, 'P'),
         (state::MULTI, 'x'),
         (state::BLOCKED, 'b'),
+        (state::TRACKING, 't'),
+        (state::TRACKING_BROKEN, 'R'),
+        (state::TRACKING_BCAST, 'B'),
         (state::DIRTY_CAS, 'd'),
         (state::CLOSE_AFTER_REPLY, 'c'),
         (state::CLOSE_ASAP, 'A'),
         (state::UNIX, 'U'),
         (state::NO_EVICT, 'e'),
         (state::NO_TOUCH, 'T'),
+        (state::IMPORT_SOURCE, 'I'),
     ];
     let shown: String =
         letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();

@@ -60,7 +60,7 @@ impl Engine {
         }
         let begin = host.ticks();
         let limit_ticks = self.eviction_us_max().saturating_mul(self.ticks_per_ms) / 1000;
-        let mut evicted = 0;
+        let (mut evicted, mut told_bytes) = (0, 0);
         let result = loop {
             if !self.evict_one() {
                 break false;
@@ -70,11 +70,14 @@ impl Engine {
                 db.compact_wheel(REGISTRATIONS_AN_EVICTION);
             }
             self.collect_garbage();
-            // Events that wait take memory, and would look as if nothing had been gained.
-            if !self.rise.events.is_empty() {
-                self.settle(host);
+            // Events that wait take memory, and so do the messages that come of them. What is gained must not be lost to
+            // those, or one eviction would be the reason for the next.
+            if self.rise.is_any() {
+                let before = host.allocated_bytes();
+                self.settle(host, None);
+                told_bytes += host.allocated_bytes().saturating_sub(before);
             }
-            if self.used_memory(host) <= limit {
+            if self.used_memory(host).saturating_sub(told_bytes) <= limit {
                 break true;
             }
             evicted += 1;

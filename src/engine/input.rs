@@ -131,7 +131,10 @@ impl Engine {
 
     /// Whether some client has requests that wait for a turn: the shell must not sleep.
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty() || !self.outputs.is_empty()
+        !self.runnable.is_empty()
+            || !self.outputs.is_empty()
+            || !self.messaged.is_empty()
+            || !self.deliveries.is_empty()
     }
 
     /// Serves the client that has waited longest with requests that were read already. False when there is none.
@@ -218,6 +221,7 @@ impl Engine {
     /// Bounds what a client may make us keep, and lets it wait for its next turn if something is left to run.
     pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
+        self.note_weight(slot);
         let mut limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
         if client.is(state::LIMITED) && self.must_authenticate(client) {
@@ -573,6 +577,7 @@ impl Engine {
     #[inline]
     pub(super) fn queue_output(&mut self, slot: usize) {
         self.check_output_limit(slot);
+        self.note_weight(slot);
         let client = &mut self.clients[slot];
         if !client.is(state::QUEUED) {
             client.set(state::QUEUED, true);
@@ -580,16 +585,37 @@ impl Engine {
         }
     }
 
-    /// Gives a client an output buffer if it has none.
+    /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
+    pub(super) fn queue_message(&mut self, slot: usize) {
+        self.check_output_limit(slot);
+        self.note_weight(slot);
+        let client = &mut self.clients[slot];
+        if !client.is(state::QUEUED | state::MESSAGED) {
+            client.set(state::MESSAGED, true);
+            self.messaged.push_back(client.handle);
+        }
+    }
+
+    /// Prepares a client for a reply: it gets the messages that are on their way to it, and an output buffer if it has
+    /// none.
     #[inline]
     pub(super) fn lend_buffer(&mut self, slot: usize) {
+        if !self.deliveries.is_empty() {
+            self.catch_up(slot);
+        }
+        self.give_buffer(slot);
+    }
+
+    /// Gives a client an output buffer if it has none.
+    #[inline]
+    pub(super) fn give_buffer(&mut self, slot: usize) {
         let out = &mut self.clients[slot].out;
         if out.wants_buffer() {
             out.give_buffer(self.buffers.pop().unwrap_or_default());
         }
     }
 
-    /// A client that has output to be sent; the shell writes it and tells by [`Engine::sent`].
+    /// A client that has replies to be sent; the shell writes all its output and tells by [`Engine::sent`].
     pub fn poll_output(&mut self) -> Option<ClientId> {
         while let Some(id) = self.outputs.pop() {
             if let Some(client) = self.client_mut(id) {
@@ -600,11 +626,26 @@ impl Engine {
         None
     }
 
+    /// As [`Engine::poll_output`], a client that has only messages from others. There may be a hundred thousand of those
+    /// after one PUBLISH: the shell takes as many as a turn has time for, and the rest come in later turns.
+    pub fn poll_message(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.messaged.pop_front() {
+            if let Some(client) = self.client_mut(id) {
+                client.set(state::MESSAGED, false);
+                if !client.is(state::QUEUED) && !client.out.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
     /// `n` bytes of a client's output went out.
     pub fn sent(&mut self, id: ClientId, n: usize) {
         let Some(slot) = self.slot_of(id) else { return };
         self.stats.total_net_output_bytes += n as u64;
         self.stats.total_writes_processed += 1;
+        self.note_weight(slot);
         let now_us = self.now.mono_us;
         let client = &mut self.clients[slot];
         client.bytes_out += n as u64;
@@ -640,6 +681,11 @@ impl Engine {
         if let Some(slot) = self.slot_of(id) {
             self.close_soon(slot);
         }
+    }
+
+    /// Clients with messages that were not written.
+    pub fn messaged_count(&self) -> usize {
+        self.messaged.len()
     }
 
     /// Clients that wait for a turn.

@@ -9,9 +9,11 @@ pub mod acl;
 pub mod busy;
 pub mod call;
 pub mod client;
+pub mod client_memory;
 pub mod config;
 pub mod connections;
 pub mod ctx;
+pub mod deliveries;
 pub mod error;
 pub mod eviction;
 pub mod host;
@@ -34,6 +36,7 @@ pub mod stats;
 pub mod syntax;
 pub mod table;
 pub mod timers;
+pub mod tracking;
 pub mod transaction;
 pub mod waiters;
 
@@ -95,6 +98,10 @@ pub struct Engine {
     pub acl: acl::Acl,
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
+    /// What clients weigh.
+    client_memory: client_memory::ClientMemory,
+    /// Messages that are on their way to many.
+    pub deliveries: deliveries::Deliveries,
     /// Slow commands.
     pub slowlog: slowlog::CommandLog,
     /// Commands whose request was large.
@@ -123,6 +130,8 @@ pub struct Engine {
     by_id: BTreeMap<u64, ClientId>,
     /// Clients with output that was not offered to the shell.
     outputs: Vec<ClientId>,
+    /// Clients with messages from others that were not offered to the shell, longest waiting first.
+    messaged: VecDeque<ClientId>,
     /// Clients whose output is written on at the next turn.
     deferred: Vec<ClientId>,
     /// Clients with requests that wait for a turn.
@@ -278,6 +287,8 @@ impl Engine {
             now,
             acl: acl::Acl::new(table, &conf),
             pubsub: pubsub::Pubsub::default(),
+            client_memory: client_memory::ClientMemory::default(),
+            deliveries: deliveries::Deliveries::default(),
             slowlog: slowlog::CommandLog::default(),
             large_requests: slowlog::CommandLog::default(),
             large_replies: slowlog::CommandLog::default(),
@@ -295,6 +306,7 @@ impl Engine {
             next_client_id: 1,
             by_id: BTreeMap::new(),
             outputs: Vec::new(),
+            messaged: VecDeque::new(),
             deferred: Vec::new(),
             runnable: VecDeque::new(),
             monitors: Vec::new(),
@@ -339,6 +351,7 @@ impl Engine {
         self.clock.set_time(self.now.unix_s());
         self.note_wanted();
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
+        self.rise.expiry_held = self.is_keyspace_held();
         self.note_unusual();
         let conf = &self.conf;
         self.slowlog.settle(conf.slowlog_log_slower_than_us, conf.slowlog_max_len);
@@ -347,12 +360,15 @@ impl Engine {
         self.large_replies
             .settle(conf.commandlog_reply_larger_than_bytes, conf.commandlog_large_reply_max_len);
         self.arm_idle_timers();
+        self.configure_client_memory();
     }
 
     /// Notes which events of the keyspace somebody wants to hear of.
     fn note_wanted(&mut self) {
-        let changes = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
-        self.rise.wanted = self.published_events() | changes;
+        let watched = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
+        let tracked = if self.rise.tracking.is_on() { EventClass::CHANGES } else { 0 };
+        self.rise.heard = self.published_events() | watched;
+        self.rise.wanted = self.rise.heard | tracked;
     }
 
     /// The events that are published, as bits of [`EventClass`]: none without a kind of channel for them.

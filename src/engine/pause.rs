@@ -35,16 +35,17 @@ impl Engine {
         waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
     }
 
-    /// Whether the keyspace must not change by itself.
+    /// Whether the keyspace must not change by itself: while clients are paused, and while a dataset is imported, whose
+    /// source says what goes.
     pub fn is_keyspace_held(&self) -> bool {
-        self.pause.until_us != 0
+        self.pause.until_us != 0 || self.conf.import_mode
     }
 
     /// Pauses writes, or everything, until a monotonic time. A pause that is under way is never weakened.
     pub fn pause_clients(&mut self, until_us: u64, all: bool) {
         self.pause.until_us = self.pause.until_us.max(until_us);
         self.pause.all |= all;
-        self.rise.expiry_held = true;
+        self.rise.expiry_held = self.is_keyspace_held();
         self.note_unusual();
         self.timers.insert(self.pause.until_us.div_ceil(1000), Timer::PauseEnd);
     }
@@ -53,7 +54,7 @@ impl Engine {
     pub fn unpause_clients(&mut self) {
         self.pause.until_us = 0;
         self.pause.all = false;
-        self.rise.expiry_held = false;
+        self.rise.expiry_held = self.is_keyspace_held();
         self.note_unusual();
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };

@@ -1,14 +1,11 @@
-//! Who listens to which channel, and how a message reaches them.
+//! Who listens to which channel. How a message reaches them is told in [`super::deliveries`].
 //!
-//! A message is encoded once for each protocol version and kind of subscription and copied, or where it is large
-//! shared, into the outputs of its receivers. Sets are ordered, so that a run of the simulator repeats.
+//! Sets are ordered, so that a run of the simulator repeats.
 
 use super::Engine;
-use super::client::{Client, state};
+use super::client::state;
 use crate::base::glob::glob_match;
 use crate::base::id::ClientId;
-use crate::base::limit::SHARED_REPLY_BYTES;
-use crate::resp::{Output, Reply};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,18 +16,58 @@ pub struct Subscriptions {
     pub channels: BTreeSet<Bytes>,
     /// Patterns.
     pub patterns: BTreeSet<Bytes>,
+    /// Shard channels by name.
+    pub shards: BTreeSet<Bytes>,
+    /// Bytes of all names.
+    name_bytes: usize,
 }
 
 impl Subscriptions {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shards.len()
+    }
+
+    /// How many are counted together with those of a kind: channels with patterns, shard channels alone.
+    pub fn count_with(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Shard => self.shards.len(),
+            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
+        }
+    }
+
+    fn of_mut(&mut self, kind: Kind) -> &mut BTreeSet<Bytes> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
+    }
+
+    fn insert(&mut self, kind: Kind, name: &Bytes) -> bool {
+        let is_new = self.of_mut(kind).insert(name.clone());
+        self.name_bytes += if is_new { name.len() } else { 0 };
+        is_new
+    }
+
+    fn remove(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let was_there = self.of_mut(kind).remove(name);
+        self.name_bytes -= if was_there { name.len() } else { 0 };
+        was_there
+    }
+
+    /// The names of a kind.
+    pub fn of(&self, kind: Kind) -> &BTreeSet<Bytes> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shards,
+        }
     }
 
     /// Memory held, in bytes, roughly.
     pub fn heap_bytes(&self) -> usize {
-        let names = self.channels.iter().chain(&self.patterns);
-        size_of::<Subscriptions>() + names.map(|n| n.len() + 2 * size_of::<Bytes>()).sum::<usize>()
+        size_of::<Subscriptions>() + self.name_bytes + self.count() * 2 * size_of::<Bytes>()
     }
 }
 
@@ -41,32 +78,37 @@ pub struct Pubsub {
     pub channels: BTreeMap<Bytes, BTreeSet<ClientId>>,
     /// Listeners of each pattern; never empty.
     pub patterns: BTreeMap<Bytes, BTreeSet<ClientId>>,
+    /// Listeners of each shard channel; never empty.
+    pub shards: BTreeMap<Bytes, BTreeSet<ClientId>>,
 }
 
-/// The two kinds of subscription.
+/// The kinds of subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// By name.
     Channel,
     /// By pattern.
     Pattern,
+    /// By the name of a shard channel: a space of names of its own, whose messages no pattern matches.
+    Shard,
 }
 
 impl Pubsub {
+    /// Who listens, by name or pattern.
+    pub fn of(&self, kind: Kind) -> &BTreeMap<Bytes, BTreeSet<ClientId>> {
+        match kind {
+            Kind::Channel => &self.channels,
+            Kind::Pattern => &self.patterns,
+            Kind::Shard => &self.shards,
+        }
+    }
+
     fn listeners(&mut self, kind: Kind) -> &mut BTreeMap<Bytes, BTreeSet<ClientId>> {
         match kind {
             Kind::Channel => &mut self.channels,
             Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
         }
-    }
-}
-
-/// The set of a client's subscriptions of one kind.
-fn own(client: &mut Client, kind: Kind) -> &mut BTreeSet<Bytes> {
-    let subscriptions = client.subscriptions.get_or_insert_default();
-    match kind {
-        Kind::Channel => &mut subscriptions.channels,
-        Kind::Pattern => &mut subscriptions.patterns,
     }
 }
 
@@ -75,7 +117,7 @@ impl Engine {
     pub fn subscribe(&mut self, id: ClientId, kind: Kind, name: &Bytes) -> bool {
         let Some(client) = self.client_mut(id) else { return false };
         client.set(state::PUBSUB, true);
-        if !own(client, kind).insert(name.clone()) {
+        if !client.subscriptions.get_or_insert_default().insert(kind, name) {
             return false;
         }
         self.pubsub.listeners(kind).entry(name.clone()).or_default().insert(id);
@@ -85,7 +127,7 @@ impl Engine {
     /// Ends a subscription of a client; false when there was none.
     pub fn unsubscribe(&mut self, id: ClientId, kind: Kind, name: &[u8]) -> bool {
         let Some(client) = self.client_mut(id) else { return false };
-        let found = own(client, kind).remove(name);
+        let found = client.subscriptions.as_mut().is_some_and(|own| own.remove(kind, name));
         if client.subscriptions.as_ref().is_some_and(|s| s.count() == 0) {
             client.subscriptions = None;
             client.set(state::PUBSUB, false);
@@ -104,12 +146,10 @@ impl Engine {
 
     /// Ends all subscriptions of a client that is going or was reset.
     pub fn unsubscribe_all(&mut self, id: ClientId) {
-        for kind in [Kind::Channel, Kind::Pattern] {
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
             let Some(client) = self.client_mut(id) else { return };
-            if client.subscriptions.is_none() {
-                return;
-            }
-            for name in own(client, kind).clone() {
+            let Some(own) = &client.subscriptions else { return };
+            for name in own.of(kind).clone() {
                 self.unsubscribe(id, kind, &name);
             }
         }
@@ -121,68 +161,20 @@ impl Engine {
 
     /// Sends a message to everyone who listens to `channel`; returns to how many.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let mut receivers = 0;
-        if let Some(listeners) = self.pubsub.channels.get(channel) {
-            let listeners: Vec<ClientId> = listeners.iter().copied().collect();
-            receivers += listeners.len();
-            self.deliver(&listeners, &[b"message", channel, message]);
-        }
+        let mut receivers = self.deliver(Kind::Channel, channel, &[b"message", channel, message]);
         if self.pubsub.patterns.is_empty() {
             return receivers;
         }
-        let matching: Vec<(Bytes, Vec<ClientId>)> = self
-            .pubsub
-            .patterns
-            .iter()
-            .filter(|(pattern, _)| glob_match(pattern, channel, false))
-            .map(|(pattern, listeners)| (pattern.clone(), listeners.iter().copied().collect()))
-            .collect();
-        for (pattern, listeners) in matching {
-            receivers += listeners.len();
-            self.deliver(&listeners, &[b"pmessage", &pattern, channel, message]);
+        let patterns = self.pubsub.patterns.keys();
+        let matching: Vec<Bytes> = patterns.filter(|p| glob_match(p, channel, false)).cloned().collect();
+        for pattern in matching {
+            receivers += self.deliver(Kind::Pattern, &pattern, &[b"pmessage", &pattern, channel, message]);
         }
         receivers
     }
 
-    /// Appends a push message to the output of each receiver.
-    fn deliver(&mut self, receivers: &[ClientId], parts: &[&[u8]]) {
-        let mut encoded: [Option<Bytes>; 2] = [None, None];
-        for &id in receivers {
-            let Some(client) = self.client_mut(id) else { continue };
-            let resp = client.resp;
-            let message =
-                encoded[usize::from(resp == 3)].get_or_insert_with(|| encode_push(resp, parts)).clone();
-            self.send(id, &message);
-        }
+    /// Sends a message to everyone who listens to the shard channel `channel`; returns to how many.
+    pub fn publish_to_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        self.deliver(Kind::Shard, channel, &[b"smessage", channel, message])
     }
-
-    /// Appends encoded bytes to a client's output, outside any command of its own.
-    pub fn send(&mut self, id: ClientId, message: &Bytes) {
-        let Some(slot) = self.slot_of(id) else { return };
-        if self.clients[slot].is(state::CLOSE_ASAP) {
-            return;
-        }
-        if self.replying_to == Some(id) {
-            return self.held_messages.push(message.clone());
-        }
-        self.lend_buffer(slot);
-        let out = &mut self.clients[slot].out;
-        if message.len() >= SHARED_REPLY_BYTES {
-            out.share(message.clone());
-        } else {
-            out.tail().extend_from_slice(message);
-        }
-        self.queue_output(slot);
-    }
-}
-
-/// A push message of bulk strings in protocol `resp`.
-fn encode_push(resp: u8, parts: &[&[u8]]) -> Bytes {
-    let mut out = Output::default();
-    let mut reply = Reply::new(&mut out, resp, false);
-    reply.push(parts.len());
-    for part in parts {
-        reply.bulk(part);
-    }
-    out.into_bytes()
 }

@@ -5,6 +5,7 @@
 
 use super::config::Config;
 use super::stats::Stats;
+use super::tracking::Tracking;
 use super::transaction::Watchers;
 use super::waiters::Waiters;
 use crate::keyspace::event::{EventClass, KeyEvent};
@@ -14,8 +15,10 @@ use bytes::Bytes;
 /// Events of the command that is running.
 #[derive(Debug, Default)]
 pub struct Rise {
-    /// Bits of [`EventClass`] that somebody asked for: those that are published, and all changes while a key is watched.
+    /// Bits of [`EventClass`] that somebody asked for: those that are heard of, and all changes while clients track keys.
     pub wanted: u32,
+    /// Those of them that become an event: those that are published, and all changes while a key is watched.
+    pub heard: u32,
     /// Events in the order in which they happened.
     pub events: Vec<KeyEvent>,
     /// The handler said itself what is propagated.
@@ -26,6 +29,8 @@ pub struct Rise {
     pub waiters: Waiters,
     /// Who watches which key.
     pub watchers: Watchers,
+    /// Who may have which key in a cache.
+    pub tracking: Tracking,
     /// Databases that have changed places.
     pub swaps: Vec<(u32, u32)>,
     /// The request that is kept while its client waits, if it is another than what the client sent.
@@ -41,7 +46,10 @@ impl Rise {
     /// Whether something follows from the command that ran.
     #[inline]
     pub fn is_any(&self) -> bool {
-        !self.events.is_empty() || self.waiters.has_ready() || !self.swaps.is_empty()
+        !self.events.is_empty()
+            || self.waiters.has_ready()
+            || !self.swaps.is_empty()
+            || self.tracking.has_changes()
     }
 
     /// Notes that two databases have changed places, if somebody watches a key.
@@ -55,7 +63,17 @@ impl Rise {
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8], db: u32) {
         if self.wanted & class as u32 != 0 {
-            self.events.push(KeyEvent { class, name, key: Bytes::copy_from_slice(key), db });
+            self.note(class, name, Bytes::copy_from_slice(key), db);
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, class: EventClass, name: &'static str, key: Bytes, db: u32) {
+        if class.is_change() {
+            self.tracking.touch(&key, matches!(class, EventClass::Expired | EventClass::Evicted));
+        }
+        if self.heard & class as u32 != 0 {
+            self.events.push(KeyEvent { class, name, key, db });
         }
     }
 

@@ -18,22 +18,25 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 
 impl Engine {
-    /// Publishes the events that rose, and serves the keys that became ready.
+    /// Publishes the events that rose from a command of `actor`, if it was one, and serves the keys that became ready.
     #[cold]
-    pub(super) fn settle(&mut self, host: &mut dyn Host) {
+    pub(super) fn settle(&mut self, host: &mut dyn Host, actor: Option<ClientId>) {
         if self.is_settling {
             return;
         }
         self.is_settling = true;
         loop {
-            self.publish_events();
+            self.publish_events(actor);
             let Some((db, key, waiters)) = self.rise.waiters.take_ready() else { break };
             self.serve_key(host, db, key, waiters);
         }
         self.is_settling = false;
     }
 
-    fn publish_events(&mut self) {
+    fn publish_events(&mut self, actor: Option<ClientId>) {
+        if self.rise.tracking.has_changes() {
+            self.tell_trackers(actor);
+        }
         let channels = u32::from(self.conf.notify_keyspace_events.0);
         let published = self.published_events();
         for (one, other) in std::mem::take(&mut self.rise.swaps) {
@@ -69,7 +72,7 @@ impl Engine {
             if found == Some(waiter.wants) || waiter.on_missing {
                 self.run_again(host, waiter.client, waiter.ticket);
                 // What it caused is told before the next client's turn.
-                self.publish_events();
+                self.publish_events(Some(waiter.client));
             }
             if self.rise.waiters.is_waiting(waiter.ticket) {
                 kept.push(waiter);
@@ -101,7 +104,7 @@ impl Engine {
         let Some(blocked) = &self.clients[slot].block else { return };
         let ticket = blocked.ticket;
         self.run_again(host, client, ticket);
-        self.settle(host);
+        self.settle(host, Some(client));
     }
 
     /// Runs the command of a client that waits for keys; if it cannot be served it waits on.

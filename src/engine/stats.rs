@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// Kinds of error that are counted one by one. Redis: `ERROR_STATS_NUMBER`.
 const ERROR_KINDS_MAX: usize = 128;
 
-/// Under this name errors are counted once there are too many kinds.
-const ERROR_KINDS_OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
+/// The one code that is shown when there were too many.
+const ERROR_KINDS_DISABLED: &str = "ERRORSTATS_DISABLED";
 
 /// Samples of which an `instantaneous_` figure is the mean.
 const SAMPLES: usize = 16;
@@ -115,7 +115,7 @@ pub struct Stats {
     pub cycle_us: Rate,
     /// By code: `ERR`, `WRONGTYPE`, …
     pub errors: BTreeMap<String, u64>,
-    errors_overflown: bool,
+    errors_disabled: bool,
     /// By row number.
     pub rows: Vec<RowStats>,
 }
@@ -126,22 +126,36 @@ impl Stats {
         Stats { rows: vec![RowStats::default(); rows], ..Stats::default() }
     }
 
-    /// Counts an error reply by its code. True when this is the error that made the kinds too many.
-    pub fn count_error(&mut self, text: &str) -> bool {
+    /// Counts an error reply by its code. When there are too many codes, none is counted any more until all counters are
+    /// set back.
+    pub fn count_error(&mut self, text: &str) {
         self.total_error_replies += 1;
+        if self.errors_disabled {
+            return;
+        }
         let code = text.split(' ').next().unwrap_or("ERR");
         if let Some(count) = self.errors.get_mut(code) {
             *count += 1;
-            return false;
-        }
-        if !self.errors_overflown && self.errors.len() < ERROR_KINDS_MAX {
+        } else if self.errors.len() < ERROR_KINDS_MAX {
             self.errors.insert(code.to_owned(), 1);
-            return false;
+        } else {
+            self.disable_errors();
         }
-        let first = !self.errors_overflown;
-        self.errors_overflown = true;
-        *self.errors.entry(ERROR_KINDS_OVERFLOW.to_owned()).or_default() += 1;
-        first
+    }
+
+    #[cold]
+    fn disable_errors(&mut self) {
+        let codes = std::mem::take(&mut self.errors);
+        log::warn!(
+            "Errorstats stopped adding new errors because the number of errors reached the limit, may be misuse of lua \
+             error_reply, please check INFO ERRORSTATS, this can be re-enabled via CONFIG RESETSTAT."
+        );
+        let names: Vec<&str> = codes.keys().map(String::as_str).collect();
+        log::warn!("Current errors code list: {}", names.join(", "));
+        // Redis leaves them to its helper thread, and counts them there.
+        self.lazyfreed_objects += codes.len() as u64;
+        self.errors.insert(ERROR_KINDS_DISABLED.to_owned(), 1);
+        self.errors_disabled = true;
     }
 
     /// CONFIG RESETSTAT: everything but what describes the present.
@@ -171,10 +185,11 @@ mod tests {
         for i in 0..200 {
             stats.count_error(&format!("CODE{i} text"));
         }
-        assert_eq!(stats.errors["ERR"], 2);
-        assert_eq!(stats.errors.len(), ERROR_KINDS_MAX + 1);
-        assert_eq!(stats.errors[ERROR_KINDS_OVERFLOW], 200 - 127);
-        assert_eq!(stats.total_error_replies, 202);
+        assert_eq!(stats.errors.iter().collect::<Vec<_>>(), [(&ERROR_KINDS_DISABLED.to_owned(), &1)]);
+        assert_eq!((stats.total_error_replies, stats.lazyfreed_objects), (202, ERROR_KINDS_MAX as u64));
+        stats.reset();
+        stats.count_error("ERR three");
+        assert_eq!(stats.errors["ERR"], 1);
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Engine {
         while let Some(timer) = self.timers.pop_due(now_ms, &mut budget) {
             self.ring(host, timer);
         }
-        let more = self.expire_keys(host);
+        let more = self.expire_keys(host) | self.deliver_waiting(host);
+        let more = more | self.tend_tracking(host);
         self.tend_databases();
         more || self.has_runnable()
     }
@@ -162,7 +163,7 @@ impl Engine {
             self.feed.commit_each(&mut self.pending);
         }
         if self.rise.is_any() {
-            self.settle(host);
+            self.settle(host, None);
         }
         more
     }

@@ -63,12 +63,15 @@ struct Queue {
     requests: Vec<Queued>,
     /// Arguments of small requests.
     buffer: Vec<u8>,
+    /// Memory of the arguments of large ones.
+    owned_bytes: usize,
     spans: Vec<Span>,
 }
 
 impl Queue {
     fn push(&mut self, args: Args<'_>, bytes: usize, row: &Row, hint: Hint) {
         let place = if bytes > FLAT_BYTES_MAX || self.buffer.len() + bytes > BUFFER_BYTES_MAX {
+            self.owned_bytes += bytes + args.len() * size_of::<Bytes>();
             Place::Owned(args.to_owned_args())
         } else {
             let first = self.spans.len();
@@ -93,15 +96,12 @@ impl Queue {
         self.requests.clear();
         self.buffer.clear();
         self.spans.clear();
+        self.owned_bytes = 0;
     }
 
     fn heap_bytes(&self) -> usize {
-        let own = |queued: &Queued| match &queued.place {
-            Place::Flat { .. } => 0,
-            Place::Owned(args) => args.iter().map(|arg| arg.len() + size_of::<Bytes>()).sum(),
-        };
         self.requests.capacity() * size_of::<Queued>()
-            + self.requests.iter().map(own).sum::<usize>()
+            + self.owned_bytes
             + self.buffer.capacity()
             + self.spans.capacity() * size_of::<Span>()
     }
@@ -118,6 +118,8 @@ pub struct Transaction {
     /// Requests, those included that EXEC runs at the moment.
     len: usize,
     watched: Vec<Watched>,
+    /// Bytes of the keys that are watched.
+    watched_bytes: usize,
 }
 
 impl Transaction {
@@ -145,7 +147,8 @@ impl Transaction {
     pub fn heap_bytes(&self) -> usize {
         size_of::<Transaction>()
             + self.queue.heap_bytes()
-            + self.watched.iter().map(|w| w.key.len() + size_of::<Watched>()).sum::<usize>()
+            + self.watched.len() * size_of::<Watched>()
+            + self.watched_bytes
     }
 
     /// Forgets the queue, not what is watched.
@@ -349,6 +352,7 @@ impl Engine {
         let spare = &mut self.spare_transaction;
         let transaction =
             self.clients[slot].transaction.get_or_insert_with(|| spare.take().unwrap_or_default());
+        transaction.watched_bytes += key.len();
         transaction.watched.push(Watched { db, key, was_dead });
         self.note_wanted();
     }
@@ -362,6 +366,7 @@ impl Engine {
         };
         let watchers = &mut self.rise.watchers;
         watchers.clients -= 1;
+        transaction.watched_bytes = 0;
         for Watched { db, key, .. } in transaction.watched.drain(..) {
             let place = (db, key);
             if let Some(clients) = watchers.by_key.get_mut(&place) {

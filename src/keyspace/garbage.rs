@@ -6,6 +6,7 @@
 
 use super::db::Db;
 use super::value::Value;
+use std::any::Any;
 
 /// A value below this is freed where it is removed: that is cheaper than a message to another thread.
 pub const FREE_AT_ONCE_BYTES: usize = 64 * 1024;
@@ -20,6 +21,8 @@ pub enum Garbage {
     Value(Value),
     /// All that some databases held.
     Databases(Vec<Db>),
+    /// What somebody above the keyspace kept about its keys, and its bytes.
+    Other(Box<dyn Any + Send>, usize),
 }
 
 impl Garbage {
@@ -27,6 +30,7 @@ impl Garbage {
     pub fn objects(&self) -> u64 {
         match self {
             Garbage::Value(_) => 1,
+            Garbage::Other(..) => 0,
             Garbage::Databases(dbs) => dbs.iter().map(|db| db.len() as u64).sum(),
         }
     }
@@ -35,6 +39,7 @@ impl Garbage {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Garbage::Value(value) => value.heap_bytes(),
+            Garbage::Other(_, bytes) => *bytes,
             Garbage::Databases(dbs) => dbs.iter().map(Db::used_bytes).sum(),
         }
     }

@@ -4,8 +4,8 @@
 //! 2. **accept**: take new connections, a bounded number;
 //! 3. **read and run**: serve ready connections for about a millisecond; who is not done stays on the ready list;
 //! 4. **expire**: timers, keys whose deadline has passed, a piece of whatever is growing or being freed;
-//! 5. **write**: every client with replies gets one `writev`;
-//! 6. **jobs**: close what is to be closed, hand the helper thread what is to be freed.
+//! 5. **write**: every client with replies gets one `writev`; then, for a bounded time, those with messages of others;
+//! 6. **jobs**: close what is to be closed, the largest clients among it if they take too much memory; hand the helper thread what is to be freed.
 //!
 //! Readiness is edge-triggered: the system tells once that a socket can be read, so a socket that was left unread
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
@@ -109,6 +109,7 @@ impl EventLoop {
             self.stamp(Phase::Expire);
             self.write();
             self.stamp(Phase::Write);
+            self.engine.evict_clients();
             self.do_jobs();
             self.end_turn();
             if let Some(code) = self.exit {
@@ -197,10 +198,12 @@ impl EventLoop {
         }
     }
 
+    /// Writes all replies, then messages as long as there is time.
     fn write(&mut self) {
         while let Some(id) = self.engine.poll_output() {
             self.host.connections.write(&mut self.engine, id);
         }
+        self.host.write_messages(&mut self.engine);
     }
 
     fn do_jobs(&mut self) {

@@ -4,6 +4,7 @@ use super::connections::{Connections, Served, run_pieces, serve};
 use super::event_loop::{ALARM, FIRST_SPECIAL, SIGNALS, WAKER};
 use super::listeners::Listeners;
 use crate::base::id::ClientId;
+use crate::base::limit::MESSAGES_US_PER_TURN;
 use crate::base::time::Now;
 use crate::engine::Engine;
 use crate::engine::config::{Config, Group, OomScoreAdj};
@@ -109,6 +110,18 @@ impl ShellHost {
     /// Accepts connections.
     pub fn accept(&mut self, engine: &mut Engine) {
         self.listeners.accept(&self.registry, engine, &mut self.connections, &mut self.ready);
+    }
+
+    /// Writes messages to clients that did not ask for them just now, for a bounded time.
+    pub fn write_messages(&mut self, engine: &mut Engine) {
+        let mut end = None;
+        while let Some(id) = engine.poll_message() {
+            self.connections.write(engine, id);
+            let now = self.ticks();
+            if now > *end.get_or_insert(now + MESSAGES_US_PER_TURN * self.ticks_per_ms() / 1000) {
+                break;
+            }
+        }
     }
 
     /// Shows the title of the process.
@@ -287,6 +300,7 @@ impl Host for ShellHost {
         while let Some(id) = engine.poll_output() {
             self.connections.write(engine, id);
         }
+        self.write_messages(engine);
     }
 }
 

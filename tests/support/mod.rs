@@ -62,6 +62,8 @@ struct Connection {
     received: Vec<u8>,
     /// The engine closed it.
     closed: bool,
+    /// It takes nothing.
+    stopped: bool,
 }
 
 /// A shell without a machine.
@@ -174,6 +176,11 @@ impl World {
         (Resp::all(&bytes), closed)
     }
 
+    /// From now on a client reads nothing: what it is sent piles up.
+    pub fn stop_reading(&mut self, client: &str) {
+        self.connection(client).stopped = true;
+    }
+
     /// Whether a client is connected, and was not closed as far as it has looked.
     pub fn is_connected(&self, client: &str) -> bool {
         self.clients.contains_key(client)
@@ -248,6 +255,7 @@ impl World {
             while self.engine.serve_waiting(&mut self.host) {}
             let more = self.engine.tick(&mut self.host);
             self.take_output();
+            self.engine.evict_clients();
             while let Some(job) = self.engine.poll_job() {
                 self.jobs.push_back(job);
             }
@@ -260,8 +268,11 @@ impl World {
     }
 
     fn take_output(&mut self) {
-        while let Some(id) = self.engine.poll_output() {
+        while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
             let Some(connection) = self.clients.values_mut().find(|c| c.id == id) else { continue };
+            if connection.stopped {
+                continue;
+            }
             while let Some(client) = self.engine.client(id).filter(|c| !c.out.is_empty()) {
                 let mut slices = [IoSlice::new(&[]); 16];
                 let filled = client.out.gather(&mut slices, usize::MAX);
@@ -301,7 +312,7 @@ impl World {
             let address: std::net::SocketAddr = "127.0.0.1:50000".parse().expect("the address is right");
             let accepted = self.engine.accept(Address::Ip(address), Address::Ip(address), 0);
             let id = accepted.expect("a world has room for its clients");
-            let connection = Connection { id, received: Vec::new(), closed: false };
+            let connection = Connection { id, received: Vec::new(), closed: false, stopped: false };
             self.clients.insert(name.to_owned(), connection);
         }
         self.clients.get_mut(name).expect("it is there or was inserted")

@@ -1,7 +1,9 @@
 //! CLIENT: what connections are there, what they said about themselves, and what is done to them.
 
 mod control;
+mod filter;
 mod kill;
+mod tracking;
 
 use super::help::help_row;
 use crate::engine::client::state;
@@ -38,10 +40,18 @@ const SUBCOMMANDS: &[Spec] = &[
     )
     .syntax(
         "filter(old-format/'ip:port'%2.8.12 | \
-new-format(ID=client-id:integer?#2.8.12 | TYPE=client-type(NORMAL | \
+new-format(ID=client-id:integer?+#2.8.12 | TYPE=client-type(NORMAL | \
 MASTER#3.2.0 | SLAVE | REPLICA#5.0.0 | PUBSUB)?#2.8.12 | \
 USER=username? | ADDR=addr/'ip:port'? | LADDR=laddr/'ip:port'?#6.2.0 \
-| SKIPME=skipme(YES | NO)? | MAXAGE=maxage:integer?#7.4.0)+)",
+| SKIPME=skipme(YES | NO)? | MAXAGE=maxage:integer?#7.4.0 \
+| NAME=name?#9.0.0 | IDLE=idle:integer?#9.0.0 | FLAGS=flags?#9.0.0 \
+| LIB-NAME=lib-name?#9.0.0 | LIB-VER=lib-ver?#9.0.0 | DB=db:integer?#9.0.0 \
+| CAPA=capa?#9.0.0 | IP=ip?#9.0.0 \
+| NOT-TYPE=not-client-type(NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB)?#9.0.0 \
+| NOT-ID=not-client-id:integer?+#9.0.0 | NOT-USER=not-username?#9.0.0 | NOT-ADDR=not-addr/'ip:port'?#9.0.0 \
+| NOT-LADDR=not-laddr/'ip:port'?#9.0.0 | NOT-NAME=not-name?#9.0.0 | NOT-FLAGS=not-flags?#9.0.0 \
+| NOT-LIB-NAME=not-lib-name?#9.0.0 | NOT-LIB-VER=not-lib-ver?#9.0.0 | NOT-DB=not-db:integer?#9.0.0 \
+| NOT-CAPA=not-capa?#9.0.0 | NOT-IP=not-ip?#9.0.0)+)",
     )
     .flags(ADMIN)
     .history(&[
@@ -52,6 +62,49 @@ USER=username? | ADDR=addr/'ip:port'? | LADDR=laddr/'ip:port'?#6.2.0 \
         ("6.2.0", "The `LADDR` filter."),
         ("7.4.0", "The `MAXAGE` filter."),
     ]),
+    row(
+        Spec::global("caching", 3, tracking::caching, "how it tracks lies with the connection"),
+        "6.0.0",
+        "O(1)",
+        "Says whether what is read next is cached by the client.",
+    )
+    .syntax("mode(YES | NO)"),
+    row(
+        Spec::global("getredir", 2, tracking::getredir, "how it tracks lies with the connection"),
+        "6.0.0",
+        "O(1)",
+        "Gives the connection that is told in the place of this one when a tracked key changes.",
+    ),
+    row(
+        Spec::global("tracking", -3, tracking::tracking, "a table of the whole server has its readers"),
+        "6.0.0",
+        "O(1). Some options may introduce additional complexity.",
+        "Lets the client hear when keys change that it has read, or that begin with a prefix.",
+    )
+    .syntax(
+        "status(ON | OFF) REDIRECT=client-id:integer? PREFIX=prefix?+^ BCAST? OPTIN? OPTOUT? NOLOOP?",
+    ),
+    row(
+        Spec::global("trackinginfo", 2, tracking::trackinginfo, "how it tracks lies with the connection"),
+        "6.2.0",
+        "O(1)",
+        "Tells how this connection tracks keys.",
+    ),
+    row(
+        Spec::local("capa", -3, capa),
+        "8.0.0",
+        "O(1)",
+        "Notes what the client is able to do; REDIRECT: to follow a redirection.",
+    )
+    .syntax("capability+")
+    .flags(ALLOW_BUSY),
+    row(
+        Spec::local("import-source", 3, import_source),
+        "8.1.0",
+        "O(1)",
+        "Says whether this connection imports a dataset, and sees keys that have expired.",
+    )
+    .syntax("enabled(ON | OFF)"),
     row(
         Spec::global("id", 2, id, "the id lies with the connection"),
         "5.0.0",
@@ -99,7 +152,14 @@ USER=username? | ADDR=addr/'ip:port'? | LADDR=laddr/'ip:port'?#6.2.0 \
     )
     .syntax(
         "TYPE=client-type(NORMAL | MASTER | REPLICA | PUBSUB)?#5.0.0 \
-ID=client-id:integer?+#6.2.0",
+ID=client-id:integer?+#6.2.0 USER=username?#8.1.0 ADDR=addr/'ip:port'?#8.1.0 LADDR=laddr/'ip:port'?#8.1.0 \
+SKIPME=skipme(YES | NO)?#8.1.0 MAXAGE=maxage:integer?#8.1.0 NAME=name?#9.0.0 IDLE=idle:integer?#9.0.0 FLAGS=flags?#9.0.0 \
+LIB-NAME=lib-name?#9.0.0 LIB-VER=lib-ver?#9.0.0 DB=db:integer?#9.0.0 \
+CAPA=capa?#9.0.0 IP=ip?#9.0.0 NOT-TYPE=not-client-type(NORMAL | MASTER | REPLICA | PUBSUB)?#9.0.0 \
+NOT-ID=not-client-id:integer?+#9.0.0 NOT-USER=not-username?#9.0.0 NOT-ADDR=not-addr/'ip:port'?#9.0.0 \
+NOT-LADDR=not-laddr/'ip:port'?#9.0.0 NOT-NAME=not-name?#9.0.0 NOT-FLAGS=not-flags?#9.0.0 \
+NOT-LIB-NAME=not-lib-name?#9.0.0 NOT-LIB-VER=not-lib-ver?#9.0.0 NOT-DB=not-db:integer?#9.0.0 \
+NOT-CAPA=not-capa?#9.0.0 NOT-IP=not-ip?#9.0.0",
     )
     .flags(ADMIN)
     .tips(&["nondeterministic_output"])
@@ -154,6 +214,10 @@ ID=client-id:integer?+#6.2.0",
 ];
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
@@ -196,6 +260,11 @@ const HELP: &[&str] = &[
     "    * LIB-VER: the client lib version.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",
@@ -273,6 +342,22 @@ fn on_or_off(ctx: &Ctx<'_>, index: usize) -> Result<bool, CmdError> {
         (_, true) => Ok(false),
         _ => Err(CmdError::Syntax),
     }
+}
+
+fn capa(ctx: &mut Ctx<'_>) -> CmdResult {
+    // What we have never heard of may be of a later version.
+    if ctx.args.iter_from(2).any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+        *ctx.client_state |= state::CAPA_REDIRECT;
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn import_source(ctx: &mut Ctx<'_>) -> CmdResult {
+    if !ctx.conf.import_mode && !ctx.args.is(2, "off") {
+        return Err(CmdError::coded("ERR Server is not in import mode"));
+    }
+    set_state(ctx, state::IMPORT_SOURCE)
 }
 
 fn no_touch(ctx: &mut Ctx<'_>) -> CmdResult {

@@ -24,7 +24,7 @@ pub(super) fn docs(ctx: &mut Ctx<'_>) -> CmdResult {
 fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     let spec = row.spec;
     let arguments = syntax::parse(spec.syntax).expect("a test parses every syntax");
-    let is_internal = INTERNAL.contains(&spec.name);
+    let is_internal = INTERNAL.contains(&row.full_name);
     let flags = [(spec.deprecated.is_some(), "deprecated"), (is_internal, "syscmd")];
     let flags: Vec<&str> = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
     ctx.reply.bulk(row.full_name.as_bytes());

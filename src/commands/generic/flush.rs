@@ -96,6 +96,7 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, 
     let now_ms = engine.now.unix_ms();
     engine.signal_all(dbs.clone());
     engine.touch_emptied(dbs.clone());
+    engine.flush_tracked();
     match engine.dbs.flush(dbs, now_ms) {
         Some(garbage) if waits => {
             let job = engine.free(garbage, Some(call.id));

@@ -421,7 +421,8 @@ impl Lost {
             return false;
         };
         let may = |name: &[u8], is_pattern| left.iter().any(|allowed| covers(allowed, name, is_pattern));
-        let Subscriptions { channels, patterns } = subscriptions;
-        !patterns.iter().all(|name| may(name, true)) || !channels.iter().all(|name| may(name, false))
+        let Subscriptions { channels, patterns, shards, .. } = subscriptions;
+        let mut names = channels.iter().chain(shards);
+        !patterns.iter().all(|name| may(name, true)) || !names.all(|name| may(name, false))
     }
 }

@@ -48,13 +48,11 @@ pub(super) const ROWS: &[Directive] = &[
     .applies(Group::Notifications)
     .doc("Classes of changes to keys that are published, one letter each; empty publishes none."),
     number("tracking-table-max-keys", "1000000", 0, I64, |c| &mut c.tracking_table_max_keys)
-        .inert(Why::Sessions)
         .doc("Keys remembered for clients that track what they have cached; 0 sets no limit."),
     flag("import-mode", "no", |c| &mut c.import_mode)
         .debug()
         .origin(Origin::Valkey)
-        .inert(Why::Persistence)
-        .doc("Leaves expired keys in place while a client imports a dataset."),
+        .doc("Leaves expired keys in place, and evicts none, while a client imports a dataset."),
     optional("hash-seed", |c| &mut c.hash_seed)
         .immutable()
         .check(check::hash_seed)

@@ -77,7 +77,6 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Bytes of the longest argument that a request may hold."),
     number_in(Unit::MemoryOrPercent, "maxmemory-clients", "0", -100, I64, |c| &mut c.maxmemory_clients)
         .applies(Group::ClientMemory)
-        .inert(Why::Sessions)
         .doc("Bytes that all clients together may occupy, or a percentage of maxmemory; 0 sets no limit."),
     number("client-default-resp", "2", 2, 3, |c| &mut c.client_default_resp)
         .immutable()

@@ -265,6 +265,8 @@ fn single_field(lua: &Lua, args: &[Value], field: &str) -> Result<Vec<Value>, Fa
 /// The text of an error reply, without the dash that it may begin with; a single word gets a code before it.
 fn with_code(text: &[u8]) -> Vec<u8> {
     let text = text.strip_prefix(b"-").unwrap_or(text);
+    // In Redis it is a C string.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let text = &text[..end];
     match text.contains(&b' ') {

@@ -278,7 +278,7 @@ fn stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         ));
     }
     let ms = engine.script_ms(&mut *call.host);
-    let running = engine.scripts.running.as_ref().map(|r| (r.name.clone(), r.command.clone()));
+    let running = engine.scripts.running.as_ref().map(|r| (r.name.to_string(), r.command.clone()));
     let (libraries, functions) = (engine.scripts.libraries.len(), engine.scripts.libraries.functions());
     let mut reply = engine.reply(call.slot);
     reply.map(2);

@@ -41,8 +41,8 @@ enum Refusal {
     Close,
     /// It has to wait.
     Wait(Block),
-    /// It runs with EXEC.
-    Queue,
+    /// It runs with EXEC; its bits of [`flag`].
+    Queue(u32),
 }
 
 impl Engine {
@@ -70,9 +70,9 @@ impl Engine {
                         self.clients[slot].note_row(row);
                         self.run_admitted(host, slot, args, row, hint);
                     }
-                    Err(Refusal::Queue) => {
+                    Err(Refusal::Queue(flags)) => {
                         self.clients[slot].note_row(row);
-                        self.queue_request(slot, args, row, hint);
+                        self.queue_request(slot, args, row, hint, flags);
                     }
                     Err(refusal) => self.refuse(slot, args, Some(row), refusal),
                 }
@@ -105,7 +105,7 @@ impl Engine {
                 self.error_reply(slot, &instead.unwrap_or(text));
             }
             (Refusal::Wait(block), Some(row)) => self.block_client(slot, block, args.to_owned_args(), row.id),
-            (Refusal::Close | Refusal::Wait(_) | Refusal::Queue, _) => self.close_soon(slot),
+            (Refusal::Close | Refusal::Wait(_) | Refusal::Queue(_), _) => self.close_soon(slot),
         }
     }
 
@@ -334,7 +334,7 @@ impl Engine {
             return Err(Refusal::Wait(block));
         }
         if self.clients[slot].is(state::MULTI) && !runs_at_once(row) {
-            return Err(Refusal::Queue);
+            return Err(Refusal::Queue(flags));
         }
         Ok(())
     }

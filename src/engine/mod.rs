@@ -58,7 +58,7 @@ use client::Client;
 use config::{Config, MaxmemoryPolicy};
 use input::Ahead;
 use slab::Slab;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use table::Table;
 use timers::Timer;
 
@@ -139,6 +139,8 @@ pub struct Engine {
     monitors: Vec<ClientId>,
     jobs: VecDeque<Job>,
     next_job: u64,
+    /// Jobs that free what SYNC was asked for where nobody can wait.
+    unseen_jobs: BTreeSet<u64>,
     /// Clients that wait for a job, by its number.
     job_waiters: BTreeMap<u64, ClientId>,
     /// Bytes queued for freeing.
@@ -312,6 +314,7 @@ impl Engine {
             monitors: Vec::new(),
             jobs: VecDeque::new(),
             next_job: 1,
+            unseen_jobs: BTreeSet::new(),
             job_waiters: BTreeMap::new(),
             garbage_bytes: 0,
             garbage_objects: 0,
@@ -445,11 +448,27 @@ impl Engine {
         job
     }
 
+    /// Whether the command that runs is part of another one, which must not wait.
+    pub fn is_nested(&self) -> bool {
+        self.nesting.depth > 0
+    }
+
+    /// As [`Engine::free`] within EXEC or a script, whose client cannot wait for it: it does not count as freed lazily,
+    /// since SYNC was asked for.
+    pub fn free_unseen(&mut self, garbage: Garbage) {
+        let objects = garbage.objects();
+        let job = self.free(garbage, None);
+        self.garbage_objects -= objects;
+        self.unseen_jobs.insert(job);
+    }
+
     /// Something was freed: what it held, as it was counted when it was queued.
     pub fn freed(&mut self, job: u64, bytes: usize, objects: u64) {
         self.garbage_bytes -= bytes.min(self.garbage_bytes);
-        self.garbage_objects -= objects.min(self.garbage_objects);
-        self.stats.lazyfreed_objects += objects;
+        if !self.unseen_jobs.remove(&job) {
+            self.garbage_objects -= objects.min(self.garbage_objects);
+            self.stats.lazyfreed_objects += objects;
+        }
         if let Some(waiter) = self.job_waiters.remove(&job) {
             self.unblock_with_ok(waiter);
         }

@@ -200,8 +200,15 @@ pub(super) fn runs_at_once(row: &Row) -> bool {
 }
 
 impl Engine {
-    /// Keeps a request for EXEC.
-    pub(super) fn queue_request(&mut self, slot: usize, args: Args<'_>, row: &'static Row, hint: Hint) {
+    /// Keeps a request for EXEC; `flags` are its bits of [`super::spec::flag`].
+    pub(super) fn queue_request(
+        &mut self,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+        hint: Hint,
+        flags: u32,
+    ) {
         if self.clients[slot].transaction.is_none() {
             self.clients[slot].transaction = Some(self.spare_transaction.take().unwrap_or_default());
         }
@@ -209,7 +216,7 @@ impl Engine {
             let bytes = args.iter_from(0).map(<[u8]>::len).sum();
             transaction.queue.push(args, bytes, row, hint);
             transaction.argument_bytes += bytes;
-            transaction.flags |= row.flags;
+            transaction.flags |= flags;
             transaction.len += 1;
         }
         self.reply(slot).raw(b"+QUEUED\r\n");

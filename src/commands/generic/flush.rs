@@ -98,6 +98,11 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, 
     engine.touch_emptied(dbs.clone());
     engine.flush_tracked();
     match engine.dbs.flush(dbs, now_ms) {
+        Some(garbage) if waits && engine.is_nested() => {
+            engine.free_unseen(garbage);
+            engine.reply(call.slot).ok();
+            Ok(Outcome::Done)
+        }
         Some(garbage) if waits => {
             let job = engine.free(garbage, Some(call.id));
             Ok(Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None }))

@@ -1,5 +1,6 @@
 //! Libraries of functions: loading, listing, dumping and calling them.
 
+use super::Name;
 use super::flags::{Header, NAMES, named, of_library, script_flag};
 use super::native::Failure;
 use super::run::ToRun;
@@ -330,7 +331,7 @@ impl Engine {
         let to_run = ToRun {
             vm: Rc::clone(vm),
             function: vm.kept(&function.callback)?,
-            name: function.name.clone(),
+            name: Name::Function(function.name.as_str().into()),
             flags: function.flags,
             is_function: true,
             is_read_only,

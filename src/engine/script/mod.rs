@@ -17,7 +17,7 @@ use crate::base::id::ClientId;
 use crate::base::limit::EVAL_SCRIPTS_MAX;
 use crate::base::number::parse_i64;
 use crate::engine::config::LogLevel;
-use crate::resp::{Args, Output};
+use crate::resp::{Args, Output, Span};
 use bytes::Bytes;
 use flags::script_flag;
 use library::Libraries;
@@ -49,10 +49,28 @@ struct Script {
     used: Option<u64>,
 }
 
+/// What a script is called.
+#[derive(Clone)]
+pub enum Name {
+    /// Its digest.
+    Sha([u8; 20]),
+    /// The name of a function.
+    Function(Rc<str>),
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Sha(sha) => f.write_str(&hex(sha)),
+            Name::Function(name) => f.write_str(name),
+        }
+    }
+}
+
 /// The script that runs.
 pub struct Running {
     /// SHA1 of the script, or name of the function.
-    pub name: String,
+    pub name: Name,
     /// FCALL, not EVAL.
     pub is_function: bool,
     /// Who asked for it.
@@ -93,6 +111,8 @@ pub struct Scripts {
     pub running: Option<Running>,
     /// Where the replies to commands of a script go.
     scratch: Output,
+    /// Memory for the requests of scripts.
+    request: (Vec<u8>, Vec<Span>),
 }
 
 impl Scripts {
@@ -189,7 +209,7 @@ impl Engine {
         let to_run = run::ToRun {
             vm: Rc::clone(vm),
             function: vm.kept(&script.function)?,
-            name: hex(&sha),
+            name: Name::Sha(sha),
             flags: script.flags,
             is_function: false,
             is_read_only,
@@ -279,8 +299,7 @@ impl Engine {
     pub(super) fn flags_with_script(&self, row_flags: u32, name: &str, args: Args<'_>) -> u32 {
         let found = match name {
             "eval" | "eval_ro" => {
-                let cached = args.get(1).and_then(|text| self.scripts.cached.get(&digest(text)));
-                cached.map(|script| script.flags)
+                args.get(1).and_then(|text| flags::of_script(text).ok()).map(|shebang| shebang.flags)
             }
             "evalsha" | "evalsha_ro" => {
                 let sha = args.get(1).and_then(parse_sha);

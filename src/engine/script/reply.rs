@@ -141,6 +141,8 @@ pub(super) struct Encoder<'r, 'a> {
     pub version: u8,
     /// Errors that were answered and not counted yet.
     pub errors: Vec<String>,
+    /// The reply as a whole is an error.
+    pub is_error: bool,
 }
 
 impl Encoder<'_, '_> {
@@ -175,6 +177,7 @@ impl Encoder<'_, '_> {
         if let Value::String(text) = table.raw_get("err")? {
             let is_counted = matches!(table.raw_get("ignore_error_stats_update")?, Value::Boolean(true));
             self.error(&text.as_bytes(), is_counted);
+            self.is_error |= depth == 0;
             return Ok(());
         }
         if let Value::String(text) = table.raw_get("ok")? {

@@ -4,7 +4,7 @@ use super::flags::script_flag;
 use super::native::{Failure, number_of};
 use super::reply::{Decoder, Encoder};
 use super::vm::{Ask, Ended, Server, Vm, error_table};
-use super::{Running, repl};
+use super::{Name, Running, repl};
 use crate::base::number::{format_double, format_i64};
 use crate::engine::acl::Context;
 use crate::engine::client::state;
@@ -23,7 +23,7 @@ pub(super) struct ToRun {
     /// The script, or the function of a library.
     pub function: Function,
     /// SHA1 of the script, or name of the function.
-    pub name: String,
+    pub name: Name,
     /// Bits of [`script_flag`].
     pub flags: u32,
     /// FCALL, not EVAL.
@@ -44,6 +44,9 @@ const BUSY_FUNCTION: &str =
 pub(super) fn busy_text(is_function: bool) -> &'static str {
     if is_function { BUSY_FUNCTION } else { BUSY_SCRIPT }
 }
+
+/// Memory for requests that is kept for the next script.
+const KEPT_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// Milliseconds between two pauses for breath of a slow script.
 const BREATH_MS: u64 = 1;
@@ -82,23 +85,29 @@ impl Engine {
         let muted = client.state & state::MUTED;
         client.state &= !state::MUTED;
         let out = std::mem::replace(&mut client.out, std::mem::take(&mut self.scripts.scratch));
+        let (request, spans) = std::mem::take(&mut self.scripts.request);
         let ended = self.nest(
             |nesting| nesting.script = true,
             |engine| {
                 let mut session = Session {
                     next_look: begin_ticks.saturating_add(engine.busy_after_ticks()),
-                    engine,
+                    engine: &mut *engine,
                     call,
                     out: Some(out),
                     resp,
-                    request: Vec::new(),
-                    spans: Vec::new(),
+                    request,
+                    spans,
                 };
                 let ended = match script.is_function {
                     true => script.vm.run_function(&mut session, &script.function, keys, rest),
                     false => script.vm.run(&mut session, &script.function, keys, rest),
                 };
-                (ended, session.out.take())
+                let out = session.out.take();
+                let (request, spans) = (session.request, session.spans);
+                if request.capacity() <= KEPT_REQUEST_BYTES_MAX {
+                    engine.scripts.request = (request, spans);
+                }
+                (ended, out)
             },
         );
         let (ended, out) = ended;
@@ -159,15 +168,15 @@ impl Engine {
 
     fn answer(&mut self, slot: usize, value: &Value, version: u8) -> CmdResult {
         let mut reply = self.reply(slot);
-        let mut encoder = Encoder { reply: &mut reply, version, errors: Vec::new() };
+        let mut encoder = Encoder { reply: &mut reply, version, errors: Vec::new(), is_error: false };
         if let Err(error) = encoder.write(value, 0) {
             log::warn!("The result of a script could not be read: {error}");
         }
-        let errors = encoder.errors;
+        let (errors, is_error) = (encoder.errors, encoder.is_error);
         for text in &errors {
             self.stats.count_error(text);
         }
-        Ok(if errors.is_empty() { Outcome::Done } else { Outcome::Failed })
+        Ok(if errors.is_empty() && !is_error { Outcome::Done } else { Outcome::Failed })
     }
 
     /// Answers with the error that ended a script.

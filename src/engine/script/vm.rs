@@ -414,6 +414,11 @@ fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
         let run = move |lua: &Lua, args: MultiValue| {
             let args = native::bounded(args)?;
             let done = function(lua, &args);
+            if let Err(Failure::Text(text)) = &done
+                && LENT.is_set()
+            {
+                LENT.with(|server| server.console().map(|console| console.log_error(&format!("ERR {text}"))));
+            }
             done.map(|values| values.into_iter().collect::<MultiValue>()).map_err(Failure::into_reply)
         };
         api.raw_set(*name, lua.create_function(run)?)?;

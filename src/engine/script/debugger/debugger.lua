@@ -400,7 +400,11 @@ for _, api in ipairs(apis) do
   api.breakpoint, api.debug = breakpoint, debug
   api.error_reply = function(...)
     local text = ...
-    if steps and type(text) == "string" then
+    if not steps then
+      return error_reply(...)
+    elseif select("#", ...) ~= 1 or type(text) ~= "string" then
+      client.log("<error> wrong number or type of arguments")
+    else
       client.log("<error> " .. (sub(text, 1, 1) == "-" and text or "-" .. text))
     end
     return error_reply(...)

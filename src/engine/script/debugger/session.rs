@@ -122,6 +122,8 @@ impl Session<'_, '_> {
         let limit_ticks = limit_ms.saturating_mul(self.engine.ticks_per_ms);
         let ticks = self.call.host.ticks();
         let console = self.debugger();
-        console.is_some_and(|console| !console.is_gone && ticks.saturating_sub(console.since_ticks) >= limit_ticks)
+        console.is_some_and(|console| {
+            !console.is_gone && ticks.saturating_sub(console.since_ticks) >= limit_ticks
+        })
     }
 }

@@ -31,7 +31,7 @@ const LONG: &[Spec] = &[Spec::global("long", -2, long, "it stands for a script")
 /// LONG KEY: counts as two changes of a key, with a pause for breath before each.
 fn long(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     for _ in 0..2 {
-        engine.breathe(call, BUSY);
+        engine.breathe(call, BUSY, 0);
         engine.stats.dirty += 1;
     }
     engine.propagate(call.slot, call.args);
@@ -95,7 +95,7 @@ impl Host for Shell {
     fn apply(&mut self, _: Request<'_>) -> Result<String, String> {
         Ok(String::new())
     }
-    fn breathe(&mut self, engine: &mut Engine) {
+    fn breathe(&mut self, engine: &mut Engine, _: u64) {
         for (id, bytes) in self.arriving.pop_front().unwrap_or_default() {
             engine.input_while_busy(self, id, &bytes);
         }

@@ -195,6 +195,23 @@ fn kill(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let _ = (engine, call);
-    Err(CmdError::err("Use SCRIPT DEBUG YES/SYNC/NO"))
+    let mode = call.args.at(2);
+    // The lines of a session go straight to the connection; nothing may be on its way there.
+    if !engine.reply(call.slot).output().is_empty() {
+        return Err(CmdError::err("SCRIPT DEBUG must be called outside a pipeline"));
+    }
+    let on = if mode.eq_ignore_ascii_case(b"no") {
+        false
+    } else if mode.eq_ignore_ascii_case(b"sync") {
+        true
+    } else if mode.eq_ignore_ascii_case(b"yes") {
+        return Err(CmdError::err(
+            "SCRIPT DEBUG YES needs a copy of the process, which this server does not make. Use SCRIPT DEBUG SYNC",
+        ));
+    } else {
+        return Err(CmdError::err("Use SCRIPT DEBUG YES/SYNC/NO"));
+    };
+    engine.debug_scripts(call.slot, on);
+    engine.reply(call.slot).ok();
+    Ok(Outcome::Done)
 }

@@ -24,8 +24,9 @@ pub struct Busy {
 }
 
 impl Engine {
-    /// Lets the shell serve others while the command of `call` goes on; `refusal` is what most of their requests get.
-    pub fn breathe(&mut self, call: &mut Call<'_>, refusal: &'static str) {
+    /// Lets the shell serve others while the command of `call` goes on; `refusal` is what most of their requests get. A
+    /// command that has nothing to do itself before somebody speaks lets the shell sleep, for `wait_ms` at most.
+    pub fn breathe(&mut self, call: &mut Call<'_>, refusal: &'static str, wait_ms: u64) {
         assert!(self.busy.is_none(), "a command that runs meanwhile does not breathe itself");
         let pending = std::mem::take(&mut self.pending);
         let events = std::mem::take(&mut self.rise.events);
@@ -35,7 +36,7 @@ impl Engine {
         let changes = std::mem::take(&mut self.rise.tracking.changes);
         self.busy = Some(Busy { client: call.id, refusal });
         self.note_unusual();
-        call.host.breathe(self);
+        call.host.breathe(self, wait_ms);
         self.busy = None;
         self.note_unusual();
         self.last_ticks = last_ticks;
@@ -48,6 +49,11 @@ impl Engine {
     /// Whether a command lets others speak.
     pub fn is_busy(&self) -> bool {
         self.busy.is_some()
+    }
+
+    /// The client whose command lets others speak.
+    pub fn busy_client(&self) -> Option<ClientId> {
+        self.busy.map(|busy| busy.client)
     }
 
     /// Bytes came from a client while a command goes on.

@@ -69,6 +69,8 @@ pub mod state {
     pub const TRACKING_BCAST: u32 = 1 << 23;
     /// Whom it has named to be told in its place is gone.
     pub const TRACKING_BROKEN: u32 = 1 << 24;
+    /// The next script that it sends runs in the debugger.
+    pub const DEBUGS_SCRIPTS: u32 = 1 << 27;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.

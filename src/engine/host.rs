@@ -86,6 +86,7 @@ pub trait Host {
     ///
     /// The text that the client is to see.
     fn apply(&mut self, request: Request<'_>) -> Result<String, String>;
-    /// Lets the shell append input, note closings and flush output while a command that takes too long goes on.
-    fn breathe(&mut self, engine: &mut Engine);
+    /// Lets the shell append input, note closings and flush output while a command that takes too long goes on. When nobody
+    /// has anything to say it waits for that, for `wait_ms` milliseconds at most.
+    fn breathe(&mut self, engine: &mut Engine, wait_ms: u64);
 }

@@ -280,15 +280,30 @@ impl Host for ShellHost {
         }
     }
 
-    fn breathe(&mut self, engine: &mut Engine) {
+    fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
+        while let Some(id) = engine.poll_output() {
+            self.connections.write(engine, id);
+        }
+        let may_sleep = self.ready.is_empty() && !self.listeners.has_waiting();
+        let timeout = Duration::from_millis(if may_sleep { wait_ms } else { 0 });
         let mut events = self.breath_events.take().unwrap_or_else(|| Events::with_capacity(BREATH_EVENTS));
-        if let Err(error) = self.poll.poll(&mut events, Some(Duration::ZERO)) {
+        if let Err(error) = self.poll.poll(&mut events, Some(timeout)) {
             log::debug!("poll in the middle of a script: {error}");
         }
         let (now, ticks) = (self.now(), self.ticks());
         engine.set_now(now, ticks);
         self.has_missed |= self.take_events(engine, &events);
         self.breath_events = Some(events);
+        // The client whose command waits is being served already, so it is in no list; it comes first. What follows from
+        // what it says comes before the others, too.
+        if let Some(id) = engine.busy_client().filter(|_| wait_ms > 0) {
+            let heard = |engine: &Engine| engine.client(id).map(|client| (client.bytes_in, client.state));
+            let before = heard(engine);
+            serve(engine, self, id);
+            if heard(engine) != before {
+                return;
+            }
+        }
         self.accept(engine);
         run_pieces(engine, self);
         for _ in 0..self.ready.len() {

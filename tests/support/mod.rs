@@ -375,5 +375,10 @@ impl Host for FakeHost {
         Ok(String::new())
     }
 
-    fn breathe(&mut self, _engine: &mut Engine) {}
+    /// Nobody speaks in the middle of a command; a client that is waited for leaves.
+    fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
+        if let Some(id) = engine.busy_client().filter(|_| wait_ms > 0) {
+            engine.half_closed(id);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! throwing away the scripts does not touch the functions. Scripts that EVAL brought are kept for EVALSHA, the latest
 //! [`EVAL_SCRIPTS_MAX`] of them; those of SCRIPT LOAD stay.
 
+mod debugger;
 pub mod flags;
 pub mod library;
 pub mod native;
@@ -113,6 +114,8 @@ pub struct Scripts {
     scratch: Output,
     /// Memory for the requests of scripts.
     request: (Vec<u8>, Vec<Span>),
+    /// The connection of the debugger that runs the script.
+    console: Option<Box<debugger::Console>>,
 }
 
 impl Scripts {
@@ -173,6 +176,9 @@ impl Engine {
     ///
     /// When it cannot be compiled or begun, and what it fails with.
     pub fn eval(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        if self.debugs_scripts(call.slot) {
+            return self.eval_in_debugger(call, is_read_only);
+        }
         let keys = number_of_keys(call.args)?;
         let sha = digest(call.args.at(1));
         if !self.scripts.cached.contains_key(&sha) {
@@ -188,6 +194,9 @@ impl Engine {
     /// When there is no such script, it cannot be begun, and what it fails with.
     pub fn eval_sha(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
         let sha = parse_sha(call.args.at(1)).ok_or(NO_SCRIPT)?;
+        if self.debugs_scripts(call.slot) {
+            return Err(CmdError::err("Please use EVAL instead of EVALSHA for debugging"));
+        }
         let keys = number_of_keys(call.args)?;
         if !self.scripts.cached.contains_key(&sha) {
             return Err(NO_SCRIPT);

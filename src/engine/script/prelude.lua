@@ -402,4 +402,6 @@ local function run_function(callback, keys, arguments)
   end, handler)
 end
 
-return { run = run, run_function = run_function, show_loading = show_loading, globals = shown_globals }
+return {
+  run = run, run_function = run_function, show_loading = show_loading, globals = shown_globals, seen = seen,
+}

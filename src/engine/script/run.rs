@@ -1,5 +1,6 @@
 //! A script while it runs: its commands, its time, its end.
 
+use super::debugger::Console;
 use super::flags::script_flag;
 use super::native::{Failure, number_of};
 use super::reply::{Decoder, Encoder};
@@ -119,6 +120,8 @@ impl Engine {
         let running = self.scripts.running.take();
         let version = running.as_ref().map_or(2, |running| running.resp);
         let is_killed = running.as_ref().is_some_and(|running| running.is_killed);
+        let aborted = self.scripts.console.as_ref().and_then(|console| console.ends);
+        let is_killed = is_killed || aborted.is_some();
         let killed_at = running.and_then(|running| running.ended_at);
         match ended {
             Ended::Value(value) if !is_killed => self.answer(slot, &value, version),
@@ -128,7 +131,10 @@ impl Engine {
                 let place = killed_at.map_or(String::new(), |(source, line)| {
                     format!(" script: {}, on {source}:{line}.", script.name)
                 });
-                Err(CmdError::err(format!("Script killed by user with {verb}...{place}")))
+                Err(match aborted {
+                    Some(why) => CmdError::err(format!("{why}{place}")),
+                    None => CmdError::err(format!("Script killed by user with {verb}...{place}")),
+                })
             }
         }
     }
@@ -215,9 +221,9 @@ impl Engine {
 }
 
 /// A script that runs, with what it was lent.
-struct Session<'a, 'b> {
-    engine: &'a mut Engine,
-    call: &'a mut Call<'b>,
+pub(super) struct Session<'a, 'b> {
+    pub(super) engine: &'a mut Engine,
+    pub(super) call: &'a mut Call<'b>,
     /// When the clock is to be looked at next, in ticks of the host.
     next_look: u64,
     /// The real output of the client; what its commands answer goes elsewhere.
@@ -230,13 +236,16 @@ struct Session<'a, 'b> {
 }
 
 impl Session<'_, '_> {
-    fn running(&mut self) -> &mut Running {
+    pub(super) fn running(&mut self) -> &mut Running {
         self.engine.scripts.running.as_mut().expect("a script runs")
     }
 
     /// An error that scripts see, with its code already, which was counted.
     fn refused(&mut self, lua: &Lua, row: Option<&Row>, text: &str) -> mlua::Result<(Value, bool)> {
         self.engine.stats.count_error(text);
+        if let Some(console) = self.debugger() {
+            console.log_error(text);
+        }
         if let Some(row) = row {
             self.engine.stats.rows[row.id as usize].rejected += 1;
         }
@@ -245,6 +254,14 @@ impl Session<'_, '_> {
             table.raw_set("ignore_error_stats_update", true)?;
         }
         Ok((error, true))
+    }
+
+    /// An error that scripts see, of a call that names no command.
+    fn unusable(&mut self, lua: &Lua, text: &str) -> mlua::Result<(Value, bool)> {
+        if let Some(console) = self.debugger() {
+            console.log_error(text);
+        }
+        Ok((error_table(lua, text)?, true))
     }
 
     /// Writes the arguments of a call as a request; false when one is no string.
@@ -306,14 +323,14 @@ impl Server for Session<'_, '_> {
     fn call(&mut self, lua: &Lua, args: MultiValue) -> mlua::Result<(Value, bool)> {
         if args.is_empty() {
             let text = "ERR Please specify at least one argument for this redis lib call";
-            return Ok((error_table(lua, text)?, true));
+            return self.unusable(lua, text);
         }
         let is_request = self.read_request(&args);
         // So many may be lent at a time, and the reply needs some as well.
         drop(args);
         if !is_request {
             let text = "ERR Lua redis lib command arguments must be strings or integers";
-            return Ok((error_table(lua, text)?, true));
+            return self.unusable(lua, text);
         }
         let (request, spans) = (std::mem::take(&mut self.request), std::mem::take(&mut self.spans));
         let args = Args::Spans(&request, &spans);
@@ -323,6 +340,61 @@ impl Server for Session<'_, '_> {
     }
 
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {
+        let done = self.answer_ask(lua, what, args);
+        if let (Err(Failure::Text(text)), Some(console)) = (&done, self.debugger()) {
+            console.log_error(&format!("ERR {text}"));
+        }
+        done
+    }
+
+    fn goes_on(&mut self) -> bool {
+        if self.has_to_end() {
+            return false;
+        }
+        let ticks = self.call.host.ticks();
+        if ticks < self.next_look {
+            return true;
+        }
+        self.next_look = ticks.saturating_add(BREATH_MS * self.engine.ticks_per_ms);
+        let ms = ticks.saturating_sub(self.running().begin_ticks) / self.engine.ticks_per_ms;
+        let running = self.running();
+        let is_function = running.is_function;
+        if !std::mem::replace(&mut running.is_slow, true) {
+            let verb = if is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
+            log::warn!(
+                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using \
+                 the {verb} command. Script name is: {}.",
+                self.running().name
+            );
+        }
+        self.breathe(busy_text(is_function), 0);
+        !self.running().is_killed
+    }
+
+    fn ends_at(&mut self, place: Option<(String, usize)>) {
+        let running = self.running();
+        running.ended_at = running.ended_at.take().or(place);
+    }
+
+    fn console(&mut self) -> Option<&mut Console> {
+        self.debugger()
+    }
+
+    fn next_command(&mut self) -> Option<Vec<Vec<u8>>> {
+        self.wait_for_command()
+    }
+
+    fn is_late(&mut self) -> bool {
+        self.has_run_for_long()
+    }
+
+    fn has_to_end(&mut self) -> bool {
+        self.running().is_killed || self.debugger().is_some_and(|console| console.ends.is_some())
+    }
+}
+
+impl Session<'_, '_> {
+    fn answer_ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {
         match what {
             Ask::Log => super::log_from_script(lua, args),
             Ask::SetResp => {
@@ -380,38 +452,10 @@ impl Server for Session<'_, '_> {
         }
     }
 
-    fn goes_on(&mut self) -> bool {
-        if self.running().is_killed {
-            return false;
-        }
-        let ticks = self.call.host.ticks();
-        if ticks < self.next_look {
-            return true;
-        }
-        self.next_look = ticks.saturating_add(BREATH_MS * self.engine.ticks_per_ms);
-        let ms = ticks.saturating_sub(self.running().begin_ticks) / self.engine.ticks_per_ms;
-        let running = self.running();
-        let is_function = running.is_function;
-        if !std::mem::replace(&mut running.is_slow, true) {
-            let verb = if is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
-            log::warn!(
-                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using \
-                 the {verb} command. Script name is: {}.",
-                self.running().name
-            );
-        }
-        self.breathe(busy_text(is_function));
-        !self.running().is_killed
-    }
-
-    fn ends_at(&mut self, place: Option<(String, usize)>) {
-        let running = self.running();
-        running.ended_at = running.ended_at.take().or(place);
-    }
-}
-
-impl Session<'_, '_> {
     fn call_command(&mut self, lua: &Lua, args: Args<'_>) -> mlua::Result<(Value, bool)> {
+        if let Some(console) = self.debugger() {
+            console.log_command(args.iter_from(0));
+        }
         let Ok(row) = self.engine.table.resolve(&args) else {
             return self.refused(lua, None, "ERR Unknown Redis command called from script");
         };
@@ -425,6 +469,9 @@ impl Session<'_, '_> {
             self.engine.pending.truncate(frames);
         }
         let mut out = std::mem::take(&mut self.engine.clients[slot].out);
+        if let Some(console) = self.debugger() {
+            out.with_bytes(|bytes| console.log_reply(bytes));
+        }
         let has_nil = self.running().resp == 3;
         let result = out.with_bytes(|bytes| Decoder { bytes, at: 0, has_nil }.next(lua));
         out.forget();
@@ -432,18 +479,30 @@ impl Session<'_, '_> {
         result
     }
 
-    /// Lets the shell serve others. Its own client gets back for that time what belongs to it.
-    fn breathe(&mut self, refusal: &'static str) {
+    /// Lets the shell serve others, and sleep for so many milliseconds if nobody has anything to say. Its own client gets
+    /// back for that time what belongs to it: its output, or what the debugger has said.
+    pub(super) fn breathe(&mut self, refusal: &'static str, wait_ms: u64) {
         let (engine, slot) = (&mut *self.engine, self.call.slot);
-        let real = self.out.take().unwrap_or_default();
+        let real = match &mut engine.scripts.console {
+            Some(console) => std::mem::take(&mut console.out),
+            None => self.out.take().unwrap_or_default(),
+        };
+        let is_debugging = engine.scripts.console.is_some();
         let scratch = std::mem::replace(&mut engine.clients[slot].out, real);
         let version = std::mem::replace(&mut engine.clients[slot].resp, self.resp);
         let (now, now_ticks) = (engine.now, engine.now_ticks);
-        engine.breathe(self.call, refusal);
+        if is_debugging && !engine.clients[slot].out.is_empty() {
+            engine.queue_output(slot);
+        }
+        engine.breathe(self.call, refusal, wait_ms);
         // A script keeps its time.
         (engine.now, engine.now_ticks) = (now, now_ticks);
         engine.clients[slot].resp = version;
-        self.out = Some(std::mem::replace(&mut engine.clients[slot].out, scratch));
+        let real = std::mem::replace(&mut engine.clients[slot].out, scratch);
+        match &mut engine.scripts.console {
+            Some(console) => console.out = real,
+            None => self.out = Some(real),
+        }
         if engine.jobs.iter().any(|job| matches!(job, Job::Exit(_))) {
             self.running().is_killed = true;
         }

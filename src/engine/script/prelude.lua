@@ -46,12 +46,12 @@ local shown_globals = {}
 setmetatable(shown_globals, { __index = globals, __newindex = refuse })
 behind[shown_globals] = globals
 globals._G = shown_globals
-local globals_metatable = readonly({ __index = globals })
-setmetatable(globals, {
-  __index = function(_, name)
-    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-  end,
-})
+local function refuse_missing(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+setmetatable(globals, { __index = refuse_missing })
+-- What the metatable of the globals looks like; the real one leads to the real table.
+local globals_metatable = readonly({ __index = refuse_missing })
 
 -- ---- functions that must not reach behind what is shown
 
@@ -105,7 +105,8 @@ end
 function globals.pairs(...)
   local value = ...
   expect(type(value) == "table", 1, "pairs", "table", ...)
-  return next, behind[value] or value, nil
+  -- The real table must not be among what is returned: whoever has it can write to it.
+  return behind[value] and globals.next or next, value, nil
 end
 
 local function check_lock(value)

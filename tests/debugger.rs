@@ -221,7 +221,7 @@ fn a_script_is_ended_by_its_client() {
     // Not even pcall keeps it alive.
     let script = "pcall(function()\n  local x = 1\n  return x\nend)\nredis.call('set', 'key', 'value')";
     let mut world = World::new(|_| {});
-    let got = world.session(script, &["s", "s", "a"]);
+    let got = world.session(script, &["s", "s", "s", "a"]);
     let (_, end) = got.rsplit_once("*1\n").expect("the session has an end");
     assert!(end.starts_with("+<endsession>\n-ERR script aborted for user request script: "), "{end}");
     assert!(end.ends_with(", on @user_script:2.\n"), "{end}");

@@ -139,11 +139,6 @@ impl Vm {
         })
     }
 
-    /// The interpreter itself.
-    pub fn lua(&self) -> &Lua {
-        &self.lua
-    }
-
     /// Memory in use, in bytes.
     pub fn used_bytes(&self) -> usize {
         self.lua.used_memory()
@@ -245,13 +240,6 @@ impl Vm {
     /// Lets go of functions whose keys were dropped.
     pub fn forget_dropped(&self) {
         self.lua.expire_registry_values();
-    }
-
-    /// Collects what nobody refers to any more.
-    pub fn collect(&self) {
-        if let Err(error) = self.lua.gc_collect() {
-            log::warn!("The collector of scripts failed: {error}");
-        }
     }
 }
 

@@ -284,8 +284,8 @@ fn a_script_that_runs_for_long_stops() {
 #[test]
 fn scripts_do_not_see_what_the_debugger_has() {
     let mut world = World::new(|config| config.lua_enable_deprecated_api = true);
-    let script = "local real = getfenv(0)\nreturn {tostring(real.debug), tostring(rawget(_G, 'debug')), \
-                  tostring(real.getlocal), tostring(rawget(real, 'package'))}";
+    let script = "local real = getfenv(0)\nreturn {tostring(rawget(real, 'debug')), tostring(rawget(_G, 'debug')), \
+                  tostring(rawget(real, 'getlocal')), tostring(rawget(real, 'package'))}";
     let got = world.session(script, &["c"]);
     assert!(got.ends_with("*4\n$3\nnil\n$3\nnil\n$3\nnil\n$3\nnil\n"), "{got}");
 }

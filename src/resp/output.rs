@@ -149,13 +149,9 @@ impl Output {
         Bytes::from(all)
     }
 
-    /// Looks at all the bytes that wait, in one piece.
-    pub fn with_bytes<T>(&mut self, look: impl FnOnce(&[u8]) -> T) -> T {
-        if self.chunks.is_empty() && self.sent == 0 {
-            return look(&self.tail);
-        }
-        let whole = std::mem::take(self).into_bytes();
-        look(&whole)
+    /// All the bytes that wait, where they lie in one piece.
+    pub fn one_piece(&self) -> Option<&[u8]> {
+        (self.chunks.is_empty() && self.sent == 0).then_some(&self.tail)
     }
 
     /// Forgets what waits, and keeps the memory of the open piece.

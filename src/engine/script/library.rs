@@ -4,6 +4,7 @@ use super::Name;
 use super::flags::{Header, NAMES, named, of_library, script_flag};
 use super::native::Failure;
 use super::run::ToRun;
+use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Server, Vm};
 use crate::base::limit::LIBRARY_LOAD_MS_MAX;
 use crate::base::number::parse_i64;
@@ -11,7 +12,7 @@ use crate::engine::error::{CmdError, CmdResult};
 use crate::engine::{Call, Engine, Host};
 use crate::persist::rdb;
 use bytes::Bytes;
-use mlua::{Function as LuaFunction, Lua, MultiValue, RegistryKey, Table, Value};
+use mlua::{Function as LuaFunction, Lua, RegistryKey, Table, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -363,9 +364,9 @@ struct Loader<'a> {
 }
 
 impl Server for Loader<'_> {
-    fn call(&mut self, lua: &Lua, _: MultiValue) -> mlua::Result<(Value, bool)> {
+    fn call(&mut self, _: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
         // The table that a library sees while it is loaded has no such function.
-        Ok((super::vm::error_table(lua, "ERR no command runs while a library is loaded")?, true))
+        Answer::Refused { text: b"ERR no command runs while a library is loaded", is_counted: false }
     }
 
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {

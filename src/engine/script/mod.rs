@@ -10,6 +10,9 @@ pub mod library;
 pub mod native;
 mod reply;
 mod run;
+pub mod stack;
+#[cfg(test)]
+mod tests;
 pub mod vm;
 
 use super::error::{CmdError, CmdResult};
@@ -18,7 +21,7 @@ use crate::base::id::ClientId;
 use crate::base::limit::EVAL_SCRIPTS_MAX;
 use crate::base::number::parse_i64;
 use crate::engine::config::LogLevel;
-use crate::resp::{Args, Output, Span};
+use crate::resp::{Args, Output};
 use bytes::Bytes;
 use flags::script_flag;
 use library::Libraries;
@@ -113,7 +116,7 @@ pub struct Scripts {
     /// Where the replies to commands of a script go.
     scratch: Output,
     /// Memory for the requests of scripts.
-    request: (Vec<u8>, Vec<Span>),
+    request: stack::Request,
     /// The connection of the debugger that runs the script.
     console: Option<Box<debugger::Console>>,
 }

@@ -284,14 +284,58 @@ function globals.collectgarbage(option, argument)
 end
 
 if deprecated then
-  globals.newproxy = newproxy
-  globals.setfenv = function(target, ...)
-    if behind[target] then
-      error(READONLY, 0)
+  -- What is not a script's own: the environment of this file and of the interpreter's functions.
+  local own = getfenv(1)
+
+  -- Levels of the stack count from the caller; this function is one more.
+  local function environment(target)
+    if type(target) == "function" then
+      return getfenv(target)
     end
-    return setfenv(target, ...)
+    local level = tonumber(target == nil and 1 or target)
+    expect(level, 1, "getfenv", "number", target)
+    return level == 0 and own or getfenv(level + 2)
   end
-  globals.getfenv = getfenv
+
+  function globals.getfenv(target)
+    local found = environment(target)
+    return (found == own or found == globals) and shown_globals or found
+  end
+
+  function globals.setfenv(...)
+    local target, new = ...
+    expect(type(new) == "table", 2, "setfenv", "table", select(2, ...))
+    if environment(target) == own then
+      error("'setfenv' cannot change environment of given object", 2)
+    end
+    if type(target) == "function" then
+      return setfenv(target, new)
+    end
+    local changed = setfenv(tonumber(target) + 1, new)
+    return changed
+  end
+
+  -- Finalizers would run at any time, also when no script does, so there are none: a script sees the metatable of its
+  -- proxies through a table that lets everything through but `__gc`.
+  local proxy_metatables = setmetatable({}, { __mode = "k" })
+  function globals.newproxy(...)
+    local proxy = newproxy(...)
+    local real = getmetatable(proxy)
+    if real and not proxy_metatables[real] then
+      local shown = setmetatable({}, {
+        __index = real,
+        __newindex = function(_, key, value)
+          if key ~= "__gc" then
+            rawset(real, key, value)
+          end
+        end,
+        __metatable = false,
+      })
+      proxy_metatables[shown] = true
+      rawset(real, "__metatable", shown)
+    end
+    return proxy
+  end
 end
 
 -- ---- functions of the server
@@ -367,7 +411,7 @@ local function show_loading(is_loading)
   getmetatable(shown_globals).__index = is_loading and loading_globals or globals
 end
 
--- ---- running
+-- ---- errors of scripts
 
 local where = server.where
 
@@ -391,18 +435,6 @@ end
 
 globals.__redis__err__handler = handler
 
-local function run(script, keys, arguments)
-  rawset(globals, "KEYS", keys)
-  rawset(globals, "ARGV", arguments)
-  return xpcall(script, handler)
-end
-
-local function run_function(callback, keys, arguments)
-  return xpcall(function()
-    return callback(keys, arguments)
-  end, handler)
-end
-
 return {
-  run = run, run_function = run_function, show_loading = show_loading, globals = shown_globals, seen = seen,
+  handler = handler, show_loading = show_loading, globals = shown_globals, real_globals = globals, seen = seen,
 }

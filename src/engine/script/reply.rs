@@ -1,20 +1,56 @@
 //! Replies as values of scripts, and values of scripts as replies.
 
 use super::native::number_of;
+use crate::base::number::parse_i64;
 use crate::resp::Reply;
-use mlua::{Lua, Table, Value};
+use mlua::{Table, Value};
 
 /// Tables within tables that are answered; Redis ends where the interpreter's stack does.
 const DEPTH_MAX: usize = 1990;
 
-/// A reply, whose bytes begin at `at`, as a value; `at` moves behind it.
+/// Replies, taken apart. What holds others comes before these, with their number.
 pub(super) struct Decoder<'a> {
     /// The replies.
     pub bytes: &'a [u8],
     /// Where the next one begins.
     pub at: usize,
-    /// Null is nil, not false: the script speaks RESP3.
-    pub has_nil: bool,
+}
+
+/// A reply, or the head of one.
+pub(super) enum Token<'a> {
+    /// A string.
+    Bulk(&'a [u8]),
+    /// A number.
+    Int(i64),
+    /// A status.
+    Status(&'a [u8]),
+    /// An error, its code before it.
+    Error(&'a [u8]),
+    /// So many replies.
+    Array(usize),
+    /// So many pairs.
+    Map(usize),
+    /// So many replies.
+    Set(usize),
+    /// So many pairs about the reply behind them.
+    Attribute(usize),
+    /// Null in the form of RESP2.
+    Null,
+    /// Null in the form of RESP3.
+    Nothing,
+    /// A truth value.
+    Bool(bool),
+    /// A number with a fraction.
+    Double(f64),
+    /// Digits.
+    BigNumber(&'a [u8]),
+    /// A text with its format, three letters.
+    Verbatim {
+        /// The format.
+        format: &'a [u8],
+        /// The text.
+        text: &'a [u8],
+    },
 }
 
 impl<'a> Decoder<'a> {
@@ -25,8 +61,9 @@ impl<'a> Decoder<'a> {
         &rest[..len]
     }
 
+    /// A length, or none for null.
     fn length(&mut self) -> Option<usize> {
-        std::str::from_utf8(self.line()).ok().and_then(|text| text.parse().ok())
+        parse_i64(self.line()).and_then(|len| usize::try_from(len).ok())
     }
 
     fn chunk(&mut self, len: usize) -> &'a [u8] {
@@ -35,102 +72,37 @@ impl<'a> Decoder<'a> {
         chunk
     }
 
-    fn null(&self) -> Value {
-        if self.has_nil { Value::Nil } else { Value::Boolean(false) }
-    }
-
-    /// The next reply, and whether it is an error.
-    pub fn next(&mut self, lua: &Lua) -> mlua::Result<(Value, bool)> {
+    /// The next reply, or the head of one.
+    pub fn next(&mut self) -> Token<'a> {
         let kind = self.bytes[self.at];
         self.at += 1;
-        let value = match kind {
-            b'$' => match self.length() {
-                Some(len) => Value::String(lua.create_string(self.chunk(len))?),
-                None => self.null(),
-            },
-            b':' => {
-                let number = std::str::from_utf8(self.line()).ok().and_then(|text| text.parse::<i64>().ok());
-                Value::Number(number.unwrap_or_default() as f64)
-            }
-            b'+' => field(lua, "ok", Value::String(lua.create_string(self.line())?))?,
-            b'-' => {
-                let text = self.line();
-                let table = lua.create_table_with_capacity(0, 4)?;
-                table.raw_set("err", lua.create_string(text)?)?;
-                // The command that failed was counted.
-                table.raw_set("ignore_error_stats_update", true)?;
-                return Ok((Value::Table(table), true));
-            }
-            b'*' | b'>' => match self.length() {
-                Some(len) => Value::Table(self.array(lua, len)?),
-                None => self.null(),
-            },
-            b'%' => {
-                let map = self.pairs(lua)?;
-                field(lua, "map", Value::Table(map))?
-            }
-            b'~' => {
-                let count = self.length().unwrap_or_default();
-                let set = lua.create_table()?;
-                for _ in 0..count {
-                    let (member, _) = self.next(lua)?;
-                    set.raw_set(member, true)?;
-                }
-                field(lua, "set", Value::Table(set))?
-            }
+        match kind {
+            b'$' => self.length().map_or(Token::Null, |len| Token::Bulk(self.chunk(len))),
+            b':' => Token::Int(parse_i64(self.line()).unwrap_or_default()),
+            b'+' => Token::Status(self.line()),
+            b'-' => Token::Error(self.line()),
+            b'*' | b'>' => self.length().map_or(Token::Null, Token::Array),
+            b'%' => Token::Map(self.length().unwrap_or_default()),
+            b'~' => Token::Set(self.length().unwrap_or_default()),
+            b'|' => Token::Attribute(self.length().unwrap_or_default()),
             b'_' => {
                 self.line();
-                Value::Nil
+                Token::Nothing
             }
-            b'#' => Value::Boolean(self.line() == b"t"),
+            b'#' => Token::Bool(self.line() == b"t"),
             b',' => {
                 let text = std::str::from_utf8(self.line()).unwrap_or_default();
-                field(lua, "double", Value::Number(text.parse().unwrap_or_default()))?
+                Token::Double(text.parse().unwrap_or_default())
             }
-            b'(' => field(lua, "big_number", Value::String(lua.create_string(self.line())?))?,
+            b'(' => Token::BigNumber(self.line()),
             b'=' => {
                 let len = self.length().unwrap_or_default();
-                let text = self.chunk(len);
-                let parts = lua.create_table()?;
-                parts.raw_set("format", lua.create_string(&text[..3])?)?;
-                parts.raw_set("string", lua.create_string(&text[4..])?)?;
-                field(lua, "verbatim_string", Value::Table(parts))?
-            }
-            // What an attribute says about the reply behind it is dropped.
-            b'|' => {
-                self.pairs(lua)?;
-                return self.next(lua);
+                let (format, text) = self.chunk(len).split_at(3);
+                Token::Verbatim { format, text: &text[1..] }
             }
             other => unreachable!("no reply begins with {other:#x}"),
-        };
-        Ok((value, false))
-    }
-
-    fn array(&mut self, lua: &Lua, len: usize) -> mlua::Result<Table> {
-        let table = lua.create_table_with_capacity(len, 0)?;
-        for index in 1..=len {
-            let (value, _) = self.next(lua)?;
-            table.raw_set(index, value)?;
         }
-        Ok(table)
     }
-
-    fn pairs(&mut self, lua: &Lua) -> mlua::Result<Table> {
-        let count = self.length().unwrap_or_default();
-        let table = lua.create_table()?;
-        for _ in 0..count {
-            let (key, _) = self.next(lua)?;
-            let (value, _) = self.next(lua)?;
-            table.raw_set(key, value)?;
-        }
-        Ok(table)
-    }
-}
-
-fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set(name, value)?;
-    Ok(Value::Table(table))
 }
 
 /// Answers with values of scripts.

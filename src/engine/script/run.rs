@@ -3,18 +3,20 @@
 use super::debugger::Console;
 use super::flags::script_flag;
 use super::native::{Failure, number_of};
-use super::reply::{Decoder, Encoder};
-use super::vm::{Ask, Ended, Server, Vm, error_table};
+use super::reply::Encoder;
+use super::stack::{Answer, Request};
+use super::vm::{Ask, Ended, Server, Vm};
 use super::{Name, Running, repl};
-use crate::base::number::{format_double, format_i64};
 use crate::engine::acl::Context;
 use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag;
 use crate::engine::table::Row;
 use crate::engine::{Call, Engine, Job};
-use crate::resp::{Args, Output, Span};
-use mlua::{Function, Lua, MultiValue, Value};
+use crate::resp::{Args, Output};
+use bytes::Bytes;
+use mlua::{Function, Lua, Value};
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// What is to be run.
@@ -46,6 +48,9 @@ pub(super) fn busy_text(is_function: bool) -> &'static str {
     if is_function { BUSY_FUNCTION } else { BUSY_SCRIPT }
 }
 
+/// Arguments before the keys: the command, the script or function, and how many keys there are.
+const FIXED_ARGUMENTS: usize = 3;
+
 /// Memory for requests that is kept for the next script.
 const KEPT_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
@@ -61,9 +66,6 @@ impl Engine {
             let db = self.clients[slot].db;
             self.feed_monitors(slot, db, call.row, call.args);
         }
-        let keys_end = 3 + script.keys;
-        let keys = script.vm.strings(script.keys, (3..keys_end).map(|index| call.args.at(index)))?;
-        let rest = script.vm.strings(call.args.len() - keys_end, call.args.iter_from(keys_end))?;
         let is_strict = script.flags & script_flag::COMPATIBLE == 0;
         let begin_ticks = call.host.ticks();
         self.scripts.running = Some(Running {
@@ -86,7 +88,7 @@ impl Engine {
         let muted = client.state & state::MUTED;
         client.state &= !state::MUTED;
         let out = std::mem::replace(&mut client.out, std::mem::take(&mut self.scripts.scratch));
-        let (request, spans) = std::mem::take(&mut self.scripts.request);
+        let request = std::mem::take(&mut self.scripts.request);
         let ended = self.nest(
             |nesting| nesting.script = true,
             |engine| {
@@ -97,16 +99,16 @@ impl Engine {
                     out: Some(out),
                     resp,
                     request,
-                    spans,
+                    keys: script.keys,
+                    answer: None,
+                    whole: Bytes::new(),
+                    error: Cow::Borrowed(""),
                 };
-                let ended = match script.is_function {
-                    true => script.vm.run_function(&mut session, &script.function, keys, rest),
-                    false => script.vm.run(&mut session, &script.function, keys, rest),
-                };
-                let out = session.out.take();
-                let (request, spans) = (session.request, session.spans);
+                let ended = script.vm.run(&mut session, &script.function, script.is_function);
+                session.forget_answer();
+                let (out, request) = (session.out, session.request);
                 if request.capacity() <= KEPT_REQUEST_BYTES_MAX {
-                    engine.scripts.request = (request, spans);
+                    engine.scripts.request = request;
                 }
                 (ended, out)
             },
@@ -231,8 +233,15 @@ pub(super) struct Session<'a, 'b> {
     /// The real protocol version of the client.
     resp: u8,
     /// The request of the command that is called.
-    request: Vec<u8>,
-    spans: Vec<Span>,
+    request: Request,
+    /// Keys among the arguments.
+    keys: usize,
+    /// The answer to the last command, taken from the client.
+    answer: Option<Output>,
+    /// The same where it was not in one piece.
+    whole: Bytes,
+    /// Or the error that it ended with before it began.
+    error: Cow<'static, str>,
 }
 
 impl Session<'_, '_> {
@@ -241,53 +250,35 @@ impl Session<'_, '_> {
     }
 
     /// An error that scripts see, with its code already, which was counted.
-    fn refused(&mut self, lua: &Lua, row: Option<&Row>, text: &str) -> mlua::Result<(Value, bool)> {
-        self.engine.stats.count_error(text);
-        if let Some(console) = self.debugger() {
-            console.log_error(text);
-        }
+    fn refused(&mut self, row: Option<&Row>, text: impl Into<Cow<'static, str>>) -> Answer<'_> {
+        self.error = text.into();
+        self.engine.stats.count_error(&self.error);
         if let Some(row) = row {
             self.engine.stats.rows[row.id as usize].rejected += 1;
         }
-        let error = error_table(lua, text)?;
-        if let Value::Table(table) = &error {
-            table.raw_set("ignore_error_stats_update", true)?;
-        }
-        Ok((error, true))
+        self.failed(true)
     }
 
     /// An error that scripts see, of a call that names no command.
-    fn unusable(&mut self, lua: &Lua, text: &str) -> mlua::Result<(Value, bool)> {
-        if let Some(console) = self.debugger() {
-            console.log_error(text);
-        }
-        Ok((error_table(lua, text)?, true))
+    fn unusable(&mut self, text: &'static str) -> Answer<'_> {
+        self.error = Cow::Borrowed(text);
+        self.failed(false)
     }
 
-    /// Writes the arguments of a call as a request; false when one is no string.
-    fn read_request(&mut self, args: &MultiValue) -> bool {
-        self.request.clear();
-        self.spans.clear();
-        for arg in args {
-            let start = self.request.len() as u32;
-            match arg {
-                Value::String(text) => self.request.extend_from_slice(&text.as_bytes()),
-                Value::Integer(number) => {
-                    self.request.extend_from_slice(format_i64(*number, &mut [0; 20]));
-                }
-                Value::Number(number) => {
-                    let whole = *number as i64;
-                    if whole as f64 == *number && whole != i64::MAX {
-                        self.request.extend_from_slice(format_i64(whole, &mut [0; 20]));
-                    } else {
-                        format_double(*number, &mut self.request);
-                    }
-                }
-                _ => return false,
-            }
-            self.spans.push(Span { start, end: self.request.len() as u32 });
+    fn failed(&mut self, is_counted: bool) -> Answer<'_> {
+        if let Some(console) = &mut self.engine.scripts.console {
+            console.log_error(&self.error);
         }
-        true
+        Answer::Refused { text: self.error.as_bytes(), is_counted }
+    }
+
+    /// Gives the client back what the answer to the last command lay in.
+    fn forget_answer(&mut self) {
+        if let Some(mut answer) = self.answer.take() {
+            answer.forget();
+            self.engine.clients[self.call.slot].out = answer;
+        }
+        self.whole = Bytes::new();
     }
 
     /// Why a command must not run now, if it must not.
@@ -320,23 +311,33 @@ impl Session<'_, '_> {
 }
 
 impl Server for Session<'_, '_> {
-    fn call(&mut self, lua: &Lua, args: MultiValue) -> mlua::Result<(Value, bool)> {
-        if args.is_empty() {
-            let text = "ERR Please specify at least one argument for this redis lib call";
-            return self.unusable(lua, text);
+    fn counts(&self) -> (usize, usize) {
+        (self.keys, self.call.args.len() - FIXED_ARGUMENTS - self.keys)
+    }
+
+    fn argument(&self, index: usize) -> &[u8] {
+        self.call.args.at(FIXED_ARGUMENTS + index)
+    }
+
+    fn call(&mut self, read: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
+        self.forget_answer();
+        let mut request = std::mem::take(&mut self.request);
+        let is_request = read(&mut request);
+        let done = match request.args() {
+            _ if !is_request => Err("ERR Lua redis lib command arguments must be strings or integers"),
+            args if args.is_empty() => Err("ERR Please specify at least one argument for this redis lib call"),
+            args => Ok(self.call_command(args)),
+        };
+        self.request = request;
+        match done {
+            Ok(Ok(())) => {
+                let has_nil = self.running().resp == 3;
+                let answer = self.answer.as_ref().and_then(Output::one_piece);
+                Answer::Reply { bytes: answer.unwrap_or(&self.whole), has_nil }
+            }
+            Ok(Err((row, text))) => self.refused(row, text),
+            Err(text) => self.unusable(text),
         }
-        let is_request = self.read_request(&args);
-        // So many may be lent at a time, and the reply needs some as well.
-        drop(args);
-        if !is_request {
-            let text = "ERR Lua redis lib command arguments must be strings or integers";
-            return self.unusable(lua, text);
-        }
-        let (request, spans) = (std::mem::take(&mut self.request), std::mem::take(&mut self.spans));
-        let args = Args::Spans(&request, &spans);
-        let result = self.call_command(lua, args);
-        (self.request, self.spans) = (request, spans);
-        result
     }
 
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure> {
@@ -424,18 +425,24 @@ impl Session<'_, '_> {
                 Ok(Vec::new())
             }
             Ask::AclCheck => {
-                let args: MultiValue = args.iter().cloned().collect();
                 if args.is_empty() {
                     return Err(Failure::text(
                         "Please specify at least one argument for this redis lib call",
                     ));
                 }
-                if !self.read_request(&args) {
-                    return Err(Failure::text(
-                        "redis.acl_check_cmd() require all the arguments to be strings",
-                    ));
+                let mut request = Request::default();
+                for arg in args {
+                    match (arg, number_of(arg)) {
+                        (Value::String(text), _) => request.push(&text.as_bytes()),
+                        (_, Some(number)) => request.push_number(number),
+                        _ => {
+                            return Err(Failure::text(
+                                "redis.acl_check_cmd() require all the arguments to be strings",
+                            ));
+                        }
+                    }
                 }
-                let args = Args::Spans(&self.request, &self.spans);
+                let args = request.args();
                 match self.engine.table.resolve(&args) {
                     Ok(row) => {
                         let may = self.engine.may(self.call.slot, row, args).is_ok();
@@ -452,15 +459,16 @@ impl Session<'_, '_> {
         }
     }
 
-    fn call_command(&mut self, lua: &Lua, args: Args<'_>) -> mlua::Result<(Value, bool)> {
+    /// Runs a command and keeps its answer, or tells why it may not run.
+    fn call_command(&mut self, args: Args<'_>) -> Result<(), (Option<&'static Row>, Cow<'static, str>)> {
         if let Some(console) = self.debugger() {
             console.log_command(args.iter_from(0));
         }
         let Ok(row) = self.engine.table.resolve(&args) else {
-            return self.refused(lua, None, "ERR Unknown Redis command called from script");
+            return Err((None, Cow::Borrowed("ERR Unknown Redis command called from script")));
         };
         if let Some(text) = self.refusal(row, args) {
-            return self.refused(lua, Some(row), &text);
+            return Err((Some(row), Cow::Owned(text)));
         }
         let slot = self.call.slot;
         let frames = self.engine.pending.len();
@@ -468,15 +476,15 @@ impl Session<'_, '_> {
         if self.running().replicates == repl::NONE {
             self.engine.pending.truncate(frames);
         }
-        let mut out = std::mem::take(&mut self.engine.clients[slot].out);
-        if let Some(console) = self.debugger() {
-            out.with_bytes(|bytes| console.log_reply(bytes));
+        let answer = std::mem::take(&mut self.engine.clients[slot].out);
+        match answer.one_piece() {
+            Some(_) => self.answer = Some(answer),
+            None => self.whole = answer.into_bytes(),
         }
-        let has_nil = self.running().resp == 3;
-        let result = out.with_bytes(|bytes| Decoder { bytes, at: 0, has_nil }.next(lua));
-        out.forget();
-        self.engine.clients[slot].out = out;
-        result
+        if let Some(console) = &mut self.engine.scripts.console {
+            console.log_reply(self.answer.as_ref().and_then(Output::one_piece).unwrap_or(&self.whole));
+        }
+        Ok(())
     }
 
     /// Lets the shell serve others, and sleep for so many milliseconds if nobody has anything to say. Its own client gets

@@ -5,7 +5,8 @@
 //! reference: safe, and 0.3 microseconds a script cheaper than functions that are made anew for each one.
 
 use super::debugger::{self, Console};
-use super::native::{self, Failure, Native, Raised};
+use super::native::{self, Failure, Native};
+use super::stack::{self, Answer, Kind, Request};
 use crate::base::limit::SCRIPT_MEMORY_BYTES_MAX;
 use mlua::chunk::ChunkMode;
 use mlua::{
@@ -16,17 +17,22 @@ use std::rc::Rc;
 
 /// What a script may ask of the server while it runs. Each returns whether it succeeded, then results or an error.
 pub trait Server {
-    /// `redis.call` and `redis.pcall`: a reply as a value, and whether it is an error.
-    ///
-    /// # Errors
-    ///
-    /// Only what the interpreter itself fails with, as in all these.
-    fn call(&mut self, lua: &Lua, args: MultiValue) -> mlua::Result<(Value, bool)>;
+    /// How many keys and how many other arguments the script is given.
+    fn counts(&self) -> (usize, usize) {
+        (0, 0)
+    }
+    /// One of the keys, or, behind them, of the other arguments. It lies still as long as the script runs.
+    fn argument(&self, _index: usize) -> &[u8] {
+        &[]
+    }
+    /// `redis.call` and `redis.pcall`: runs the command that `read` writes as a request; it returns false when one of the
+    /// arguments can be none. The answer lies still until the next command.
+    fn call(&mut self, read: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_>;
     /// `redis.log`, `redis.setresp` and their kind.
     ///
     /// # Errors
     ///
-    /// An error text with its code.
+    /// An error text with its code, or what the interpreter itself fails with.
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure>;
     /// Some instructions were executed; false when the script has to end.
     fn goes_on(&mut self) -> bool;
@@ -86,9 +92,12 @@ pub enum Ended {
 pub struct Vm {
     lua: Lua,
     run: Function,
-    run_function: Function,
+    handler: Function,
     show_loading: Function,
+    /// The real globals.
     globals: Table,
+    /// What scripts see of them.
+    shown: Table,
 }
 
 impl Vm {
@@ -131,10 +140,11 @@ impl Vm {
 
     fn made(lua: Lua, made: &Table) -> mlua::Result<Vm> {
         Ok(Vm {
-            run: made.raw_get("run")?,
-            run_function: made.raw_get("run_function")?,
+            run: stack::runner(&lua)?,
+            handler: made.raw_get("handler")?,
             show_loading: made.raw_get("show_loading")?,
-            globals: made.raw_get("globals")?,
+            globals: made.raw_get("real_globals")?,
+            shown: made.raw_get("globals")?,
             lua,
         })
     }
@@ -151,23 +161,12 @@ impl Vm {
     /// What the compiler says, with the line.
     pub fn compile(&self, text: &[u8], name: &str) -> Result<Function, String> {
         let chunk = self.lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
-        chunk.set_environment(self.globals.clone()).into_function().map_err(|error| text_of(&error))
+        chunk.set_environment(self.shown.clone()).into_function().map_err(|error| text_of(&error))
     }
 
-    /// Runs a script with its keys and arguments.
-    pub fn run(&self, server: &mut dyn Server, script: &Function, keys: Value, args: Value) -> Ended {
-        self.call(server, &self.run, (script, keys, args))
-    }
-
-    /// Runs a function of a library.
-    pub fn run_function(
-        &self,
-        server: &mut dyn Server,
-        callback: &Function,
-        keys: Value,
-        args: Value,
-    ) -> Ended {
-        self.call(server, &self.run_function, (callback, keys, args))
+    /// Runs a script, or a function of a library, with the keys and arguments of the server.
+    pub fn run(&self, server: &mut dyn Server, script: &Function, is_function: bool) -> Ended {
+        self.call(server, script, if is_function { Kind::Function } else { Kind::Script })
     }
 
     /// Runs the text of a library, which registers its functions.
@@ -175,15 +174,16 @@ impl Vm {
         if let Err(error) = self.show_loading.call::<()>(true) {
             return Ended::Failed(self.error_value(&error));
         }
-        let ended = self.run(server, text, Value::Nil, Value::Nil);
+        let ended = self.call(server, text, Kind::Library);
         match self.show_loading.call::<()>(false) {
             Ok(()) => ended,
             Err(error) => Ended::Failed(self.error_value(&error)),
         }
     }
 
-    fn call(&self, server: &mut dyn Server, runner: &Function, args: (&Function, Value, Value)) -> Ended {
-        let done = LENT.set(&mut *server, || runner.call::<(bool, Value)>(args));
+    fn call(&self, server: &mut dyn Server, function: &Function, kind: Kind) -> Ended {
+        let args = (function, &self.globals, &self.handler, kind as u8);
+        let done = LENT.set(&mut *server, || self.run.call::<(bool, Value)>(args));
         if !server.goes_on() {
             self.look_seldom();
         }
@@ -204,19 +204,6 @@ impl Vm {
 
     fn error_value(&self, error: &mlua::Error) -> Value {
         text_of(error).into_lua(&self.lua).unwrap_or(Value::Nil)
-    }
-
-    /// An array of strings.
-    ///
-    /// # Errors
-    ///
-    /// When the memory does not suffice.
-    pub fn strings<'a>(&self, count: usize, items: impl Iterator<Item = &'a [u8]>) -> mlua::Result<Value> {
-        let table = self.lua.create_table_with_capacity(count, 0)?;
-        for (index, item) in items.enumerate() {
-            table.raw_set(index + 1, self.lua.create_string(item)?)?;
-        }
-        Ok(Value::Table(table))
     }
 
     /// Keeps a function; there may be any number of them.
@@ -390,13 +377,8 @@ fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
 
 /// Adds what runs commands, and what needs nothing of the server.
 fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
-    let call = |lua: &Lua, args: MultiValue| match LENT.with(|server| server.call(lua, args))? {
-        (value, false) => Ok(value),
-        (error, true) => Err(Raised::of_value(&error).into_error()),
-    };
-    api.raw_set("call", lua.create_function(call)?)?;
-    let pcall = |lua: &Lua, args: MultiValue| Ok(LENT.with(|server| server.call(lua, args))?.0);
-    api.raw_set("pcall", lua.create_function(pcall)?)?;
+    api.raw_set("call", stack::call(lua)?)?;
+    api.raw_set("pcall", stack::pcall(lua)?)?;
     for (name, function) in native::REDIS {
         let function = *function;
         let run = move |lua: &Lua, args: MultiValue| {
@@ -424,17 +406,6 @@ fn native_function(lua: &Lua, function: Native) -> mlua::Result<Function> {
         let args = native::bounded(args)?;
         native::results(lua, function(lua, &args))
     })
-}
-
-/// An error as scripts see it: a table with its text, code included.
-///
-/// # Errors
-///
-/// When the memory does not suffice.
-pub fn error_table(lua: &Lua, text: &str) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(0, 2)?;
-    table.raw_set("err", text)?;
-    Ok(Value::Table(table))
 }
 
 /// File and line of the innermost function of a script that is running, from a level of the stack on: where an error came

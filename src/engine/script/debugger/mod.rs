@@ -12,12 +12,13 @@ mod reply;
 mod request;
 mod session;
 
+use super::stack;
 use super::vm::{LENT, end, look};
 use crate::base::quote::repr;
 use crate::engine::client::state;
 use crate::resp::Output;
 use mlua::debug::{Debug, DebugEvent};
-use mlua::{Function, Lua, LuaString, MultiValue, Table, VmState};
+use mlua::{Function, Lua, LuaString, Table, VmState};
 
 /// What SCRIPT DEBUG SYNC sets and SCRIPT DEBUG NO clears: the next EVAL runs in the debugger.
 pub const ENABLED: u32 = state::DEBUGS_SCRIPTS;
@@ -175,8 +176,7 @@ pub(super) fn client_table(lua: &Lua) -> mlua::Result<Table> {
         None => Ok(None),
     };
     client.raw_set("next", lua.create_function(next)?)?;
-    let call = |lua: &Lua, args: MultiValue| LENT.with(|server| server.call(lua, args)).map(drop);
-    client.raw_set("call", lua.create_function(call)?)?;
+    client.raw_set("call", stack::pcall(lua)?)?;
     let quote = |_: &Lua, text: LuaString| Ok(repr(&text.as_bytes()));
     client.raw_set("quote", lua.create_function(quote)?)?;
     Ok(client)

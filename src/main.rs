@@ -28,6 +28,7 @@ use waterwheel::sys::{alloc, memory, process, title::Title};
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 fn main() -> ExitCode {
+    alloc::count_for_loop();
     let arguments: Vec<OsString> = env::args_os().collect();
     match config::arguments(&arguments[1..]) {
         Start::Print(text) => {

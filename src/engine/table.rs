@@ -4,7 +4,7 @@
 //! look-up hashes the name without regard to case and allocates nothing. `rename-command` changes the names before the
 //! server starts; afterwards the table lives as long as the process.
 
-use super::spec::{Begin, Run, Spec, flag};
+use super::spec::{Begin, Find, Run, Spec, flag};
 use crate::resp::Args;
 
 /// A row in the table.
@@ -19,7 +19,7 @@ pub struct Row {
     pub flags: u32,
     /// Bits of [`super::spec::acl`].
     pub categories: u32,
-    /// Argument that is the first key; 0 without a fixed one.
+    /// Argument that is the first key, should there be any; 0 without a fixed one.
     pub first_key: usize,
     /// Rows of the subcommands.
     pub subs: Vec<u16>,
@@ -90,14 +90,15 @@ impl Table {
 
     fn add(&mut self, spec: &'static Spec, parent: Option<u16>, full_name: &'static str) -> u16 {
         let id = u16::try_from(self.rows.len()).expect("fewer than 65536 commands");
-        let first_key = match spec.keys.first().map(|k| k.begin) {
-            Some(Begin::Index(i)) if i > 0 => i as usize,
+        let first_key = match spec.keys.first().map(|k| (k.begin, k.find)) {
+            Some((Begin::Index(i), Find::Keynum { first, .. })) if i > 0 => (i + first) as usize,
+            Some((Begin::Index(i), _)) if i > 0 => i as usize,
             _ => 0,
         };
         let found_by_position = spec
             .keys
             .iter()
-            .all(|k| matches!(k.begin, Begin::Index(_)) && matches!(k.find, super::spec::Find::Range { .. }));
+            .all(|k| matches!(k.begin, Begin::Index(_)) && matches!(k.find, Find::Range { .. }));
         let movable = if found_by_position { 0 } else { flag::MOVABLEKEYS };
         self.rows.push(Row {
             spec,

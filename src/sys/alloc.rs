@@ -2,14 +2,44 @@
 //!
 //! `used_memory`, and through it eviction, rests on what is allocated at the moment. The wrapper adds the size of each
 //! request. Pieces of 64 KiB, which the slab and the dict take, come from huge pages (see [`super::pages`]); the system's
-//! allocator does the rest. The counter is shared by the loop and the helper thread.
+//! allocator does the rest. The loop's thread has a counter of its own, which it changes without a locked instruction;
+//! all other threads share a second one. Either may fall below zero, as what one thread allocates another may free: the
+//! sum counts.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; it forwards each call")]
 
 use super::pages::{self, PAGE_BYTES};
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that the loop's thread has allocated, less those that it has freed. Nobody else writes it.
+static BY_LOOP: AtomicUsize = AtomicUsize::new(0);
+/// The same of all other threads.
+static BY_OTHERS: AtomicUsize = AtomicUsize::new(0);
+/// Whether a thread was named as the loop's.
+static HAS_LOOP: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static IS_LOOP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Names this thread as the one that allocates most. The first call in a process counts, all later ones do nothing.
+pub fn count_for_loop() {
+    if !HAS_LOOP.swap(true, Relaxed) {
+        IS_LOOP.set(true);
+    }
+}
+
+/// Counts bytes that were allocated, or, negative, freed.
+#[inline]
+fn count(bytes: isize) {
+    let bytes = bytes as usize;
+    if IS_LOOP.get() {
+        BY_LOOP.store(BY_LOOP.load(Relaxed).wrapping_add(bytes), Relaxed);
+    } else {
+        BY_OTHERS.fetch_add(bytes, Relaxed);
+    }
+}
 
 /// The system's allocator, counting.
 pub struct Counting;
@@ -25,7 +55,7 @@ fn is_page(layout: &Layout) -> bool {
 // came from is decided by its address, so it goes back to where it came from.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        count(layout.size() as isize);
         if is_page(&layout)
             && let Some((page, _)) = pages::take()
         {
@@ -36,7 +66,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        count(layout.size() as isize);
         if is_page(&layout)
             && let Some((page, is_zero)) = pages::take()
         {
@@ -51,7 +81,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
+        count(-(layout.size() as isize));
         if is_page(&layout) && pages::give_back(pointer) {
             return;
         }
@@ -72,8 +102,7 @@ unsafe impl GlobalAlloc for Counting {
                 return fresh;
             }
         }
-        ALLOCATED.fetch_add(size, Relaxed);
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
+        count(size as isize - layout.size() as isize);
         // SAFETY: the pointer came from `System` with this layout, because it is no page and does not become one.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -81,7 +110,7 @@ unsafe impl GlobalAlloc for Counting {
 
 /// Bytes that are allocated and not freed.
 pub fn allocated_bytes() -> usize {
-    ALLOCATED.load(Relaxed)
+    BY_LOOP.load(Relaxed).wrapping_add(BY_OTHERS.load(Relaxed))
 }
 
 #[cfg(test)]
@@ -112,5 +141,21 @@ pub(super) mod tests {
             Counting.dealloc(piece, layout(PAGE_BYTES));
         }
         assert_eq!(allocated_bytes(), before);
+    }
+
+    /// What one thread allocates another may free. The counters are shared by the process, as the pages are.
+    pub fn check_threads() {
+        let before = allocated_bytes();
+        let in_loop = || {
+            count_for_loop();
+            count(1000);
+            (IS_LOOP.get(), BY_LOOP.load(Relaxed))
+        };
+        assert_eq!(std::thread::spawn(in_loop).join().expect("it ends"), (true, 1000));
+        count_for_loop();
+        assert!(!IS_LOOP.get(), "there is one loop");
+        assert_eq!(allocated_bytes() - before, 1000);
+        count(-1000);
+        assert_eq!((BY_LOOP.load(Relaxed), allocated_bytes()), (1000, before));
     }
 }

@@ -304,5 +304,6 @@ mod tests {
         assert!(!give_back(ptr::null_mut()), "that was none of ours");
         crate::sys::alloc::tests::check(&[100, 5000, PAGE_BYTES, PAGE_BYTES * 3, PAGE_BYTES, 40]);
         crate::sys::alloc::tests::check(&[PAGE_BYTES, 10]);
+        crate::sys::alloc::tests::check_threads();
     }
 }

@@ -138,17 +138,28 @@ impl Scripts {
     }
 }
 
+/// What stands for a character that is no hexadecimal digit.
+const NO_DIGIT: u8 = 0x80;
+
 /// The digest that a request names.
 fn parse_sha(hex: &[u8]) -> Option<Sha> {
     let mut sha = [0; 20];
     if hex.len() != 40 {
         return None;
     }
-    for (byte, pair) in sha.iter_mut().zip(hex.chunks(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ => NO_DIGIT,
+    };
+    let mut seen = 0;
+    for (byte, pair) in sha.iter_mut().zip(hex.as_chunks::<2>().0) {
+        let (high, low) = (digit(pair[0]), digit(pair[1]));
+        seen |= high | low;
+        *byte = high << 4 | (low & 0xf);
     }
-    Some(sha)
+    (seen & NO_DIGIT == 0).then_some(sha)
 }
 
 fn digest(text: &[u8]) -> Sha {
@@ -201,9 +212,6 @@ impl Engine {
             return Err(CmdError::err("Please use EVAL instead of EVALSHA for debugging"));
         }
         let keys = number_of_keys(call.args)?;
-        if !self.scripts.cached.contains_key(&sha) {
-            return Err(NO_SCRIPT);
-        }
         self.run_cached(call, sha, keys, is_read_only)
     }
 

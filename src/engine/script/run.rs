@@ -325,7 +325,9 @@ impl Server for Session<'_, '_> {
         let is_request = read(&mut request);
         let done = match request.args() {
             _ if !is_request => Err("ERR Lua redis lib command arguments must be strings or integers"),
-            args if args.is_empty() => Err("ERR Please specify at least one argument for this redis lib call"),
+            args if args.is_empty() => {
+                Err("ERR Please specify at least one argument for this redis lib call")
+            }
             args => Ok(self.call_command(args)),
         };
         self.request = request;

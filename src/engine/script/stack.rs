@@ -5,7 +5,10 @@
 //! its own libraries. An error jumps from within a push to whoever caught it, over the frames between, which gives one
 //! rule for all of this file: **no frame that pushes owns anything.** What acts on the server returns before the first
 //! push, and leaves numbers and borrowed slices.
-#![allow(unsafe_code, reason = "EVALSHA takes half the instructions when values are pushed without a guard each")]
+#![allow(
+    unsafe_code,
+    reason = "EVALSHA takes half the instructions when values are pushed without a guard each"
+)]
 
 use super::reply::{Decoder, Token};
 use super::vm::LENT;
@@ -197,10 +200,18 @@ unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
         } else {
             let is_script = kind == Kind::Script as u8;
             push_text(state, b"KEYS");
-            if is_script { push_arguments(state, 0, keys) } else { ffi::lua_pushnil(state) }
+            if is_script {
+                push_arguments(state, 0, keys)
+            } else {
+                ffi::lua_pushnil(state)
+            }
             ffi::lua_rawset(state, GLOBALS);
             push_text(state, b"ARGV");
-            if is_script { push_arguments(state, keys, args) } else { ffi::lua_pushnil(state) }
+            if is_script {
+                push_arguments(state, keys, args)
+            } else {
+                ffi::lua_pushnil(state)
+            }
             ffi::lua_rawset(state, GLOBALS);
             ffi::lua_pushvalue(state, FUNCTION);
             ffi::lua_pcall(state, 0, 1, HANDLER)

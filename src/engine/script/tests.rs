@@ -173,7 +173,10 @@ fn a_deep_reply_is_an_error_and_a_large_one_is_not() {
     let mut fake = Fake { reply: b"*1\r\n".repeat(9000), ..Fake::default() };
     fake.reply.extend_from_slice(b":1\r\n");
     let caught = run(&mut fake, "local ok, text = pcall(redis.call, 'x') return show({ok, text})");
-    assert!(caught.as_ref().is_ok_and(|text| text.contains("1=false") && text.contains("too deep")), "{caught:?}");
+    assert!(
+        caught.as_ref().is_ok_and(|text| text.contains("1=false") && text.contains("too deep")),
+        "{caught:?}"
+    );
     fake.reply = [b"*200000\r\n".to_vec(), b"$5\r\nhello\r\n".repeat(200_000)].concat();
     let counted = "local r = redis.call('x') return show({#r, r[200000]})";
     assert_eq!(run(&mut fake, counted), Ok("{1=200000 2=\"hello\"}".to_owned()));

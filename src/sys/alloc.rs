@@ -151,7 +151,7 @@ pub(super) mod tests {
             count(1000);
             (IS_LOOP.get(), BY_LOOP.load(Relaxed))
         };
-        assert_eq!(std::thread::spawn(in_loop).join().expect("it ends"), (true, 1000));
+        assert_eq!(std::thread::spawn(in_loop).join().expect("the thread ends well"), (true, 1000));
         count_for_loop();
         assert!(!IS_LOOP.get(), "there is one loop");
         assert_eq!(allocated_bytes() - before, 1000);

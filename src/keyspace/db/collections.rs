@@ -180,11 +180,16 @@ impl Db {
     /// Writes a value that was taken out where there is room for it.
     fn put_back(&mut self, key: &[u8], hash: KeyHash, old: Handle, value: Value) -> Handle {
         let entry = self.entry(old);
-        let (meta, far) = (entry.meta(), if entry.kind() == Kind::Far { Some(entry.far()) } else { None });
+        let far = if entry.kind() == Kind::Far { Some(entry.far()) } else { None };
+        let small = value.packed().filter(|(_, bytes)| bytes.len() <= INLINE_VALUE_BYTES_MAX);
+        if let (Some(at), None) = (far, small) {
+            self.store.value_bytes += value.heap_bytes();
+            self.store.values[at as usize] = value;
+            return old;
+        }
+        let meta = entry.meta();
         let key = entry.key().map_or_else(KeyPart::Far, |_| KeyPart::Near(key));
-        if let Some((kind, bytes)) = value.packed()
-            && bytes.len() <= INLINE_VALUE_BYTES_MAX
-        {
+        if let Some((kind, bytes)) = small {
             let handle = self.place(hash, old, key, ValuePart::Packed(kind, bytes), &meta);
             if let Some(at) = far {
                 self.store.values.remove(at as usize);
@@ -193,10 +198,6 @@ impl Db {
             return handle;
         }
         self.store.value_bytes += value.heap_bytes();
-        if let Some(at) = far {
-            self.store.values[at as usize] = value;
-            return old;
-        }
         let at = self.store.values.insert(value) as u32;
         self.place(hash, old, key, ValuePart::Far(at), &meta)
     }

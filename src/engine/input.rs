@@ -19,8 +19,7 @@ use crate::base::id::ClientId;
 use crate::base::limit::*;
 use crate::keyspace::Databases;
 use crate::keyspace::Db;
-use crate::keyspace::db::KeyHash;
-use crate::resp::parse::{self, Limits, Progress, ProtoError, Step, parse};
+use crate::resp::parse::{self, Limits, Plain, Progress, ProtoError, Step, parse};
 use crate::resp::{Args, Span};
 use bytes::Bytes;
 
@@ -47,11 +46,13 @@ pub struct Ahead {
     requests: Vec<Parsed>,
 }
 
-/// A key that will be looked up soon.
+/// The first request of what a client sent, before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Foreseen {
+    request: Plain,
+    row: Result<u16, NoRow>,
+    hint: Hint,
     db: u32,
-    hash: KeyHash,
 }
 
 /// The row of a request and the hash of its first key.
@@ -88,13 +89,9 @@ impl Engine {
     /// Bytes came from a client.
     pub fn input(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8]) {
         let Some(slot) = self.slot_of(id) else { return };
-        self.stats.total_net_input_bytes += bytes.len() as u64;
-        self.stats.total_reads_processed += 1;
-        let client = &mut self.clients[slot];
-        client.bytes_in += bytes.len() as u64;
-        client.active_us = self.now.mono_us;
+        self.count_input(slot, bytes.len());
         let mut rest = bytes;
-        if client.inbox.large.is_some() {
+        if self.clients[slot].inbox.large.is_some() {
             let taken = self.fill_large(slot, rest);
             rest = &rest[taken..];
         }
@@ -109,6 +106,29 @@ impl Engine {
         self.after_serving(id);
     }
 
+    /// Bytes came from a client, and [`Engine::foresee`] has looked at them. Where they are one request, as those of clients
+    /// are that wait for each reply, it is not parsed again.
+    pub fn input_foreseen(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8], foreseen: &Foreseen) {
+        let Some(slot) = self.slot_of(id) else { return };
+        if foreseen.request.end != bytes.len() || !self.takes_small_reads(id) {
+            return self.input(host, id, bytes);
+        }
+        self.count_input(slot, bytes.len());
+        self.begin_serving(host);
+        let args = Args::Spans(bytes, foreseen.request.spans());
+        self.run_one(host, slot, args, foreseen.row, foreseen.hint);
+        self.end_serving(id);
+        self.after_serving(id);
+    }
+
+    fn count_input(&mut self, slot: usize, bytes: usize) {
+        self.stats.total_net_input_bytes += bytes as u64;
+        self.stats.total_reads_processed += 1;
+        let client = &mut self.clients[slot];
+        client.bytes_in += bytes as u64;
+        client.active_us = self.now.mono_us;
+    }
+
     /// The buffer into which the shell may read a large argument directly, and how many bytes are missing.
     pub fn read_target(&mut self, id: ClientId) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.client_mut(id)?.inbox.large.as_mut()?;
@@ -120,11 +140,7 @@ impl Engine {
     /// `n` bytes were read into the buffer of [`Engine::read_target`].
     pub fn filled(&mut self, host: &mut dyn Host, id: ClientId, n: usize) {
         let Some(slot) = self.slot_of(id) else { return };
-        self.stats.total_net_input_bytes += n as u64;
-        self.stats.total_reads_processed += 1;
-        let client = &mut self.clients[slot];
-        client.bytes_in += n as u64;
-        client.active_us = self.now.mono_us;
+        self.count_input(slot, n);
         self.serve_inbox(host, slot);
         self.after_serving(id);
     }
@@ -154,23 +170,25 @@ impl Engine {
         self.client(id).is_some_and(|c| c.inbox.is_empty() && !c.is(state::STOPPED | state::RUNNABLE))
     }
 
-    /// Looks at the first request of bytes that will be given to [`Engine::input`], and asks for the bucket of its key.
-    /// Nothing follows from it but that the memory will be there.
-    pub fn foresee(&mut self, id: ClientId, bytes: &[u8]) -> Option<Foreseen> {
+    /// Looks at the first request of bytes that will be given to [`Engine::input_foreseen`], and asks for the bucket of its
+    /// key. None: something may wait before them, or they do not begin with a plain request.
+    #[inline]
+    pub fn foresee(&self, id: ClientId, bytes: &[u8]) -> Option<Foreseen> {
         let db = self.client(id)?.db;
-        let spans = &mut self.ahead.spans;
-        spans.clear();
-        parse::parse_plain(bytes, 0, spans)?;
-        let (_, hint) = look_ahead(self.table, &self.dbs, &Args::Spans(bytes, &self.ahead.spans));
-        let hash = hint?;
-        self.dbs.at(db as usize).prefetch_bucket(hash);
-        Some(Foreseen { db, hash })
+        let request = parse::parse_plain(bytes, 0)?;
+        let (row, hint) = look_ahead(self.table, &self.dbs, &Args::Spans(bytes, request.spans()));
+        if let Some(hash) = hint {
+            self.dbs.at(db as usize).prefetch_bucket(hash);
+        }
+        Some(Foreseen { request, row, hint, db })
     }
 
     /// Asks for the entry of a key whose bucket was asked for.
     #[inline]
-    pub fn fetch_foreseen(&self, key: Foreseen) {
-        self.dbs.at(key.db as usize).prefetch_entry(key.hash);
+    pub fn fetch_foreseen(&self, foreseen: &Foreseen) {
+        if let Some(hash) = foreseen.hint {
+            self.dbs.at(foreseen.db as usize).prefetch_entry(hash);
+        }
     }
 
     /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.

@@ -4,6 +4,7 @@ use super::host::ShellHost;
 use crate::base::id::ClientId;
 use crate::base::limit::{READ_BYTES, READ_BYTES_PER_SERVING, WRITE_BYTES_PER_TURN};
 use crate::engine::Engine;
+use crate::engine::input::Foreseen;
 use crate::sys::read::{read, read_behind, write, write_pieces};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -36,18 +37,15 @@ impl Socket {
         read(self.fd(), buffer)
     }
 
-    /// Writes pieces with one call; for a single piece the system has a cheaper one.
+    /// Writes pieces with one call; for a single piece the system has a cheaper one, [`write`].
     fn write_pieces(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [piece] => write(self.fd(), piece),
-            pieces => write_pieces(self.fd(), pieces),
-        }
+        write_pieces(self.fd(), slices)
     }
 
     /// Writes what fits of a farewell to a connection that may not stay.
     pub fn refuse(&self, text: &[u8]) {
         // It is closed next; that it may not hear why cannot be helped.
-        let _ = self.write_pieces(&[IoSlice::new(text)]);
+        let _ = write(self.fd(), text);
     }
 
     /// Number of the descriptor.
@@ -174,13 +172,23 @@ impl Connections {
                 engine.write_later(id);
                 return;
             }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = client.out.gather(&mut slices, WRITE_BYTES_PER_TURN);
-            match connection.socket.write_pieces(&slices[..filled]) {
+            let waiting = client.out.len();
+            let done = match client.out.one_piece() {
+                Some(piece) => write(connection.socket.fd(), &piece[..waiting.min(WRITE_BYTES_PER_TURN)]),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let filled = client.out.gather(&mut slices, WRITE_BYTES_PER_TURN);
+                    connection.socket.write_pieces(&slices[..filled])
+                }
+            };
+            match done {
                 Ok(n) => {
                     connection.is_stuffed = false;
                     written += n;
                     engine.sent(id, n);
+                    if n == waiting {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.is_stuffed = true;
@@ -233,9 +241,9 @@ pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]
         }
         connections.pieces[i] = piece;
     }
-    foreseen.iter().flatten().for_each(|key| engine.fetch_foreseen(*key));
-    for i in 0..ids.len() {
-        unfinished |= u32::from(run_piece(engine, host, i)) << i;
+    foreseen.iter().flatten().for_each(|request| engine.fetch_foreseen(request));
+    for (i, foreseen) in foreseen.iter().take(ids.len()).enumerate() {
+        unfinished |= u32::from(run_piece(engine, host, i, foreseen.as_ref())) << i;
     }
     let mut more = 0;
     for (i, &id) in ids.iter().enumerate().filter(|(i, _)| unfinished >> i & 1 == 1) {
@@ -246,9 +254,9 @@ pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]
     more
 }
 
-/// Runs what was read from one of the connections that are served side by side, unless that was done already. True when
-/// its socket may hold more.
-fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize) -> bool {
+/// Runs what was read from one of the connections that are served side by side, unless that was done already; `foreseen`
+/// is what the engine saw in it. True when its socket may hold more.
+fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, foreseen: Option<&Foreseen>) -> bool {
     let (id, n) = host.connections.batch[i];
     if n == 0 {
         return false;
@@ -257,6 +265,8 @@ fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize) -> bool {
     let piece = std::mem::take(&mut host.connections.pieces[i]);
     if engine.is_busy() {
         engine.input_while_busy(host, id, &piece[..n]);
+    } else if let Some(foreseen) = foreseen {
+        engine.input_foreseen(host, id, &piece[..n], foreseen);
     } else {
         engine.input(host, id, &piece[..n]);
     }
@@ -275,7 +285,7 @@ fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize) -> bool {
 pub fn run_pieces(engine: &mut Engine, host: &mut ShellHost) {
     for i in 0..SIDE_BY_SIDE {
         let id = host.connections.batch[i].0;
-        if run_piece(engine, host, i) {
+        if run_piece(engine, host, i, None) {
             host.ready.push_back(id);
         }
     }

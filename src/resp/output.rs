@@ -150,8 +150,9 @@ impl Output {
     }
 
     /// All the bytes that wait, where they lie in one piece.
+    #[inline]
     pub fn one_piece(&self) -> Option<&[u8]> {
-        (self.chunks.is_empty() && self.sent == 0).then_some(&self.tail)
+        if self.chunks.is_empty() { self.tail.get(self.sent..) } else { None }
     }
 
     /// Forgets what waits, and keeps the memory of the open piece.

@@ -128,8 +128,9 @@ pub fn parse(
     spans: &mut Vec<Span>,
 ) -> Result<Step, ProtoError> {
     if progress.is_fresh() {
-        if let Some(end) = parse_plain(input, base, spans) {
-            return Ok(Step::Request(end));
+        if let Some(plain) = parse_plain(input, base) {
+            spans.extend_from_slice(plain.spans());
+            return Ok(Step::Request(plain.end));
         }
         match input.first() {
             None => return Ok(Step::Incomplete),
@@ -147,16 +148,33 @@ pub fn parse(
 /// Arguments of a request that [`parse_plain`] takes.
 const PLAIN_ARGUMENTS_MAX: usize = 9;
 
+/// What [`parse_plain`] found.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain {
+    spans: [Span; PLAIN_ARGUMENTS_MAX],
+    count: usize,
+    /// Where the next request begins.
+    pub end: usize,
+}
+
+impl Plain {
+    /// The arguments.
+    #[inline]
+    pub fn spans(&self) -> &[Span] {
+        &self.spans[..self.count]
+    }
+}
+
 /// A whole request of at most nine arguments of at most 99 bytes, as nearly all are. None: look closer.
 ///
 /// No limit can be exceeded by such a request, so none is looked at.
 #[inline]
-pub fn parse_plain(input: &[u8], base: usize, spans: &mut Vec<Span>) -> Option<usize> {
+pub fn parse_plain(input: &[u8], base: usize) -> Option<Plain> {
     let &[b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = input else { return None };
     let count = usize::from(count - b'0');
-    let mut found = [Span::default(); PLAIN_ARGUMENTS_MAX];
+    let mut spans = [Span::default(); PLAIN_ARGUMENTS_MAX];
     let mut at = 4;
-    for span in &mut found[..count] {
+    for span in &mut spans[..count] {
         // The shortest argument takes six bytes, so five are always there in a whole request.
         let &[b'$', tens, ones, third, _] = input.get(at..at + 5)?.first_chunk::<5>()? else { return None };
         let (len, start) = if ones == b'\r' && tens.is_ascii_digit() {
@@ -173,8 +191,7 @@ pub fn parse_plain(input: &[u8], base: usize, spans: &mut Vec<Span>) -> Option<u
         *span = Span { start: (base + start) as u32, end: (base + end) as u32 };
         at = end + 2;
     }
-    spans.extend_from_slice(&found[..count]);
-    Some(at)
+    Some(Plain { spans, count, end: at })
 }
 
 fn shifted(span: Span, base: usize) -> Span {

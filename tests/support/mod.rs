@@ -127,7 +127,7 @@ impl World {
         self.engine.set_now(self.host.now, self.host.now.mono_us * TICKS_PER_MS / 1000);
         // The shell looks ahead where it can; every other time nobody does.
         self.sent += 1;
-        let looks_ahead = self.sent % 2 == 0 && self.engine.takes_small_reads(id);
+        let looks_ahead = self.sent.is_multiple_of(2) && self.engine.takes_small_reads(id);
         match looks_ahead.then(|| self.engine.foresee(id, bytes)).flatten() {
             Some(foreseen) => self.engine.input_foreseen(&mut self.host, id, bytes, &foreseen),
             None => self.engine.input(&mut self.host, id, bytes),

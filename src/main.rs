@@ -28,6 +28,7 @@ use waterwheel::sys::{alloc, memory, process, title::Title};
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 fn main() -> ExitCode {
+    memory::join_free_pieces_at_once();
     let arguments: Vec<OsString> = env::args_os().collect();
     match config::arguments(&arguments[1..]) {
         Start::Print(text) => {

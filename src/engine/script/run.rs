@@ -3,6 +3,7 @@
 use super::debugger::Console;
 use super::flags::script_flag;
 use super::native::{Failure, number_of};
+use super::pace::Pace;
 use super::reply::Encoder;
 use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Server, Vm};
@@ -51,6 +52,9 @@ pub(super) fn busy_text(is_function: bool) -> &'static str {
 /// Arguments before the keys: the command, the script or function, and how many keys there are.
 const FIXED_ARGUMENTS: usize = 3;
 
+/// The error of a call in a script that has to end.
+const ENDS: &str = "ERR the script has to end";
+
 /// Memory for requests that is kept for the next script.
 const KEPT_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
@@ -94,6 +98,7 @@ impl Engine {
             |engine| {
                 let mut session = Session {
                     next_look: begin_ticks.saturating_add(engine.busy_after_ticks()),
+                    pace: Pace::new(begin_ticks),
                     engine: &mut *engine,
                     call,
                     out: Some(out),
@@ -126,13 +131,15 @@ impl Engine {
         let is_killed = is_killed || aborted.is_some();
         let killed_at = running.and_then(|running| running.ended_at);
         match ended {
-            Ended::Value(value) if !is_killed => self.answer(slot, &value, version),
-            Ended::Failed(error) if !is_killed => self.fail(slot, &script, &error),
+            Ended::Value(value) if !is_killed => script.vm.reading(|| self.answer(slot, &value, version)),
+            Ended::Failed(error) if !is_killed => script.vm.reading(|| self.fail(slot, &script, &error)),
             Ended::Value(_) | Ended::Failed(_) => {
                 let verb = if script.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
-                let place = killed_at.map_or(String::new(), |(source, line)| {
-                    format!(" script: {}, on {source}:{line}.", script.name)
-                });
+                let place = match (killed_at, &ended) {
+                    (Some((source, line)), _) => format!(" script: {}, on {source}:{line}.", script.name),
+                    (None, Ended::Failed(error)) => place_of(error, &script.name),
+                    (None, Ended::Value(_)) => String::new(),
+                };
                 Err(match aborted {
                     Some(why) => CmdError::err(format!("{why}{place}")),
                     None => CmdError::err(format!("Script killed by user with {verb}...{place}")),
@@ -190,19 +197,12 @@ impl Engine {
     /// Answers with the error that ended a script.
     fn fail(&mut self, slot: usize, script: &ToRun, error: &Value) -> CmdResult {
         let mut text = None;
-        let mut place = String::new();
+        let place = place_of(error, &script.name);
         let mut is_counted = false;
         match error {
             Value::Table(table) => {
                 if let Ok(Value::String(found)) = table.raw_get::<Value>("err") {
                     text = Some(String::from_utf8_lossy(&found.as_bytes()).into_owned());
-                }
-                let (source, line) = (table.raw_get::<Value>("source"), table.raw_get::<Value>("line"));
-                if let (Ok(Value::String(source)), Ok(line)) = (source, line)
-                    && let Some(line) = number_of(&line)
-                {
-                    let source = String::from_utf8_lossy(&source.as_bytes()).into_owned();
-                    place = format!(" script: {}, on {source}:{line}.", script.name);
                 }
                 let flag = table.raw_get::<Value>("ignore_error_stats_update");
                 is_counted = matches!(flag, Ok(Value::Boolean(true)));
@@ -222,12 +222,25 @@ impl Engine {
     }
 }
 
+/// Where an error came from, as clients are told.
+fn place_of(error: &Value, name: &Name) -> String {
+    let Value::Table(table) = error else { return String::new() };
+    let (source, line) = (table.raw_get::<Value>("source"), table.raw_get::<Value>("line"));
+    if let (Ok(Value::String(source)), Ok(line)) = (source, line)
+        && let Some(line) = number_of(&line)
+    {
+        return format!(" script: {name}, on {}:{line}.", String::from_utf8_lossy(&source.as_bytes()));
+    }
+    String::new()
+}
+
 /// A script that runs, with what it was lent.
 pub(super) struct Session<'a, 'b> {
     pub(super) engine: &'a mut Engine,
     pub(super) call: &'a mut Call<'b>,
     /// When the clock is to be looked at next, in ticks of the host.
     next_look: u64,
+    pace: Pace,
     /// The real output of the client; what its commands answer goes elsewhere.
     out: Option<Output>,
     /// The real protocol version of the client.
@@ -321,6 +334,9 @@ impl Server for Session<'_, '_> {
 
     fn call(&mut self, read: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
         self.forget_answer();
+        if self.has_to_end() {
+            return Answer::Refused { text: ENDS.as_bytes(), is_counted: false };
+        }
         let mut request = std::mem::take(&mut self.request);
         let is_request = read(&mut request);
         let done = match request.args() {
@@ -333,6 +349,12 @@ impl Server for Session<'_, '_> {
         self.request = request;
         match done {
             Ok(Ok(())) => {
+                // Calls can take long, and their number between two looks of the hook may be large.
+                let ticks = self.engine.last_ticks;
+                self.pace.looked(ticks, self.engine.ticks_per_ms);
+                if ticks >= self.next_look && !self.goes_on() {
+                    return Answer::Refused { text: ENDS.as_bytes(), is_counted: false };
+                }
                 let has_nil = self.running().resp == 3;
                 let answer = self.answer.as_ref().and_then(Output::one_piece);
                 Answer::Reply { bytes: answer.unwrap_or(&self.whole), has_nil }
@@ -355,6 +377,7 @@ impl Server for Session<'_, '_> {
             return false;
         }
         let ticks = self.call.host.ticks();
+        self.pace.looked(ticks, self.engine.ticks_per_ms);
         if ticks < self.next_look {
             return true;
         }
@@ -371,7 +394,13 @@ impl Server for Session<'_, '_> {
             );
         }
         self.breathe(busy_text(is_function), 0);
+        let resumed = self.call.host.ticks();
+        self.pace.paused(ticks, resumed);
         !self.running().is_killed
+    }
+
+    fn pace(&self) -> Option<&Pace> {
+        Some(&self.pace)
     }
 
     fn ends_at(&mut self, place: Option<(String, usize)>) {

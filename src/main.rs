@@ -29,6 +29,7 @@ static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 fn main() -> ExitCode {
     alloc::count_for_loop();
+    memory::join_free_pieces_at_once();
     let arguments: Vec<OsString> = env::args_os().collect();
     match config::arguments(&arguments[1..]) {
         Start::Print(text) => {

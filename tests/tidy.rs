@@ -63,7 +63,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/structures/prefetch.rs", "the hint has no safe form; it may not change what a program computes"),
     ("src/sys/alloc.rs", "a global allocator is an unsafe trait; it forwards each call"),
     ("src/sys/clock.rs", "reading the counter is an intrinsic; it saves 15 ns a command"),
-    ("src/sys/memory.rs", "malloc_trim is a call of the C library without a safe face"),
+    ("src/sys/memory.rs", "mallopt and malloc_trim are calls of the C library without a safe face"),
     ("src/sys/net.rs", "the mark of a socket has no safe face"),
     ("src/sys/pages.rs", "it maps and hands out memory; 20 to 30 % less user time a command"),
     ("src/sys/process.rs", "getrusage of one thread and the collation locale have no safe face"),

@@ -279,7 +279,7 @@ fn table_stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             db.dated()
         );
     }
-    engine.reply(call.slot).verbatim("txt", text.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 
@@ -356,8 +356,8 @@ fn protocol(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
         b"true" => reply.bool(true),
         b"false" => reply.bool(false),
-        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
-        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"verbatim" => reply.verbatim(*b"txt", b"This is a verbatim\nstring"),
+        b"bignum" => reply.big_number(b"1234567999999999999999999999999999999"),
         _ => {
             return Err(CmdError::coded(
                 "ERR Wrong protocol type name. Please use one of the following: \

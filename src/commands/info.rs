@@ -102,7 +102,7 @@ fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             write(engine, call.host, &mut text);
         }
     }
-    engine.reply(call.slot).verbatim("txt", text.out.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.out.as_bytes());
     Ok(Outcome::Done)
 }
 

@@ -176,7 +176,7 @@ fn graph(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         return Err(CmdError::err(format!("No samples available for event '{name}'")));
     };
     let text = draw(name, event, engine.now.unix_s());
-    engine.reply(call.slot).verbatim("txt", text.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 
@@ -228,7 +228,7 @@ fn age(seconds: u64) -> String {
 
 fn doctor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let text = report(engine);
-    engine.reply(call.slot).verbatim("txt", text.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 

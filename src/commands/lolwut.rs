@@ -32,7 +32,7 @@ fn lolwut(ctx: &mut Ctx<'_>) -> CmdResult {
     text.push_str("~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n");
     let own = env!("CARGO_PKG_VERSION");
     let _ = writeln!(text, "Redis ver. {REDIS_VERSION} (Waterwheel ver. {own})");
-    ctx.reply.verbatim("txt", text.as_bytes());
+    ctx.reply.verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 

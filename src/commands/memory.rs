@@ -103,7 +103,7 @@ fn malloc_stats(ctx: &mut Ctx<'_>) -> CmdResult {
     let facts = ctx.host.facts();
     let text =
         format!("allocated: {} bytes\nresident: {} bytes\n", ctx.host.allocated_bytes(), facts.rss_bytes);
-    ctx.reply.verbatim("txt", text.as_bytes());
+    ctx.reply.verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 
@@ -248,7 +248,7 @@ const DOCTOR_BYTES_MIN: usize = 5 * 1024 * 1024;
 fn doctor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let seen = Overview::of(engine, call.host);
     let text = diagnosis(&seen, engine.clients.len());
-    engine.reply(call.slot).verbatim("txt", text.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 

@@ -192,23 +192,22 @@ impl<'a> Reply<'a> {
     }
 
     /// A number of any length, in decimal.
-    pub fn big_number(&mut self, digits: &str) {
+    pub fn big_number(&mut self, digits: &[u8]) {
         match self.version {
-            3 => self.line(b'(', digits.as_bytes()),
-            _ => self.bulk(digits.as_bytes()),
+            3 => self.line(b'(', digits),
+            _ => self.bulk(digits),
         }
     }
 
     /// A text with its format, `txt` or `mkd`.
-    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
-        debug_assert_eq!(format.len(), 3);
+    pub fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.version != 3 {
             return self.bulk(text);
         }
         if !self.muted {
             let tail = self.out.tail();
             header(tail, b'=', text.len() + 4);
-            tail.extend_from_slice(format.as_bytes());
+            tail.extend_from_slice(&format);
             tail.push(b':');
             tail.extend_from_slice(text);
             tail.extend_from_slice(b"\r\n");

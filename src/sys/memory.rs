@@ -1,5 +1,5 @@
 //! What the process holds, as the kernel counts it.
-#![allow(unsafe_code, reason = "malloc_trim is a call of the C library without a safe face")]
+#![allow(unsafe_code, reason = "mallopt and malloc_trim are calls of the C library without a safe face")]
 
 use std::fs;
 
@@ -22,6 +22,14 @@ pub fn release() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Has the allocator join each freed piece with its neighbours at once. It would keep small ones apart and join all of them
+/// in one later call, which takes 20 nanoseconds a piece: 45 milliseconds after two million.
+pub fn join_free_pieces_at_once() {
+    // SAFETY: the call takes no pointer and may run at any time.
+    let done = unsafe { libc::mallopt(libc::M_MXFAST, 0) };
+    debug_assert_eq!(done, 1, "zero is a size that it takes");
 }
 
 /// A random word from the kernel.
@@ -51,6 +59,21 @@ pub fn disable_huge_pages() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_small_piece_waits_to_be_joined() {
+        join_free_pieces_at_once();
+        let mut pieces: Vec<Box<[u8; 40]>> = (0..10_000).map(|_| Box::new([1; 40])).collect();
+        let mut number = 0;
+        pieces.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        // SAFETY: the call takes no pointer and may run at any time.
+        let waiting = unsafe { libc::mallinfo2() }.fsmblks;
+        assert!(waiting < 64 << 10, "{waiting} bytes, of this test or of what ran before it");
+        assert_eq!(pieces.len(), 5000);
+    }
 
     #[test]
     fn what_is_held_survives_a_release() {

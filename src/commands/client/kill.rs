@@ -27,7 +27,7 @@ pub(super) fn list(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         text += &engine.describe_running(slot, running);
         text.push('\n');
     }
-    engine.reply(call.slot).verbatim("txt", text.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 

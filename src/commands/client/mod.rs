@@ -331,7 +331,7 @@ fn id(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.reply_model(call.slot);
     let line = engine.describe_running(call.slot, call.args.wire_bytes()) + "\n";
-    engine.reply(call.slot).verbatim("txt", line.as_bytes());
+    engine.reply(call.slot).verbatim(*b"txt", line.as_bytes());
     Ok(Outcome::Done)
 }
 

@@ -8,6 +8,7 @@ mod debugger;
 pub mod flags;
 pub mod library;
 pub mod native;
+mod pace;
 mod reply;
 mod run;
 pub mod stack;

@@ -11,6 +11,7 @@ local rawget, rawset, getmetatable, setmetatable = rawget, rawset, getmetatable,
 local loadstring, setfenv, getfenv, collectgarbage = loadstring, setfenv, getfenv, collectgarbage
 local insert, remove, sort, setn, concat = table.insert, table.remove, table.sort, table.setn, table.concat
 local find, match, gmatch, gsub, byte = string.find, string.match, string.gmatch, string.gsub, string.byte
+local rep = string.rep
 local unpack, floor = unpack, math.floor
 
 local READONLY = "Attempt to modify a readonly table"
@@ -120,19 +121,95 @@ for key, value in pairs(table) do
   table_functions[key] = value
 end
 
+-- A script can be ended between two instructions, not in a function of the stock interpreter. So many elements are moved
+-- by one, or so many bytes made, in a fraction of a millisecond; what is more is done here, step by step.
+local WORK_MAX = 50000
+
+-- A number as the C type int that stock functions make of it.
+local function int(number)
+  number = number < 0 and -floor(-number) or floor(number)
+  if not (number > -2 ^ 63 and number < 2 ^ 63) then
+    return 0
+  end
+  number = number % 2 ^ 32
+  return number < 2 ^ 31 and number or number - 2 ^ 32
+end
+
 function table_functions.insert(...)
   check_lock((...))
+  local value, first = ...
+  local position = tonumber(first)
+  if position and type(value) == "table" and select("#", ...) == 3 then
+    local free = #value + 1
+    position = int(position)
+    if free - position > WORK_MAX then
+      for index = free, position + 1, -1 do
+        rawset(value, index, rawget(value, index - 1))
+      end
+      rawset(value, position, (select(3, ...)))
+      return
+    end
+  end
   return insert(...)
 end
 
 function table_functions.remove(...)
   check_lock((...))
+  local value, first = ...
+  local position = tonumber(first)
+  if position and type(value) == "table" then
+    local last = #value
+    position = int(position)
+    if position >= 1 and last - position > WORK_MAX then
+      local removed = rawget(value, position)
+      for index = position, last - 1 do
+        rawset(value, index, rawget(value, index + 1))
+      end
+      rawset(value, last, nil)
+      return removed
+    end
+  end
   return remove(...)
+end
+
+local function less(one, other)
+  return one < other
 end
 
 function table_functions.sort(...)
   check_lock((...))
+  local value, order = ...
+  if order == nil and type(value) == "table" and #value > WORK_MAX then
+    return sort(value, less)
+  end
   return sort(...)
+end
+
+function table_functions.concat(...)
+  local value, separator, first, last = ...
+  local from, to = tonumber(first) or 1, tonumber(last)
+  if type(value) == "table" and (to or #value) - from >= WORK_MAX then
+    from, to = int(from), int(to or #value)
+    local pieces = {}
+    for index = from, to, WORK_MAX do
+      local stop = index + WORK_MAX - 1
+      pieces[#pieces + 1] = concat(value, separator, index, stop < to and stop or to)
+    end
+    return concat(pieces, separator)
+  end
+  return concat(...)
+end
+
+function table_functions.maxn(...)
+  local value = ...
+  expect(type(value) == "table", 1, "maxn", "table", ...)
+  local greatest = 0
+  for key in next, value do
+    if type(key) == "number" and key > greatest then
+      greatest = key
+    end
+  end
+  return greatest
 end
 
 function table_functions.setn(...)
@@ -152,6 +229,30 @@ function globals.unpack(...)
   return unpack(...)
 end
 
+-- A text so often, by halves.
+local function repeated(text, count)
+  if #text * count <= WORK_MAX then
+    return rep(text, count)
+  end
+  local half = repeated(text, floor(count / 2))
+  return count % 2 == 0 and half .. half or half .. half .. text
+end
+
+function string.rep(...)
+  local text, count = ...
+  local number = tonumber(count)
+  if number and (type(text) == "string" or type(text) == "number") then
+    number, text = int(number), tostring(text)
+    if text == "" then
+      return ""
+    end
+    if #text * number > WORK_MAX then
+      return repeated(text, number)
+    end
+  end
+  return rep(...)
+end
+
 -- The stock matcher calls itself for each item of a pattern, and the stack of the process ends somewhere.
 local PATTERN_BYTES_MAX = 8000
 
@@ -162,11 +263,37 @@ local function simple(pattern)
   return pattern
 end
 
+-- Before a function that will work for long: ends a script that has to end.
+local look = server.look
+
+local function weigh(text)
+  if type(text) == "string" and #text > WORK_MAX then
+    look()
+  end
+end
+
+for _, name in ipairs({ "upper", "lower", "reverse" }) do
+  local stock = string[name]
+  string[name] = function(...)
+    weigh((...))
+    return stock(...)
+  end
+end
+
+local format = string.format
+function string.format(...)
+  local made = format(...)
+  weigh(made)
+  return made
+end
+
 function string.find(text, pattern, first, plain, ...)
+  weigh(text)
   return find(text, plain and pattern or simple(pattern), first, plain, ...)
 end
 
 function string.match(text, pattern, ...)
+  weigh(text)
   return match(text, simple(pattern), ...)
 end
 
@@ -177,6 +304,7 @@ end
 string.gfind = string.gmatch
 
 function string.gsub(text, pattern, ...)
+  weigh(text)
   return gsub(text, simple(pattern), ...)
 end
 
@@ -238,6 +366,7 @@ end
 local function compile(text, name)
   -- The parser keeps its own copy of the name, up to a NUL, which this reference keeps from being collected.
   name = match(name or text, "^[^%z]*")
+  weigh(text)
   if byte(text, 1) == 27 then
     local _, failure = loadstring("\1", name)
     return nil, (gsub(failure, "char%(1%)", "char(27)"))
@@ -275,6 +404,7 @@ end
 -- What would change the collector for all later scripts does nothing.
 function globals.collectgarbage(option, argument)
   if option == nil or option == "collect" or option == "count" or option == "step" then
+    look()
     return collectgarbage(option or "collect", argument)
   end
   if option == "stop" or option == "restart" or option == "setpause" or option == "setstepmul" then

@@ -177,8 +177,8 @@ impl Encoder<'_, '_> {
             return Ok(());
         }
         if let Value::String(digits) = table.raw_get("big_number")? {
-            let digits = String::from_utf8_lossy(&digits.as_bytes()).replace(['\r', '\n'], " ");
-            self.reply.big_number(&digits);
+            let spaced = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+            self.reply.big_number(&digits.as_bytes().iter().map(spaced).collect::<Vec<u8>>());
             return Ok(());
         }
         if let Value::Table(parts) = table.raw_get("verbatim_string")?
@@ -186,8 +186,8 @@ impl Encoder<'_, '_> {
                 (parts.raw_get("string")?, parts.raw_get("format")?)
         {
             let mut letters = [b' '; 3];
-            letters.iter_mut().zip(format.as_bytes().iter()).for_each(|(to, from)| *to = *from);
-            self.reply.verbatim(&String::from_utf8_lossy(&letters), &text.as_bytes());
+            letters.iter_mut().zip(c_string(&format.as_bytes())).for_each(|(to, from)| *to = *from);
+            self.reply.verbatim(letters, &text.as_bytes());
             return Ok(());
         }
         let mut len = 0;

@@ -3,6 +3,7 @@
 use super::debugger::Console;
 use super::flags::script_flag;
 use super::native::{Failure, number_of};
+use super::pace::Pace;
 use super::reply::Encoder;
 use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Server, Vm};
@@ -94,6 +95,7 @@ impl Engine {
             |engine| {
                 let mut session = Session {
                     next_look: begin_ticks.saturating_add(engine.busy_after_ticks()),
+                    pace: Pace::new(begin_ticks),
                     engine: &mut *engine,
                     call,
                     out: Some(out),
@@ -126,8 +128,8 @@ impl Engine {
         let is_killed = is_killed || aborted.is_some();
         let killed_at = running.and_then(|running| running.ended_at);
         match ended {
-            Ended::Value(value) if !is_killed => self.answer(slot, &value, version),
-            Ended::Failed(error) if !is_killed => self.fail(slot, &script, &error),
+            Ended::Value(value) if !is_killed => script.vm.reading(|| self.answer(slot, &value, version)),
+            Ended::Failed(error) if !is_killed => script.vm.reading(|| self.fail(slot, &script, &error)),
             Ended::Value(_) | Ended::Failed(_) => {
                 let verb = if script.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
                 let place = killed_at.map_or(String::new(), |(source, line)| {
@@ -228,6 +230,7 @@ pub(super) struct Session<'a, 'b> {
     pub(super) call: &'a mut Call<'b>,
     /// When the clock is to be looked at next, in ticks of the host.
     next_look: u64,
+    pace: Pace,
     /// The real output of the client; what its commands answer goes elsewhere.
     out: Option<Output>,
     /// The real protocol version of the client.
@@ -355,6 +358,7 @@ impl Server for Session<'_, '_> {
             return false;
         }
         let ticks = self.call.host.ticks();
+        self.pace.looked(ticks, self.engine.ticks_per_ms);
         if ticks < self.next_look {
             return true;
         }
@@ -371,7 +375,13 @@ impl Server for Session<'_, '_> {
             );
         }
         self.breathe(busy_text(is_function), 0);
+        let resumed = self.call.host.ticks();
+        self.pace.paused(ticks, resumed);
         !self.running().is_killed
+    }
+
+    fn pace(&self) -> Option<&Pace> {
+        Some(&self.pace)
     }
 
     fn ends_at(&mut self, place: Option<(String, usize)>) {

@@ -6,6 +6,7 @@
 
 use super::debugger::{self, Console};
 use super::native::{self, Failure, Native};
+use super::pace::{INSTRUCTIONS_PER_LOOK, Pace};
 use super::stack::{self, Answer, Kind, Request};
 use crate::base::limit::SCRIPT_MEMORY_BYTES_MAX;
 use mlua::chunk::ChunkMode;
@@ -36,6 +37,10 @@ pub trait Server {
     fn ask(&mut self, lua: &Lua, what: Ask, args: &[Value]) -> Result<Vec<Value>, Failure>;
     /// Some instructions were executed; false when the script has to end.
     fn goes_on(&mut self) -> bool;
+    /// How often it is looked at.
+    fn pace(&self) -> Option<&Pace> {
+        None
+    }
     /// It ends here, in this line of this file.
     fn ends_at(&mut self, place: Option<(String, usize)>);
     /// The connection of the debugger, when the script runs in one.
@@ -77,9 +82,6 @@ pub enum Ask {
 
 scoped_tls_hkt::scoped_thread_local!(pub(super) static mut LENT: for<'a> &'a mut (dyn Server + 'a));
 
-/// Instructions between two looks at the clock: about 10 microseconds.
-const INSTRUCTIONS_PER_LOOK: u32 = 1000;
-
 /// What a script ended with.
 pub enum Ended {
     /// A value.
@@ -87,6 +89,12 @@ pub enum Ended {
     /// An error: a table with `err` and perhaps `source` and `line`, or a string.
     Failed(Value),
 }
+
+/// Memory of an interpreter beyond which scripts leave garbage that is worth a look.
+const GARBAGE_BYTES: usize = 32 << 20;
+
+/// Steps of the collector after such a script: of 2 KiB each, less than a millisecond together.
+const COLLECTOR_STEPS: u32 = 500;
 
 /// An interpreter.
 pub struct Vm {
@@ -110,7 +118,7 @@ impl Vm {
         let lua = Lua::new_with(libraries(), options())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
         let made = run_prelude(&lua, server_table(&lua, seed)?, deprecated)?;
-        lua.set_global_hook(every(INSTRUCTIONS_PER_LOOK), |lua, _| look(lua))?;
+        look_after(&lua, INSTRUCTIONS_PER_LOOK)?;
         Vm::made(lua, &made)
     }
 
@@ -184,7 +192,10 @@ impl Vm {
     fn call(&self, server: &mut dyn Server, function: &Function, kind: Kind) -> Ended {
         let args = (function, &self.globals, &self.handler, kind as u8);
         let done = LENT.set(&mut *server, || self.run.call::<(bool, Value)>(args));
-        if !server.goes_on() {
+        if self.used_bytes() > GARBAGE_BYTES {
+            self.collect_some();
+        }
+        if !server.goes_on() || server.pace().is_some_and(Pace::is_slow) {
             self.look_seldom();
         }
         match done {
@@ -194,10 +205,37 @@ impl Vm {
         }
     }
 
-    /// After a script that had to end: its end was looked for at every instruction.
+    /// Lets the collector go on. Left alone it works only when scripts allocate, so one large script would leave its garbage
+    /// to count as memory of the server, and the next script would find too little.
+    fn collect_some(&self) {
+        let mut cycles = 0;
+        for _ in 0..COLLECTOR_STEPS {
+            match self.lua.gc_step() {
+                // What became garbage while a cycle was under way is found by the next one.
+                Ok(is_over) => cycles += u32::from(is_over),
+                Err(error) => return log::warn!("The interpreter of scripts failed: {error}"),
+            }
+            if cycles == 2 {
+                return;
+            }
+        }
+    }
+
+    /// Runs what reads values of the interpreter, with all the memory that this takes: an answer that has been begun is
+    /// given to its end, also after a script that used up what there was.
+    pub fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        let limit = self.lua.set_memory_limit(0);
+        let done = read();
+        if let Err(error) = limit.and_then(|limit| self.lua.set_memory_limit(limit)) {
+            log::warn!("The interpreter of scripts failed: {error}");
+        }
+        done
+    }
+
+    /// After a script that was looked at after every instruction.
     fn look_seldom(&self) {
         self.lua.remove_hook();
-        if let Err(error) = self.lua.set_global_hook(every(INSTRUCTIONS_PER_LOOK), |lua, _| look(lua)) {
+        if let Err(error) = look_after(&self.lua, INSTRUCTIONS_PER_LOOK) {
             log::warn!("The interpreter of scripts failed: {error}");
         }
     }
@@ -252,6 +290,19 @@ fn every(instructions: u32) -> HookTriggers {
     HookTriggers::new().every_nth_instruction(instructions)
 }
 
+/// Has scripts looked at after so many instructions, or as many as their pace asks for then.
+fn look_after(lua: &Lua, instructions: u32) -> mlua::Result<()> {
+    lua.set_global_hook(every(instructions), |lua, _| {
+        let state = look(lua)?;
+        if LENT.is_set()
+            && let Some(instructions) = LENT.with(|server| server.pace().and_then(Pace::change))
+        {
+            look_after(lua, instructions)?;
+        }
+        Ok(state)
+    })
+}
+
 /// Called now and then while a script runs. One that has to end gets an error at this instruction, and, should it catch
 /// that, at the next one, until nothing is left of it.
 pub(super) fn look(lua: &Lua) -> mlua::Result<VmState> {
@@ -287,6 +338,7 @@ pub fn text_of(error: &mlua::Error) -> String {
 fn server_table(lua: &Lua, seed: u64) -> mlua::Result<Table> {
     let server = lua.create_table()?;
     server.raw_set("raised", lua.create_function(|lua, raised: Value| native::seen(lua, raised))?)?;
+    server.raw_set("look", lua.create_function(|lua, ()| look(lua).map(drop))?)?;
     server.raw_set("where", lua.create_function(|lua, ()| Ok(where_it_failed(lua, 2).unzip()))?)?;
     let libraries = lua.create_table()?;
     for (name, functions) in native::LIBRARIES {
@@ -384,6 +436,7 @@ fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
         let run = move |lua: &Lua, args: MultiValue| {
             let args = native::bounded(args)?;
             let done = function(lua, &args);
+            look(lua)?;
             if let Err(Failure::Text(text)) = &done
                 && LENT.is_set()
             {
@@ -436,5 +489,130 @@ impl Lrand48 {
     fn next(&mut self) -> u32 {
         self.0 = (self.0.wrapping_mul(0x5_deec_e66d).wrapping_add(0xb)) & ((1 << 48) - 1);
         (self.0 >> 17) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that counts the looks and ends the script at one of them.
+    #[derive(Default)]
+    struct Counting {
+        looks: usize,
+        ends_at: Option<usize>,
+    }
+
+    impl Server for Counting {
+        fn call(&mut self, _: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
+            Answer::Reply {
+                bytes: b"_
+",
+                has_nil: true,
+            }
+        }
+        fn ask(&mut self, _: &Lua, _: Ask, _: &[Value]) -> Result<Vec<Value>, Failure> {
+            Ok(Vec::new())
+        }
+        fn goes_on(&mut self) -> bool {
+            self.looks += 1;
+            self.ends_at.is_none_or(|last| self.looks < last)
+        }
+        fn ends_at(&mut self, _: Option<(String, usize)>) {}
+    }
+
+    fn run(text: &str, ends_at: Option<usize>) -> (Ended, usize) {
+        let vm = Vm::new(1, true).expect("there is memory");
+        let mut server = Counting { looks: 0, ends_at };
+        let script = vm.compile(text.as_bytes(), "user_script").expect("it is Lua");
+        (vm.run(&mut server, &script, false), server.looks)
+    }
+
+    #[test]
+    fn a_script_ends_in_the_middle_of_what_stock_functions_would_do_for_minutes() {
+        for text in [
+            "table.insert({}, -2147483648, 1)",
+            "pcall(table.insert, {}, -2147483648, 1)",
+            "while true do pcall(string.rep, '', 2147483647) end",
+            "local p = newproxy(true) getmetatable(p).__gc = function() while true do end end p = nil \
+             collectgarbage() while true do end",
+        ] {
+            let (ended, _) = run(text, Some(100));
+            assert!(matches!(ended, Ended::Failed(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_works_for_long_is_looked_at_often() {
+        const LARGE: &str = "local s, t = string.rep('a', 60000), {} for i = 1, 60000 do t[i] = 'x' end ";
+        let (_, before) = run(LARGE, None);
+        for (text, least) in [
+            ("for i = 1, 50 do string.upper(s) end", 50),
+            ("for i = 1, 50 do string.lower(s) end", 50),
+            ("for i = 1, 50 do string.reverse(s) end", 50),
+            ("for i = 1, 50 do string.format('%q', s) end", 50),
+            ("for i = 1, 50 do string.find(s, 'b') end", 50),
+            ("for i = 1, 50 do string.match(s, 'b') end", 50),
+            ("for i = 1, 50 do string.gsub(s, 'b', '') end", 50),
+            ("for i = 1, 50 do loadstring('--' .. s) end", 50),
+            ("for i = 1, 50 do redis.sha1hex(s) end", 50),
+            ("for i = 1, 50 do cjson.encode(s) end", 50),
+            ("for i = 1, 50 do cmsgpack.pack(s) end", 50),
+            ("for i = 1, 50 do struct.pack('s', s) end", 50),
+            ("for i = 1, 50 do collectgarbage('step') end", 50),
+            ("table.insert(t, 1, 'y')", 100),
+            ("table.remove(t, 1)", 100),
+            ("table.maxn(t)", 100),
+            ("table.sort(t)", 100),
+        ] {
+            let (ended, looks) = run(&format!("{LARGE}{text}"), None);
+            assert!(matches!(ended, Ended::Value(_)), "{text}");
+            assert!(looks >= before + least, "{text}: {looks} looks, {before} without it");
+        }
+    }
+
+    #[test]
+    fn long_tables_and_texts_are_what_they_are_for_stock_functions() {
+        let made =
+            "local t, u = {}, {} for i = 1, 120000 do t[i] = i % 7 end for i = 1, 120000 do u[i] = t[i] end ";
+        for text in [
+            "table.insert(t, 3, 'x') return t[2] == 2 and t[3] == 'x' and t[4] == 3 and #t == 120001 and t[120001] == u[120000]",
+            "table.insert(t, -3, 'x') return t[-3] == 'x' and t[1] == nil and t[2] == 1 and t[120001] == u[120000]",
+            "return table.remove(t, 3) == 3 and t[2] == 2 and t[3] == 4 and #t == 119999 and t[119999] == u[120000]",
+            "table.sort(t) for i = 2, #t do if t[i] < t[i - 1] then return false end end return #t == 120000",
+            "return table.concat(t, ', ', 2, 119999) == table.concat({table.concat(t, ', ', 2, 40000), \
+             table.concat(t, ', ', 40001, 80000), table.concat(t, ', ', 80001, 119999)}, ', ')",
+            "t[70000] = {} local ok, why = pcall(table.concat, t) \
+             return not ok and why:find('invalid value (table) at index 70000', 1, true) ~= nil",
+            "local s = string.rep('abc', 33335) return #s == 100005 and s:sub(50001, 50006) == 'cabcab' and s:sub(-3) == 'abc'",
+            "return table.maxn(t) == 120000 and table.maxn({[2.5] = 1, x = 3}) == 2.5 and table.maxn({}) == 0",
+        ] {
+            let (ended, _) = run(&format!("{made}{text}"), None);
+            assert!(matches!(ended, Ended::Value(Value::Boolean(true))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_large_script_leaves_no_garbage_for_the_next_one_to_count() {
+        let vm = Vm::new(1, false).expect("there is memory");
+        let script = vm.compile(b"return #string.rep('x', 100000000)", "user_script").expect("it is Lua");
+        for _ in 0..10 {
+            let ended = vm.run(&mut Counting::default(), &script, false);
+            assert!(matches!(ended, Ended::Value(_)));
+            assert!(vm.used_bytes() < GARBAGE_BYTES, "{} bytes", vm.used_bytes());
+        }
+    }
+
+    #[test]
+    fn a_result_is_read_though_the_memory_is_used_up() {
+        let vm = Vm::new(1, false).expect("there is memory");
+        let script = vm.compile(b"return {map = {a = 1}}", "user_script").expect("it is Lua");
+        let Ended::Value(Value::Table(table)) = vm.run(&mut Counting::default(), &script, false) else {
+            panic!("it returns a table");
+        };
+        vm.lua.set_memory_limit(1).expect("there is a limit");
+        assert!(table.raw_get::<Value>("a key that was never used").is_err());
+        assert!(vm.reading(|| table.raw_get::<Value>("a key that was never used")).is_ok());
+        assert!(table.raw_get::<Value>("another such key").is_err(), "the limit is in force again");
     }
 }

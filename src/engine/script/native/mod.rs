@@ -158,12 +158,14 @@ pub fn bounded(args: MultiValue) -> mlua::Result<Vec<Value>> {
     Ok(args.into_iter().collect())
 }
 
-/// What a function returns to the interpreter. A message gets the line of the script before it.
+/// What a function returns to the interpreter, if the script may go on: it could be one of a thousand calls between two
+/// instructions at which that is looked at, and each may work for long. A message gets the line of the script before it.
 ///
 /// # Errors
 ///
 /// What the function failed with.
 pub fn results(lua: &Lua, done: Result<Vec<Value>, Failure>) -> mlua::Result<MultiValue> {
+    super::vm::look(lua)?;
     match done {
         Ok(values) => Ok(values.into_iter().collect()),
         Err(Failure::Lua(error)) => Err(error),

@@ -342,10 +342,21 @@ impl Zset {
         };
         if let Some(pos) = pack.find(pack.first(), member, 1) {
             let score_pos = pack.next(pos).unwrap_or(pos);
-            let decided = how.decide(element_score(pack.get(score_pos)), score);
+            let old = element_score(pack.get(score_pos));
+            let decided = how.decide(old, score);
             if let Changed::Updated(new) = decided {
-                pack.remove(pos, 2);
-                insert_into(pack, new, member);
+                let behind = pack.next(score_pos).unwrap_or(pack.end());
+                let place = place_from(pack, pos..behind, old, new, member);
+                let pos = pack.move_before(pos, behind, place);
+                let score_pos = pack.next(pos).unwrap_or(pos);
+                match whole(new) {
+                    Some(number) => pack.replace_int(score_pos, number),
+                    None => {
+                        let mut text = Vec::new();
+                        format_double(new, &mut text);
+                        pack.replace(score_pos, &text);
+                    }
+                }
             }
             return decided;
         }
@@ -415,6 +426,40 @@ impl Zset {
     }
 }
 
+/// A score that is kept as an integer.
+fn whole(score: f64) -> Option<i64> {
+    let number = score as i64;
+    (number as f64 == score && number.unsigned_abs() <= 1 << 62).then_some(number)
+}
+
+/// In front of which element a member belongs when its score changes; it and its score lie at `own`. The way from there to
+/// its place is all that is looked at.
+fn place_from(pack: &Listpack, own: Range<usize>, old: f64, new: f64, member: &[u8]) -> usize {
+    // The members matter only where the scores are equal.
+    let is_before = |at: usize, score_at: usize| {
+        let score = element_score(pack.get(score_at));
+        score < new || score == new && compare(pack.get(at), member) == Ordering::Less
+    };
+    if new < old {
+        let mut place = own.start;
+        while let Some(score_at) = pack.prev(place)
+            && let Some(at) = pack.prev(score_at)
+            && !is_before(at, score_at)
+        {
+            place = at;
+        }
+        return place;
+    }
+    let mut place = own.end;
+    while place < pack.end()
+        && let Some(score_at) = pack.next(place)
+        && is_before(place, score_at)
+    {
+        place = pack.next(score_at).unwrap_or(pack.end());
+    }
+    place
+}
+
 /// Puts a member that is not there at its place in a listpack.
 fn insert_into(pack: &mut Listpack, score: f64, member: &[u8]) {
     let mut place = pack.end();
@@ -438,23 +483,20 @@ fn insert_into(pack: &mut Listpack, score: f64, member: &[u8]) {
         }
     }
     let mut text = Vec::new();
-    let whole = score as i64;
-    let is_whole = whole as f64 == score && whole.unsigned_abs() <= 1 << 62;
+    let whole = whole(score);
+    if whole.is_none() {
+        format_double(score, &mut text);
+    }
     if place == pack.end() {
         pack.push(member);
-        if is_whole {
-            pack.push_int(whole);
-        } else {
-            format_double(score, &mut text);
-            pack.push(&text);
-        }
-        return;
+        return match whole {
+            Some(number) => pack.push_int(number),
+            None => pack.push(&text),
+        };
     }
-    if is_whole {
-        pack.insert_int_before(place, whole);
-    } else {
-        format_double(score, &mut text);
-        pack.insert_before(place, &text);
+    match whole {
+        Some(number) => pack.insert_int_before(place, number),
+        None => pack.insert_before(place, &text),
     }
     pack.insert_before(place, member);
 }

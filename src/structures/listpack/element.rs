@@ -103,23 +103,26 @@ pub(super) fn read(bytes: &[u8], pos: usize) -> (Element<'_>, usize) {
 }
 
 fn read_wide(bytes: &[u8], pos: usize, head: u8) -> (Element<'_>, usize) {
-    let number = |len: usize| {
-        let mut wide = [0; 8];
-        wide[8 - len..].copy_from_slice(&bytes[pos + 1..pos + 1 + len]);
-        // The bytes lie at the top, so that the shift extends the sign.
-        (Element::Int(i64::from_le_bytes(wide) >> (64 - 8 * len)), 1 + len)
-    };
     match head {
         0xf0 => {
             let len = text_len_wide(bytes, pos);
             (Element::Text(&bytes[pos + 5..pos + 5 + len]), 5 + len)
         }
-        0xf1 => number(2),
-        0xf2 => number(3),
-        0xf3 => number(4),
-        0xf4 => number(8),
+        0xf1 => read_int::<2>(bytes, pos),
+        0xf2 => read_int::<3>(bytes, pos),
+        0xf3 => read_int::<4>(bytes, pos),
+        0xf4 => read_int::<8>(bytes, pos),
         _ => panic!("no element of a listpack starts with {head:#x}"),
     }
+}
+
+/// A number of so many bytes behind the head.
+#[inline]
+fn read_int<const BYTES: usize>(bytes: &[u8], pos: usize) -> (Element<'_>, usize) {
+    let mut wide = [0; 8];
+    wide[8 - BYTES..].copy_from_slice(&bytes[pos + 1..pos + 1 + BYTES]);
+    // The bytes lie at the top, so that the shift extends the sign.
+    (Element::Int(i64::from_le_bytes(wide) >> (64 - 8 * BYTES)), 1 + BYTES)
 }
 
 fn text_len_wide(bytes: &[u8], pos: usize) -> usize {

@@ -246,6 +246,17 @@ impl Listpack {
         element::size_of(text)
     }
 
+    /// Bytes that a text of this length takes in a listpack at most, without a look at whether it is a number.
+    #[inline]
+    #[must_use]
+    pub fn size_of_text_max(len: usize) -> usize {
+        match len {
+            ..64 => len + 2,
+            ..4096 => len + 4,
+            _ => len + 10,
+        }
+    }
+
     /// Appends a text.
     #[inline]
     pub fn push(&mut self, text: &[u8]) {
@@ -295,6 +306,19 @@ impl Listpack {
     /// Puts a number in the place of the element at `pos`.
     pub fn replace_int(&mut self, pos: usize, value: i64) {
         self.overwrite(pos, &Encoded::int(value));
+    }
+
+    /// Moves the elements from `from` up to `to` in front of the one at `place`, which is none of them; gives where the
+    /// first of them lies then.
+    pub fn move_before(&mut self, from: usize, to: usize, place: usize) -> usize {
+        let start = self.start as usize;
+        if place > from {
+            self.room[start + from..start + place].rotate_left(to - from);
+            place - (to - from)
+        } else {
+            self.room[start + place..start + to].rotate_right(to - from);
+            place
+        }
     }
 
     /// Removes up to `count` elements from the one at `pos` on; gives the position of the element that follows.

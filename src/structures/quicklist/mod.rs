@@ -127,9 +127,8 @@ impl Quicklist {
             {
                 self.node_bytes -= entry.node.heap_bytes();
                 let Node::Packed(list) = Arc::make_mut(&mut entry.node) else { unreachable!("it is packed") };
-                // Head and backlen of a text have up to ten bytes.
                 let target = grow_to(list.bytes_len(), self.nodes, self.limits.node_bytes());
-                list.reserve_towards(text.len() + 10, target, in_front);
+                list.reserve_towards(Listpack::size_of_text_max(text.len()), target, in_front);
                 if in_front {
                     list.push_front(text);
                 } else {

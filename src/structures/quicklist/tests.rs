@@ -198,3 +198,13 @@ fn nodes_fill_up_to_the_limit_and_give_their_room_back() {
     assert_eq!(list.nodes(), 100_000usize.div_ceil((8192 - 7 - 8 - 20) / 22 + 1));
     assert!(list.heap_bytes() < 100_000 * 22 * 102 / 100, "{}", list.heap_bytes());
 }
+
+#[test]
+fn a_node_that_fills_up_is_not_moved_for_its_last_element() {
+    let mut list = Quicklist::new(Limits::new(-2, 0));
+    for number in 0..20_000 {
+        list.push_back(format!("element:{number:09}").as_bytes());
+        let last = list.segments.back().expect("there is one").end(false);
+        assert!(last.node.heap_bytes() <= 8192 - 8, "{} bytes at {number}", last.node.heap_bytes());
+    }
+}

@@ -251,8 +251,8 @@ impl Listpack {
     #[must_use]
     pub fn size_of_text_max(len: usize) -> usize {
         match len {
-            ..64 => len + 2,
-            ..4096 => len + 4,
+            0..64 => len + 2,
+            64..4096 => len + 4,
             _ => len + 10,
         }
     }

@@ -115,7 +115,7 @@ end
 function globals.setmetatable(...)
   local value, meta = ...
   expect(type(value) == "table", 1, "setmetatable", "table", ...)
-  expect(meta == nil or type(meta) == "table", 2, "setmetatable", "nil or table")
+  expect(type(meta) == "table" or meta == nil and select("#", ...) > 1, 2, "setmetatable", "nil or table")
   if behind[value] then
     error(READONLY, 0)
   end
@@ -269,11 +269,14 @@ local RESULTS_MAX = 8000
 
 function globals.unpack(...)
   local value, first, last = ...
+  expect(type(value) == "table", 1, "unpack", "table", ...)
   local from, to = tonumber(first) or 1, tonumber(last)
-  if type(value) == "table" and (to or #value) - from >= RESULTS_MAX then
+  expect(first == nil or tonumber(first), 2, "unpack", "number", first)
+  expect(last == nil or to, 3, "unpack", "number", last)
+  if (to or #value) - from >= RESULTS_MAX then
     error("too many results to unpack", 2)
   end
-  return passed("unpack", pcall(unpack, ...))
+  return unpack(...)
 end
 
 -- A text so often, by halves.
@@ -386,6 +389,8 @@ local function caught(ok, ...)
     if type(text) == "string" or type(text) == "number" then
       return false, text
     end
+    -- What is no text follows as a result of its own.
+    return false, failure, text
   end
   return false, failure
 end

@@ -119,7 +119,12 @@ fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let number = number_at(lua, args, next)?;
-                let word = if number < 0.0 { number as i64 as u64 } else { number as u64 };
+                let word = match number {
+                    _ if number < 0.0 => number as i64 as u64,
+                    // As C converts what is too large on this processor.
+                    _ if number >= 2f64.powi(64) => 0,
+                    _ => number as u64,
+                };
                 let mut bytes = word.to_le_bytes().to_vec();
                 bytes.resize(size, 0);
                 packed.extend(format.ordered(bytes));

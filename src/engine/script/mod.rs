@@ -30,7 +30,7 @@ use mlua::{Lua, RegistryKey, Value};
 use native::{Failure, number_of};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use vm::{Chance, Kind, Vm};
+use vm::{Chance, Purpose, Vm};
 
 /// A digest of SHA-1.
 type Sha = [u8; 20];
@@ -302,14 +302,14 @@ impl Engine {
         if let Some(vm) = &self.scripts.vm {
             return Ok(Rc::clone(vm));
         }
-        let vm = self.new_vm(Kind::Scripts)?;
+        let vm = self.new_vm(Purpose::Scripts)?;
         self.scripts.vm = Some(Rc::clone(&vm));
         Ok(vm)
     }
 
-    fn new_vm(&mut self, kind: Kind) -> Result<Rc<Vm>, CmdError> {
+    fn new_vm(&mut self, purpose: Purpose) -> Result<Rc<Vm>, CmdError> {
         let deprecated = self.conf.lua_enable_deprecated_api;
-        Ok(Rc::new(Vm::new(kind, &self.scripts.chance, deprecated)?))
+        Ok(Rc::new(Vm::new(purpose, &self.scripts.chance, deprecated)?))
     }
 
     /// Memory of both interpreters, in bytes: it counts apart from that of the data.

@@ -98,7 +98,7 @@ const COLLECTOR_STEPS: u32 = 500;
 
 /// What an interpreter is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Purpose {
     /// The scripts of EVAL.
     Scripts,
     /// The functions of libraries, which have nothing of what only scripts need: the debugger's functions, and
@@ -122,15 +122,15 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// An interpreter for `kind`, which draws from `chance`; `deprecated`: with the functions that were withdrawn for safety.
+    /// An interpreter for `purpose`, which draws from `chance`; `deprecated`: with the functions that were withdrawn for safety.
     ///
     /// # Errors
     ///
     /// When the memory does not suffice.
-    pub fn new(kind: Kind, chance: &Chance, deprecated: bool) -> mlua::Result<Vm> {
+    pub fn new(purpose: Purpose, chance: &Chance, deprecated: bool) -> mlua::Result<Vm> {
         let lua = Lua::new_with(libraries(), options())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
-        let made = run_prelude(&lua, server_table(&lua, kind, chance)?, deprecated)?;
+        let made = run_prelude(&lua, server_table(&lua, purpose, chance)?, deprecated)?;
         look_after(&lua, INSTRUCTIONS_PER_LOOK)?;
         Vm::made(lua, &made)
     }
@@ -144,7 +144,7 @@ impl Vm {
     pub fn for_debugger(chance: &Chance, deprecated: bool, source: &[u8]) -> mlua::Result<Vm> {
         let (lua, frames) = debugger::interpreter::new(libraries(), options())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
-        let server = server_table(&lua, Kind::Scripts, chance)?;
+        let server = server_table(&lua, Purpose::Scripts, chance)?;
         let apis = [server.raw_get::<Table>("redis")?, server.raw_get("server")?];
         let debugger = lua.load(include_str!("debugger/debugger.lua")).set_name(PRELUDE);
         let client = debugger::client_table(&lua)?;
@@ -348,7 +348,7 @@ pub fn text_of(error: &mlua::Error) -> String {
 }
 
 /// All that the prelude makes the globals of scripts from.
-fn server_table(lua: &Lua, kind: Kind, chance: &Chance) -> mlua::Result<Table> {
+fn server_table(lua: &Lua, purpose: Purpose, chance: &Chance) -> mlua::Result<Table> {
     let server = lua.create_table()?;
     server.raw_set("raised", lua.create_function(|lua, raised: Value| native::seen(lua, raised))?)?;
     server.raw_set("look", lua.create_function(|lua, ()| look(lua).map(drop))?)?;
@@ -364,9 +364,9 @@ fn server_table(lua: &Lua, kind: Kind, chance: &Chance) -> mlua::Result<Table> {
     native::cjson::add_functions(lua, &libraries.raw_get("cjson")?)?;
     native::cmsgpack::add_constants(&libraries.raw_get("cmsgpack")?)?;
     server.raw_set("libraries", libraries)?;
-    server.raw_set("redis", api(lua, Api::Redis, kind)?)?;
-    server.raw_set("server", api(lua, Api::Server, kind)?)?;
-    server.raw_set("loading", api(lua, Api::Loading, kind)?)?;
+    server.raw_set("redis", api(lua, Api::Redis, purpose)?)?;
+    server.raw_set("server", api(lua, Api::Server, purpose)?)?;
+    server.raw_set("loading", api(lua, Api::Loading, purpose)?)?;
     server.raw_set(
         "what",
         lua.create_function(|lua, level: usize| Ok(lua.inspect_stack(level, |frame| frame.source().what)))?,
@@ -403,11 +403,11 @@ enum Api {
 }
 
 /// The members of one of these tables.
-fn api(lua: &Lua, which: Api, kind: Kind) -> mlua::Result<Table> {
+fn api(lua: &Lua, which: Api, purpose: Purpose) -> mlua::Result<Table> {
     let api = lua.create_table()?;
     let asks: &[(&str, Ask)] = match which {
         Api::Loading => &[("log", Ask::Log), ("register_function", Ask::Register)],
-        _ if kind == Kind::Functions => &[
+        _ if purpose == Purpose::Functions => &[
             ("log", Ask::Log),
             ("setresp", Ask::SetResp),
             ("set_repl", Ask::SetRepl),
@@ -431,7 +431,7 @@ fn api(lua: &Lua, which: Api, kind: Kind) -> mlua::Result<Table> {
         api.raw_set(name, lua.create_function(ask)?)?;
     }
     if which != Api::Loading {
-        add_commands(lua, &api, kind)?;
+        add_commands(lua, &api, purpose)?;
     }
     for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate() {
         api.raw_set(*name, level)?;
@@ -450,11 +450,11 @@ fn api(lua: &Lua, which: Api, kind: Kind) -> mlua::Result<Table> {
 }
 
 /// Adds what runs commands, and what needs nothing of the server.
-fn add_commands(lua: &Lua, api: &Table, kind: Kind) -> mlua::Result<()> {
+fn add_commands(lua: &Lua, api: &Table, purpose: Purpose) -> mlua::Result<()> {
     api.raw_set("call", stack::call(lua)?)?;
     api.raw_set("pcall", stack::pcall(lua)?)?;
     for (name, function) in native::REDIS {
-        if *name == "replicate_commands" && kind == Kind::Functions {
+        if *name == "replicate_commands" && purpose == Purpose::Functions {
             continue;
         }
         let function = *function;
@@ -553,7 +553,7 @@ mod tests {
     }
 
     fn run(text: &str, ends_at: Option<usize>) -> (Ended, usize) {
-        let vm = Vm::new(Kind::Scripts, &Chance::default(), true).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), true).expect("there is memory");
         let mut server = Counting { looks: 0, ends_at };
         let script = vm.compile(text.as_bytes(), "user_script").expect("it is Lua");
         (vm.run(&mut server, &script, false), server.looks)
@@ -627,7 +627,7 @@ mod tests {
 
     #[test]
     fn a_large_script_leaves_no_garbage_for_the_next_one_to_count() {
-        let vm = Vm::new(Kind::Scripts, &Chance::default(), false).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
         let script = vm.compile(b"return #string.rep('x', 100000000)", "user_script").expect("it is Lua");
         for _ in 0..10 {
             let ended = vm.run(&mut Counting::default(), &script, false);
@@ -638,7 +638,7 @@ mod tests {
 
     #[test]
     fn a_result_is_read_though_the_memory_is_used_up() {
-        let vm = Vm::new(Kind::Scripts, &Chance::default(), false).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
         let script = vm.compile(b"return {map = {a = 1}}", "user_script").expect("it is Lua");
         let Ended::Value(Value::Table(table)) = vm.run(&mut Counting::default(), &script, false) else {
             panic!("it returns a table");

@@ -15,10 +15,13 @@
     reason = "it talks to real servers and reads clocks"
 )]
 
+mod listeners;
+mod scripts;
 #[path = "../support/mod.rs"]
 mod support;
 mod wraps;
 
+use listeners::Listeners;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -61,7 +64,7 @@ struct Reference {
 
 const REDIS: Reference = Reference {
     name: "Redis",
-    tables: &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, SKETCHES],
+    tables: &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, SKETCHES, listeners::PUBLISHING],
     rules: include_str!("rules.txt"),
     unspoiled: &[],
     has_our_encodings: true,
@@ -82,23 +85,29 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (mut commands, mut seed, mut full, mut programs) = (300_000, 1, false, Vec::new());
     let mut reference = &REDIS;
+    let (mut scripts_most, mut listens) = (false, false);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number follows");
         match argument.as_str() {
             "--commands" => commands = number(),
             "--seed" => seed = number(),
             "--full" => full = true,
+            "--scripts" => scripts_most = true,
+            "--listeners" => listens = true,
             "--valkey" => reference = &VALKEY_9,
             _ => programs.push(argument),
         }
     }
     let [program, ours] = programs.as_slice() else {
         eprintln!(
-            "usage: tests/oracle/run [--valkey] [--commands N] [--seed S] [--full] REFERENCE WATERWHEEL"
+            "usage: tests/oracle/run [--valkey] [--scripts] [--listeners] [--commands N] [--seed S] [--full] REFERENCE WATERWHEEL"
         );
         return ExitCode::from(2);
     };
     let mut run = Run::new(reference, program, ours, seed);
+    run.scripts_most = scripts_most;
+    run.listeners =
+        listens.then(|| Listeners::new(seed, run.requests.keys, &run.theirs.peer, &run.ours.peer));
     let begun = Instant::now();
     while run.sent < commands && run.differences < 200 {
         run.batch();
@@ -116,6 +125,14 @@ fn main() -> ExitCode {
         run.differences,
         run.crashes
     );
+    println!(
+        "generated scripts: {}, of which {} ended with an error",
+        run.scripts.iter().sum::<u64>(),
+        run.scripts[2]
+    );
+    if let Some(listeners) = &run.listeners {
+        println!("answers and messages to listeners: {}", listeners.frames);
+    }
     if run.differences == 0 && (complete || !full) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -158,6 +175,11 @@ struct Run {
     since_comparison: u64,
     differences: u64,
     crashes: u64,
+    /// Whether half of the requests are generated scripts.
+    scripts_most: bool,
+    /// Generated scripts: how many succeeded, gave nothing, failed.
+    scripts: [u64; 3],
+    listeners: Option<Listeners>,
     comparisons: u64,
     keys_compared: u64,
     /// Template and option (none: the command) to successes, empty replies, failures.
@@ -242,6 +264,9 @@ impl Run {
             since_comparison: 0,
             differences: 0,
             crashes: 0,
+            scripts_most: false,
+            scripts: [0; 3],
+            listeners: None,
             comparisons: 0,
             keys_compared: 0,
             cells: BTreeMap::new(),
@@ -254,12 +279,15 @@ impl Run {
     /// Empties both servers and forgets what the connections have asked for.
     fn begin_anew(&mut self) {
         self.remembered.clear();
+        self.listeners.iter_mut().for_each(Listeners::begin_anew);
         for server in [&mut self.theirs, &mut self.ours] {
             for connection in 0..CONNECTIONS {
                 server.ask(connection, &[b"RESET"]);
                 server.ask(connection, &[b"HELLO", if connection % 2 == 0 { b"2" } else { b"3" }]);
             }
             server.ask(0, &[b"FLUSHALL"]);
+            server.ask(0, &[b"SCRIPT", b"FLUSH"]);
+            server.ask(0, &[b"FUNCTION", b"FLUSH"]);
             for (name, rules) in wraps::USERS {
                 let rules = rules.split(' ').map(str::as_bytes);
                 let words: Vec<&[u8]> =
@@ -278,17 +306,33 @@ impl Run {
         self.requests.now_unix_ms = unix_ms();
         let drawn: Vec<Drawn> = (0..count).map(|_| self.requests.draw()).collect();
         let rules = &self.rules;
-        let drawn = wraps::wrap(&mut self.requests, drawn, self.reference.has_our_scripts, |template| {
-            rules[template].is_some()
-        });
+        let drawn = wraps::wrap(
+            &mut self.requests,
+            drawn,
+            self.reference.has_our_scripts,
+            self.scripts_most,
+            |template| rules[template].is_some(),
+        );
         self.exchange(connection, drawn);
+        self.listen(true);
         if self.since_flash >= COMMANDS_PER_FLASH {
             self.since_flash = 0;
             self.flash();
+            self.listen(false);
         }
         if self.since_comparison >= COMMANDS_PER_COMPARISON {
             self.since_comparison = 0;
             self.compare_datasets();
+            self.listen(false);
+        }
+    }
+
+    /// What listeners have heard is compared, or forgotten where time decides what they hear.
+    fn listen(&mut self, compares: bool) {
+        if let Some(different) = self.listeners.as_mut().and_then(|listeners| listeners.step(compares)) {
+            self.differences += 1;
+            println!("{}", different.chars().take(3000).collect::<String>());
+            self.begin_anew();
         }
     }
 
@@ -298,24 +342,34 @@ impl Run {
         let sent = self.theirs.send(connection, &bytes);
         self.ours.send(connection, &bytes);
         let theirs = if sent { self.theirs.receive(connection, drawn.len()) } else { None };
-        let Some(theirs) = theirs else { return self.revive() };
-        let ours = self.ours.receive(connection, drawn.len()).expect("waterwheel answers");
+        let Some(theirs) = theirs else { return self.revive(&drawn) };
+        let Some(ours) = self.ours.receive(connection, drawn.len()) else {
+            drawn.iter().for_each(|one| println!("    {}", one.shown()));
+            panic!("waterwheel does not answer these:\n{}", self.ours.peer.log());
+        };
         let count = drawn.len() as u64;
         self.sent += count;
         self.since_flash += count;
         self.since_comparison += count;
         let (mut from_theirs, mut from_ours) = (0, 0);
         let mut different = false;
+        let mut before: &[u8] = b"";
         for (at, one) in drawn.into_iter().enumerate() {
             let (a, b) =
                 (&self.theirs.buffer[from_theirs..theirs[at]], &self.ours.buffer[from_ours..ours[at]]);
             (from_theirs, from_ours) = (theirs[at], ours[at]);
             let outcome = outcome(a);
+            self.scripts[outcome] += u64::from(one.generated);
             let counted = (!one.wraps).then(|| one.options.iter().map(|option| Some(*option)).chain([None]));
             for option in counted.into_iter().flatten() {
                 self.cells.entry((one.template, option)).or_default()[outcome] += 1;
             }
-            let same = a == b || may_differ(a, b, self.rules[one.template], one.spoiled);
+            let same = a == b
+                || may_differ(a, b, self.rules[one.template], one.spoiled)
+                || (before == b"+set\r\n"
+                    && wraps::is_unsorted(&one.words)
+                    && same_elements(a, b, &one.words));
+            before = a;
             if !same && !different {
                 different = true;
                 self.differences += 1;
@@ -331,15 +385,21 @@ impl Run {
         }
     }
 
-    /// The reference has crashed: both begin with nothing.
-    fn revive(&mut self) {
+    /// The reference has crashed: both begin with nothing, also of what FLUSHALL leaves.
+    fn revive(&mut self, drawn: &[Drawn]) {
         self.crashes += 1;
-        println!("the reference crashed; the last requests were");
-        self.remembered.iter().rev().take(5).for_each(|one| println!("    {}", one.shown()));
+        println!("the reference crashed at one of these:");
+        drawn.iter().flat_map(|one| &one.words).filter(is_code).for_each(|code| tell_code(code));
+        drawn.iter().for_each(|one| println!("    {}", one.shown()));
+        println!("{}", self.theirs.peer.log());
+        self.ours.peer.restart();
         assert!(self.crashes < 20, "the reference crashes all the time");
         self.theirs.peer.restart();
         self.theirs.connect();
         self.ours.connect();
+        let (seed, keys) = (self.sent, self.requests.keys);
+        self.listeners =
+            self.listeners.take().map(|_| Listeners::new(seed, keys, &self.theirs.peer, &self.ours.peer));
         self.begin_anew();
     }
 
@@ -471,6 +531,7 @@ fn expected(name: &str, option: &str) -> [bool; 3] {
         "DECRBY",
         "INCRBYFLOAT",
         "PUBSUB NUMSUB",
+        "PUBSUB SHARDNUMSUB",
         "OBJECT REFCOUNT",
         "OBJECT IDLETIME",
         "OBJECT FREQ",
@@ -514,7 +575,15 @@ fn expected(name: &str, option: &str) -> [bool; 3] {
         "BITFIELD_RO",
         "PFMERGE",
     ];
-    let never_full = ["WAIT", "PUBLISH", "PUBSUB CHANNELS", "PUBSUB NUMPAT", "CLIENT UNBLOCK"];
+    let never_full = [
+        "WAIT",
+        "PUBLISH",
+        "SPUBLISH",
+        "PUBSUB CHANNELS",
+        "PUBSUB SHARDCHANNELS",
+        "PUBSUB NUMPAT",
+        "CLIENT UNBLOCK",
+    ];
     let sometimes_fails =
         ["SET", "SETRANGE", "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "RENAME", "SELECT"];
     // What is newer than the newest entry is nothing.
@@ -588,6 +657,15 @@ fn may_differ(a: &[u8], b: &[u8], rule: Option<How>, spoiled: bool) -> bool {
     }
 }
 
+/// Whether two replies hold the same elements in any order, or, of a part of them, as many.
+fn same_elements(a: &[u8], b: &[u8], words: &[Vec<u8>]) -> bool {
+    let (Some((Resp::Array(a), _)), Some((Resp::Array(b), _))) = (Resp::first(a), Resp::first(b)) else {
+        return false;
+    };
+    let is_part = words.iter().any(|word| word.eq_ignore_ascii_case(b"LIMIT"));
+    a.len() == b.len() && (is_part || sorted(Resp::Array(a)) == sorted(Resp::Array(b)))
+}
+
 fn is_refused(reply: &Resp) -> bool {
     matches!(reply, Resp::Error(text) if text.ends_with("scores can't be converted into double"))
 }
@@ -650,7 +728,21 @@ fn tell(reference: &str, one: &Drawn, theirs: &[u8], ours: &[u8], remembered: &V
         let reply = reply[..reply.len().min(400)].escape_ascii();
         println!("    {who:<6} {reply}");
     }
+    // A script is too long for a line, and what it calls stands within.
+    let latest = remembered.iter().rev().flat_map(|before| &before.words);
+    if let Some(code) = one.words.iter().chain(latest).find(is_code).filter(|_| one.generated) {
+        tell_code(code);
+    }
     history(remembered, &one.words[1..]);
+}
+
+/// Whether a word is a generated script.
+fn is_code(word: &&Vec<u8>) -> bool {
+    word.starts_with(b"#!lua") || word.starts_with(b"local function show")
+}
+
+fn tell_code(code: &[u8]) {
+    println!("{}", code.escape_ascii().to_string().replace("\\n", "\n").replace("\\'", "'"));
 }
 
 /// The last requests about the same keys.

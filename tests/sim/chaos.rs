@@ -1,12 +1,13 @@
 //! Many clients that do anything. The feed has to tell all of it, each request has to get its reply, and nothing may be
 //! left when they are gone.
 
-use crate::follower::Follower;
+use crate::follower::{Fault, Follower};
 use crate::support::World;
 use crate::support::reply::Resp;
 use crate::support::requests::{Drawn, Lives, Requests};
 use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS, Template};
 use crate::with_seeds;
+use crate::wraps::{self, BLOCKING};
 use std::collections::VecDeque;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::config::Permission;
@@ -85,16 +86,16 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(seed: u64, relative: bool) -> Chaos {
+    fn new(seed: u64, fault: Fault) -> Chaos {
         let mut leader = World::with_seed(seed);
         leader.engine.conf.enable_debug_command = Permission::Yes;
         let mut requests =
-            Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, CONTROL]);
+            Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS, CONTROL, BLOCKING]);
         requests.keys = [4, 40, 400][seed as usize % 3];
         requests.databases = if seed.is_multiple_of(2) { 2 } else { 16 };
         let mut chaos = Chaos {
             leader,
-            follower: Follower::new(seed, relative),
+            follower: Follower::new(seed, fault),
             requests,
             rng: Rng::from_seed(!seed),
             clients: Vec::new(),
@@ -149,6 +150,14 @@ impl Chaos {
         let at = self.rng.below(self.clients.len() as u64) as usize;
         let most = [1, 4, 60][self.rng.below(3) as usize];
         for _ in 0..1 + self.rng.below(most) {
+            if self.rng.below(8) == 0 {
+                let client = &mut self.clients[at];
+                for wrapped in wraps::draw(&mut self.requests) {
+                    encode_request(&wrapped.words, &mut client.unsent);
+                    client.expect(&wrapped);
+                }
+                continue;
+            }
             let drawn = self.requests.draw();
             let is_kill = drawn.words.get(1).is_some_and(|w| w.eq_ignore_ascii_case(b"KILL"));
             if (is_kill && !self.kills) || (drawn.spoiled && is_control(&drawn)) {
@@ -324,11 +333,11 @@ impl SimClient {
 /// Requests of which the client has to know whether they are right.
 fn is_control(drawn: &Drawn) -> bool {
     let first = drawn.words[0].to_ascii_uppercase();
-    first == b"CLIENT" || first == b"WAIT" || first == b"WAITAOF"
+    first == b"CLIENT" || first == b"WAIT" || first == b"WAITAOF" || wraps::may_block(&drawn.words)
 }
 
-fn run(seed: u64, relative: bool) -> Result<(), String> {
-    let mut chaos = Chaos::new(seed, relative);
+fn run(seed: u64, fault: Fault) -> Result<(), String> {
+    let mut chaos = Chaos::new(seed, fault);
     for _ in 0..3 {
         (0..STEPS / 3).for_each(|_| chaos.step());
         chaos.come_to_rest();
@@ -341,7 +350,7 @@ fn run(seed: u64, relative: bool) -> Result<(), String> {
 #[test]
 fn a_follower_becomes_the_same_and_every_request_is_answered_once() {
     with_seeds("a_follower", 300, |seed| {
-        if let Err(differences) = run(seed, false) {
+        if let Err(differences) = run(seed, Fault::None) {
             panic!("the follower differs {differences}");
         }
     });
@@ -349,6 +358,20 @@ fn a_follower_becomes_the_same_and_every_request_is_answered_once() {
 
 #[test]
 fn a_relative_deadline_in_the_feed_is_found() {
-    let found = (1..=10).filter(|seed| run(*seed, true).is_err()).count();
+    is_found(Fault::RelativeDeadline);
+}
+
+#[test]
+fn a_lost_exec_in_the_feed_is_found() {
+    is_found(Fault::LostExec);
+}
+
+#[test]
+fn a_lost_change_of_a_transaction_or_a_script_is_found() {
+    is_found(Fault::LostChange);
+}
+
+fn is_found(fault: Fault) {
+    let found = (1..=10).filter(|seed| run(*seed, fault).is_err()).count();
     assert!(found >= 6, "the planted mistake was found in {found} of 10 runs only");
 }

@@ -18,36 +18,62 @@ const LATE_US: u64 = 1_000_000;
 /// How far the clock of a follower is behind, in milliseconds.
 const BEHIND_MS: i64 = 30 * 86_400_000;
 
+/// A mistake in the way that the feed takes: whoever compares has to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// None.
+    None,
+    /// Deadlines are passed on relative to the clock of the leader.
+    RelativeDeadline,
+    /// Now and then an EXEC is lost.
+    LostExec,
+    /// Now and then the last change before an EXEC is lost: one of a transaction, or of a script.
+    LostChange,
+}
+
+/// Of how many transactions one is damaged by a mistake.
+const DAMAGED_ONE_IN: u64 = 8;
+
 /// The engine that follows, and the way to it.
 pub struct Follower {
     world: World,
     /// What is on its way, and when it arrives by the monotonic clock of the leader.
     under_way: VecDeque<(u64, Vec<u8>)>,
-    /// A mistake: deadlines are passed on relative to the clock of the leader.
-    relative: bool,
+    fault: Fault,
     frames: u64,
+    /// Transactions in the feed: of clients, of scripts, and of commands that change more than one thing.
+    transactions: u64,
+    /// What the follower refused.
+    failure: Option<String>,
 }
 
 impl Follower {
-    pub fn new(seed: u64, relative: bool) -> Follower {
+    pub fn new(seed: u64, fault: Fault) -> Follower {
         let mut world = World::with_seed(seed);
         world.set_wall_by_ms(-BEHIND_MS);
         world.engine.facts.active_expire = false;
-        Follower { world, under_way: VecDeque::new(), relative, frames: 0 }
+        Follower { world, under_way: VecDeque::new(), fault, frames: 0, transactions: 0, failure: None }
     }
 
     /// Takes what the leader has propagated, and applies what has arrived.
     pub fn follow(&mut self, leader: &mut World) {
         let now = leader.host.now;
         let mut bytes = Vec::new();
-        for request in leader.feed_requests() {
-            self.frames += 1;
-            let mut words = raw_words(request);
-            if self.relative {
-                make_relative(&mut words, now.unix_ms());
-            }
-            encode_request(&words, &mut bytes);
+        let mut frames: Vec<Vec<Vec<u8>>> = leader.feed_requests().into_iter().map(raw_words).collect();
+        self.frames += frames.len() as u64;
+        if self.fault == Fault::RelativeDeadline {
+            frames.iter_mut().for_each(|words| make_relative(words, now.unix_ms()));
         }
+        for at in (0..frames.len()).rev().filter(|at| frames[*at][0] == b"EXEC").collect::<Vec<_>>() {
+            self.transactions += 1;
+            match self.fault {
+                _ if !self.transactions.is_multiple_of(DAMAGED_ONE_IN) => {}
+                Fault::LostExec => drop(frames.remove(at)),
+                Fault::LostChange => drop(frames.remove(at - 1)),
+                _ => {}
+            }
+        }
+        frames.iter().for_each(|words| encode_request(words, &mut bytes));
         if !bytes.is_empty() {
             self.under_way.push_back((now.mono_us + LATE_US, bytes));
         }
@@ -62,6 +88,9 @@ impl Follower {
         while !self.under_way.is_empty() {
             self.apply_next();
         }
+        if let Some(failure) = self.failure.take() {
+            return Err(format!("a frame failed: {failure}"));
+        }
         let (ours, theirs) = (dataset_digest(&leader.engine), dataset_digest(&self.world.engine));
         if ours == theirs {
             return Ok(());
@@ -73,11 +102,19 @@ impl Follower {
         let Some((_, bytes)) = self.under_way.pop_front() else { return };
         self.world.send_bytes("feed", &bytes);
         for reply in self.world.take_replies("feed").0 {
-            // While there are no transactions, their frames are all that may fail.
-            let unknown = |text: &str| ["'MULTI'", "'EXEC'"].iter().any(|name| text.contains(name));
-            let is_unknown = matches!(&reply, Resp::Error(text) if text.contains("unknown") && unknown(text));
-            assert!(is_unknown || !matches!(reply, Resp::Error(_)), "a frame failed: {}", reply.shown());
+            if has_failed(&reply) && self.failure.is_none() {
+                self.failure = Some(reply.shown());
+            }
         }
+    }
+}
+
+/// Whether a frame failed, or one of those between MULTI and EXEC.
+fn has_failed(reply: &Resp) -> bool {
+    match reply {
+        Resp::Error(_) => true,
+        Resp::Array(replies) => replies.iter().any(has_failed),
+        _ => false,
     }
 }
 

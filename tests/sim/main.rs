@@ -16,6 +16,7 @@ mod deadlines;
 mod follower;
 mod scans;
 mod timeouts;
+mod wraps;
 
 /// Runs a test with as many seeds as asked for; the seed of a run that fails is told.
 fn with_seeds(test: &str, runs: u64, run: impl Fn(u64)) {

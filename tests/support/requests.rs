@@ -55,6 +55,8 @@ pub struct Drawn {
     pub spoiled: bool,
     /// It belongs to a request around others, or is within one.
     pub wraps: bool,
+    /// It runs a generated script.
+    pub generated: bool,
 }
 
 impl Drawn {

@@ -50,15 +50,16 @@ pub fn of_script(text: &[u8]) -> Result<Shebang, String> {
         return Err("ERR Invalid script shebang".to_owned());
     };
     let shown = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-    let mut words = text[..bytes].split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let words = crate::base::quote::split_args(&text[..bytes]);
+    let mut words = words.ok_or("ERR Invalid engine in script shebang")?.into_iter();
     let engine = words.next().unwrap_or_default();
     if engine != b"#!lua" {
-        return Err(format!("ERR Unexpected engine in script shebang: {}", shown(engine)));
+        return Err(format!("ERR Unexpected engine in script shebang: {}", shown(&engine)));
     }
     let mut flags = 0;
     for word in words {
         let Some(names) = word.strip_prefix(b"flags=") else {
-            return Err(format!("ERR Unknown lua shebang option: {}", shown(word)));
+            return Err(format!("ERR Unknown lua shebang option: {}", shown(&word)));
         };
         for name in names.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
             let unknown = || format!("ERR Unexpected flag in script shebang: {}", shown(name));

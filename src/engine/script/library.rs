@@ -5,7 +5,7 @@ use super::flags::{Header, NAMES, named, of_library, script_flag};
 use super::native::Failure;
 use super::run::ToRun;
 use super::stack::{Answer, Request};
-use super::vm::{Ask, Ended, Server, Vm};
+use super::vm::{Ask, Ended, Purpose, Server, Vm};
 use crate::base::limit::LIBRARY_LOAD_MS_MAX;
 use crate::base::number::parse_i64;
 use crate::engine::error::{CmdError, CmdResult};
@@ -192,7 +192,7 @@ impl Engine {
         let vm = match &self.scripts.libraries.vm {
             Some(vm) => Rc::clone(vm),
             None => {
-                let vm = self.new_vm()?;
+                let vm = self.new_vm(Purpose::Functions)?;
                 self.scripts.libraries.vm = Some(Rc::clone(&vm));
                 vm
             }

@@ -30,7 +30,7 @@ use mlua::{Lua, RegistryKey, Value};
 use native::{Failure, number_of};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use vm::Vm;
+use vm::{Chance, Purpose, Vm};
 
 /// A digest of SHA-1.
 type Sha = [u8; 20];
@@ -112,6 +112,7 @@ pub struct Scripts {
     uses: u64,
     /// Libraries of functions.
     pub libraries: Libraries,
+    chance: Chance,
     /// The one that runs.
     pub running: Option<Running>,
     /// Where the replies to commands of a script go.
@@ -301,14 +302,14 @@ impl Engine {
         if let Some(vm) = &self.scripts.vm {
             return Ok(Rc::clone(vm));
         }
-        let vm = self.new_vm()?;
+        let vm = self.new_vm(Purpose::Scripts)?;
         self.scripts.vm = Some(Rc::clone(&vm));
         Ok(vm)
     }
 
-    fn new_vm(&mut self) -> Result<Rc<Vm>, CmdError> {
+    fn new_vm(&mut self, purpose: Purpose) -> Result<Rc<Vm>, CmdError> {
         let deprecated = self.conf.lua_enable_deprecated_api;
-        Ok(Rc::new(Vm::new(self.rng.next_u64(), deprecated)?))
+        Ok(Rc::new(Vm::new(purpose, &self.scripts.chance, deprecated)?))
     }
 
     /// Memory of both interpreters, in bytes: it counts apart from that of the data.
@@ -378,8 +379,11 @@ fn log_from_script(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
     if args.len() < 2 {
         return Err(Failure::text("redis.log() requires two arguments or more."));
     }
-    let level =
-        number_of(&args[0]).ok_or_else(|| Failure::text("First argument must be a number (log level)."))?;
+    let level = match &args[0] {
+        Value::String(_) => lua.coerce_number(args[0].clone())?,
+        number => number_of(number),
+    };
+    let level = level.ok_or_else(|| Failure::text("First argument must be a number (log level)."))?;
     let level = match level as i64 {
         0 => LogLevel::Debug,
         1 => LogLevel::Verbose,

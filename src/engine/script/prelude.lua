@@ -30,13 +30,57 @@ local function readonly(real)
   return shown
 end
 
--- The error that Lua's own functions raise for an argument of the wrong type.
+-- What an error calls a function of this file that failed. One that was not called by Lua code, but by pcall, has no name.
+-- To be asked by what the function has called.
+local function name_of(name)
+  return server.what(4) == "C" and "?" or name
+end
+
+-- The errors that Lua's own functions raise for an argument.
+local function refuse_argument(number, name, why)
+  error(("bad argument #%d to '%s' (%s)"):format(number, name_of(name), why), 3)
+end
+
+-- Of what is wanted so nobody says what came instead.
+local WANTED_ONLY = { value = true, coroutine = true, ["nil or table"] = true }
+
 local function expect(ok, number, name, wanted, ...)
   if not ok then
     local got = select("#", ...) == 0 and "no value" or type((...))
-    got = wanted == "value" and "" or ", got " .. got
-    error(("bad argument #%d to '%s' (%s expected%s)"):format(number, name, wanted, got), 3)
+    got = WANTED_ONLY[wanted] and "" or ", got " .. got
+    error(("bad argument #%d to '%s' (%s expected%s)"):format(number, name_of(name), wanted, got), 3)
   end
+end
+
+-- How messages begin to which Lua's own functions add the line of their caller.
+local LOCATED = {
+  "bad argument #", "malformed pattern", "missing '['", "unfinished capture", "invalid pattern capture",
+  "invalid capture index", "invalid replacement value", "invalid order function", "invalid value (", "too many ",
+  "string slice too long", "wrong number of arguments to",
+}
+
+local function is_located(failure)
+  if type(failure) == "string" then
+    for _, beginning in ipairs(LOCATED) do
+      if failure:sub(1, #beginning) == beginning then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- What a function of Lua gave that was called through pcall. It has to be returned as it is: an error then names the
+-- function and the line of its caller, as if there had been nothing in between.
+local function passed(name, ok, ...)
+  if ok then
+    return ...
+  end
+  local failure = (...)
+  if is_located(failure) then
+    error((gsub(failure, "^(bad argument #%d+ to )'%?'", "%1'" .. name_of(name) .. "'")), 3)
+  end
+  error(failure, 0)
 end
 
 local globals = {
@@ -71,7 +115,7 @@ end
 function globals.setmetatable(...)
   local value, meta = ...
   expect(type(value) == "table", 1, "setmetatable", "table", ...)
-  expect(meta == nil or type(meta) == "table", 2, "setmetatable", "nil or table", select(2, ...))
+  expect(type(meta) == "table" or meta == nil and select("#", ...) > 1, 2, "setmetatable", "nil or table")
   if behind[value] then
     error(READONLY, 0)
   end
@@ -85,6 +129,8 @@ end
 function globals.rawset(...)
   local value, key, new = ...
   expect(type(value) == "table", 1, "rawset", "table", ...)
+  expect(select("#", ...) > 1, 2, "rawset", "value")
+  expect(select("#", ...) > 2, 3, "rawset", "value")
   if behind[value] then
     error(READONLY, 0)
   end
@@ -94,6 +140,7 @@ end
 function globals.rawget(...)
   local value, key = ...
   expect(type(value) == "table", 1, "rawget", "table", ...)
+  expect(select("#", ...) > 1, 2, "rawget", "value")
   return (rawget(behind[value] or value, key))
 end
 
@@ -150,7 +197,7 @@ function table_functions.insert(...)
       return
     end
   end
-  return insert(...)
+  return passed("insert", pcall(insert, ...))
 end
 
 function table_functions.remove(...)
@@ -169,7 +216,7 @@ function table_functions.remove(...)
       return removed
     end
   end
-  return remove(...)
+  return passed("remove", pcall(remove, ...))
 end
 
 local function less(one, other)
@@ -180,9 +227,9 @@ function table_functions.sort(...)
   check_lock((...))
   local value, order = ...
   if order == nil and type(value) == "table" and #value > WORK_MAX then
-    return sort(value, less)
+    return passed("sort", pcall(sort, value, less))
   end
-  return sort(...)
+  return passed("sort", pcall(sort, ...))
 end
 
 function table_functions.concat(...)
@@ -197,7 +244,7 @@ function table_functions.concat(...)
     end
     return concat(pieces, separator)
   end
-  return concat(...)
+  return passed("concat", pcall(concat, ...))
 end
 
 function table_functions.maxn(...)
@@ -214,7 +261,7 @@ end
 
 function table_functions.setn(...)
   check_lock((...))
-  return setn(...)
+  return passed("setn", pcall(setn, ...))
 end
 
 -- How many results fit on the stack. The stock function counts them in an int, which overflows.
@@ -222,8 +269,11 @@ local RESULTS_MAX = 8000
 
 function globals.unpack(...)
   local value, first, last = ...
+  expect(type(value) == "table", 1, "unpack", "table", ...)
   local from, to = tonumber(first) or 1, tonumber(last)
-  if type(value) == "table" and (to or #value) - from >= RESULTS_MAX then
+  expect(first == nil or tonumber(first), 2, "unpack", "number", first)
+  expect(last == nil or to, 3, "unpack", "number", last)
+  if (to or #value) - from >= RESULTS_MAX then
     error("too many results to unpack", 2)
   end
   return unpack(...)
@@ -250,17 +300,16 @@ function string.rep(...)
       return repeated(text, number)
     end
   end
-  return rep(...)
+  return passed("rep", pcall(rep, ...))
 end
 
 -- The stock matcher calls itself for each item of a pattern, and the stack of the process ends somewhere.
 local PATTERN_BYTES_MAX = 8000
 
-local function simple(pattern)
+local function check_pattern(_, pattern)
   if type(pattern) == "string" and #pattern > PATTERN_BYTES_MAX then
     error("pattern too complex", 3)
   end
-  return pattern
 end
 
 -- Before a function that will work for long: ends a script that has to end.
@@ -276,36 +325,45 @@ for _, name in ipairs({ "upper", "lower", "reverse" }) do
   local stock = string[name]
   string[name] = function(...)
     weigh((...))
-    return stock(...)
+    return passed(name, pcall(stock, ...))
   end
 end
 
 local format = string.format
 function string.format(...)
-  local made = format(...)
+  local ok, made = pcall(format, ...)
+  if not ok then
+    return passed("format", ok, made)
+  end
   weigh(made)
   return made
 end
 
-function string.find(text, pattern, first, plain, ...)
-  weigh(text)
-  return find(text, plain and pattern or simple(pattern), first, plain, ...)
+function string.find(...)
+  weigh((...))
+  if not select(4, ...) then
+    check_pattern(...)
+  end
+  return passed("find", pcall(find, ...))
 end
 
-function string.match(text, pattern, ...)
-  weigh(text)
-  return match(text, simple(pattern), ...)
+function string.match(...)
+  weigh((...))
+  check_pattern(...)
+  return passed("match", pcall(match, ...))
 end
 
-function string.gmatch(text, pattern, ...)
-  return gmatch(text, simple(pattern), ...)
+function string.gmatch(...)
+  check_pattern(...)
+  return passed("gmatch", pcall(gmatch, ...))
 end
 
 string.gfind = string.gmatch
 
-function string.gsub(text, pattern, ...)
-  weigh(text)
-  return gsub(text, simple(pattern), ...)
+function string.gsub(...)
+  weigh((...))
+  check_pattern(...)
+  return passed("gsub", pcall(gsub, ...))
 end
 
 -- ---- protected calls and loading
@@ -331,6 +389,8 @@ local function caught(ok, ...)
     if type(text) == "string" or type(text) == "number" then
       return false, text
     end
+    -- What is no text follows as a result of its own.
+    return false, failure, text
   end
   return false, failure
 end
@@ -410,7 +470,7 @@ function globals.collectgarbage(option, argument)
   if option == "stop" or option == "restart" or option == "setpause" or option == "setstepmul" then
     return 0
   end
-  error("bad argument #1 to 'collectgarbage' (invalid option '" .. tostring(option) .. "')", 2)
+  refuse_argument(1, "collectgarbage", "invalid option '" .. tostring(option) .. "'")
 end
 
 if deprecated then
@@ -494,7 +554,7 @@ function math_functions.random(...)
   low = low < 0 and -floor(-low) or floor(low)
   if count == 1 then
     if low < 1 then
-      error("bad argument #1 to 'random' (interval is empty)", 2)
+      refuse_argument(1, "random", "interval is empty")
     end
     return floor(drawn * low) + 1
   end
@@ -505,7 +565,7 @@ function math_functions.random(...)
   high = tonumber(high)
   high = high < 0 and -floor(-high) or floor(high)
   if low > high then
-    error("bad argument #2 to 'random' (interval is empty)", 2)
+    refuse_argument(2, "random", "interval is empty")
   end
   return floor(drawn * (high - low + 1)) + low
 end
@@ -516,7 +576,27 @@ for key, value in pairs(coroutine) do
 end
 local resume = coroutine.resume
 function coroutine_functions.resume(...)
+  expect(type((...)) == "thread", 1, "resume", "coroutine")
   return resumed(resume(...))
+end
+
+-- A message that leaves a coroutine gets the line before it once more.
+local function unwrapped(ok, ...)
+  if not ok then
+    error(seen((...)), 3)
+  end
+  return ...
+end
+
+local wrap = coroutine.wrap
+function coroutine_functions.wrap(...)
+  local ok, inner = pcall(wrap, ...)
+  if not ok then
+    return passed("wrap", ok, inner)
+  end
+  return function(...)
+    return unwrapped(pcall(inner, ...))
+  end
 end
 
 globals.coroutine = readonly(coroutine_functions)

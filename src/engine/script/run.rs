@@ -202,13 +202,13 @@ impl Engine {
         match error {
             Value::Table(table) => {
                 if let Ok(Value::String(found)) = table.raw_get::<Value>("err") {
-                    text = Some(String::from_utf8_lossy(&found.as_bytes()).into_owned());
+                    text = Some(up_to_nul(&found));
                 }
                 let flag = table.raw_get::<Value>("ignore_error_stats_update");
                 is_counted = matches!(flag, Ok(Value::Boolean(true)));
             }
             Value::String(found) => {
-                text = Some(format!("ERR {}", String::from_utf8_lossy(&found.as_bytes())));
+                text = Some(format!("ERR {}", up_to_nul(found)));
             }
             _ => {}
         }
@@ -232,6 +232,21 @@ fn place_of(error: &Value, name: &Name) -> String {
         return format!(" script: {name}, on {}:{line}.", String::from_utf8_lossy(&source.as_bytes()));
     }
     String::new()
+}
+
+/// The text of an error, which ends at a NUL, as a string of C does.
+fn up_to_nul(text: &mlua::LuaString) -> String {
+    let text = text.as_bytes();
+    String::from_utf8_lossy(text.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+}
+
+/// The value of a number, or of a text that is one; 0 of anything else.
+fn number_or_text(lua: &Lua, value: &Value) -> mlua::Result<f64> {
+    let number = match value {
+        Value::String(_) => lua.coerce_number(value.clone())?,
+        number => number_of(number),
+    };
+    Ok(number.unwrap_or(0.0))
 }
 
 /// A script that runs, with what it was lent.
@@ -433,9 +448,9 @@ impl Session<'_, '_> {
                 let [version] = args else {
                     return Err(Failure::text("redis.setresp() requires one argument."));
                 };
-                match number_of(version) {
-                    Some(2.0) => self.running().resp = 2,
-                    Some(3.0) => self.running().resp = 3,
+                match number_or_text(lua, version)? as i64 {
+                    2 => self.running().resp = 2,
+                    3 => self.running().resp = 3,
                     _ => return Err(Failure::text("RESP version must be 2 or 3.")),
                 }
                 let version = self.running().resp;
@@ -446,7 +461,7 @@ impl Session<'_, '_> {
                 let [flags] = args else {
                     return Err(Failure::text("redis.set_repl() requires one argument."));
                 };
-                let flags = number_of(flags).unwrap_or(0.0) as i64;
+                let flags = number_or_text(lua, flags)? as i64;
                 if flags & !i64::from(repl::ALL) != 0 {
                     return Err(Failure::text(
                         "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
@@ -468,7 +483,7 @@ impl Session<'_, '_> {
                         (_, Some(number)) => request.push_number(number),
                         _ => {
                             return Err(Failure::text(
-                                "redis.acl_check_cmd() require all the arguments to be strings",
+                                "Lua redis lib command arguments must be strings or integers",
                             ));
                         }
                     }

@@ -57,6 +57,10 @@ impl Request {
         if whole as f64 == number && whole != i64::MAX {
             self.bytes.extend_from_slice(format_i64(whole, &mut [0; 20]));
         } else {
+            // C shows the sign of what is no number.
+            if number.is_nan() && number.is_sign_negative() {
+                self.bytes.push(b'-');
+            }
             format_double(number, &mut self.bytes);
         }
         self.end(start);
@@ -286,7 +290,8 @@ unsafe fn push_reply(state: *mut lua_State, replies: &mut Decoder<'_>, has_nil: 
                 return true;
             }
             Token::Array(len) => {
-                ffi::lua_createtable(state, len as c_int, 0);
+                // Nulls of version 3 leave holes; where a table with holes ends depends on how it came to be.
+                ffi::lua_createtable(state, if has_nil { 0 } else { len as c_int }, 0);
                 for index in 1..=len {
                     push_reply(state, replies, has_nil);
                     ffi::lua_rawseti_(state, -2, index as c_int);

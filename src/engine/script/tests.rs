@@ -2,7 +2,7 @@
 
 use super::native::Failure;
 use super::stack::{Answer, Request};
-use super::vm::{Ask, Ended, Server, Vm};
+use super::vm::{Ask, Chance, Ended, Purpose, Server, Vm};
 use mlua::{Lua, Value};
 
 /// Answers every command with the same, and keeps the requests.
@@ -89,7 +89,7 @@ fn run_in(vm: &Vm, server: &mut Fake, script: &str) -> Result<String, String> {
 }
 
 fn run(server: &mut Fake, script: &str) -> Result<String, String> {
-    run_in(&Vm::new(7, false).expect("memory"), server, script)
+    run_in(&Vm::new(Purpose::Scripts, &Chance::default(), false).expect("memory"), server, script)
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn keys_and_arguments_are_there() {
     let mut fake = Fake { keys: words(&["k1", "k2"]), args: words(&["", "a\0b"]), ..Fake::default() };
     let shown = "{1={1=\"k1\" 2=\"k2\"} 2={1=\"\" 2=\"a\0b\"}}".to_owned();
     assert_eq!(run(&mut fake, "return show({KEYS, ARGV})"), Ok(shown.clone()));
-    let vm = Vm::new(7, false).expect("memory");
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("memory");
     let text = format!("{SHOW} return function(keys, args) return show({{keys, args}}) end");
     let made = vm.compile(text.as_bytes(), "user_function").expect("a script");
     let Ended::Value(Value::Function(function)) = vm.run(&mut fake, &made, false) else {
@@ -194,7 +194,7 @@ fn a_reply_for_which_the_memory_does_not_suffice_is_an_error() {
 
 #[test]
 fn no_environment_but_that_of_scripts_is_found() {
-    let vm = Vm::new(7, true).expect("memory");
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), true).expect("memory");
     let mut fake = Fake { reply: b"+OK\r\n".to_vec(), ..Fake::default() };
     let mut is_true = |script: &str| {
         let done = run_in(&vm, &mut fake, &format!("return show(({script}))"));
@@ -212,7 +212,7 @@ fn no_environment_but_that_of_scripts_is_found() {
 
 #[test]
 fn proxies_have_no_finalizer() {
-    let vm = Vm::new(7, true).expect("memory");
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), true).expect("memory");
     let mut fake = Fake { reply: b"+OK\r\n".to_vec(), ..Fake::default() };
     let script = "
         local calls = 0

@@ -96,6 +96,19 @@ const GARBAGE_BYTES: usize = 32 << 20;
 /// Steps of the collector after such a script: of 2 KiB each, less than a millisecond together.
 const COLLECTOR_STEPS: u32 = 500;
 
+/// What an interpreter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The scripts of EVAL.
+    Scripts,
+    /// The functions of libraries, which have nothing of what only scripts need: the debugger's functions, and
+    /// `redis.replicate_commands`.
+    Functions,
+}
+
+/// Where the random numbers of all scripts and functions come from.
+pub type Chance = Rc<Cell<Lrand48>>;
+
 /// An interpreter.
 pub struct Vm {
     lua: Lua,
@@ -109,15 +122,15 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// An interpreter with a generator seeded by `seed`; `deprecated`: with the functions that were withdrawn for safety.
+    /// An interpreter for `purpose`, which draws from `chance`; `deprecated`: with the functions that were withdrawn for safety.
     ///
     /// # Errors
     ///
     /// When the memory does not suffice.
-    pub fn new(seed: u64, deprecated: bool) -> mlua::Result<Vm> {
+    pub fn new(purpose: Purpose, chance: &Chance, deprecated: bool) -> mlua::Result<Vm> {
         let lua = Lua::new_with(libraries(), options())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
-        let made = run_prelude(&lua, server_table(&lua, seed)?, deprecated)?;
+        let made = run_prelude(&lua, server_table(&lua, purpose, chance)?, deprecated)?;
         look_after(&lua, INSTRUCTIONS_PER_LOOK)?;
         Vm::made(lua, &made)
     }
@@ -128,10 +141,10 @@ impl Vm {
     /// # Errors
     ///
     /// When the memory does not suffice.
-    pub fn for_debugger(seed: u64, deprecated: bool, source: &[u8]) -> mlua::Result<Vm> {
+    pub fn for_debugger(chance: &Chance, deprecated: bool, source: &[u8]) -> mlua::Result<Vm> {
         let (lua, frames) = debugger::interpreter::new(libraries(), options())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
-        let server = server_table(&lua, seed)?;
+        let server = server_table(&lua, Purpose::Scripts, chance)?;
         let apis = [server.raw_get::<Table>("redis")?, server.raw_get("server")?];
         let debugger = lua.load(include_str!("debugger/debugger.lua")).set_name(PRELUDE);
         let client = debugger::client_table(&lua)?;
@@ -335,7 +348,7 @@ pub fn text_of(error: &mlua::Error) -> String {
 }
 
 /// All that the prelude makes the globals of scripts from.
-fn server_table(lua: &Lua, seed: u64) -> mlua::Result<Table> {
+fn server_table(lua: &Lua, purpose: Purpose, chance: &Chance) -> mlua::Result<Table> {
     let server = lua.create_table()?;
     server.raw_set("raised", lua.create_function(|lua, raised: Value| native::seen(lua, raised))?)?;
     server.raw_set("look", lua.create_function(|lua, ()| look(lua).map(drop))?)?;
@@ -351,11 +364,14 @@ fn server_table(lua: &Lua, seed: u64) -> mlua::Result<Table> {
     native::cjson::add_functions(lua, &libraries.raw_get("cjson")?)?;
     native::cmsgpack::add_constants(&libraries.raw_get("cmsgpack")?)?;
     server.raw_set("libraries", libraries)?;
-    server.raw_set("redis", api(lua, Api::Redis)?)?;
-    server.raw_set("server", api(lua, Api::Server)?)?;
-    server.raw_set("loading", api(lua, Api::Loading)?)?;
-    let state = Rc::new(Cell::new(Lrand48::new(seed as u32)));
-    let own = Rc::clone(&state);
+    server.raw_set("redis", api(lua, Api::Redis, purpose)?)?;
+    server.raw_set("server", api(lua, Api::Server, purpose)?)?;
+    server.raw_set("loading", api(lua, Api::Loading, purpose)?)?;
+    server.raw_set(
+        "what",
+        lua.create_function(|lua, level: usize| Ok(lua.inspect_stack(level, |frame| frame.source().what)))?,
+    )?;
+    let (own, state) = (Rc::clone(chance), Rc::clone(chance));
     server.raw_set(
         "seed",
         lua.create_function(move |_, seed: f64| {
@@ -387,10 +403,16 @@ enum Api {
 }
 
 /// The members of one of these tables.
-fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
+fn api(lua: &Lua, which: Api, purpose: Purpose) -> mlua::Result<Table> {
     let api = lua.create_table()?;
     let asks: &[(&str, Ask)] = match which {
         Api::Loading => &[("log", Ask::Log), ("register_function", Ask::Register)],
+        _ if purpose == Purpose::Functions => &[
+            ("log", Ask::Log),
+            ("setresp", Ask::SetResp),
+            ("set_repl", Ask::SetRepl),
+            ("acl_check_cmd", Ask::AclCheck),
+        ],
         Api::Redis | Api::Server => &[
             ("log", Ask::Log),
             ("setresp", Ask::SetResp),
@@ -409,7 +431,7 @@ fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
         api.raw_set(name, lua.create_function(ask)?)?;
     }
     if which != Api::Loading {
-        add_commands(lua, &api)?;
+        add_commands(lua, &api, purpose)?;
     }
     for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate() {
         api.raw_set(*name, level)?;
@@ -428,10 +450,13 @@ fn api(lua: &Lua, which: Api) -> mlua::Result<Table> {
 }
 
 /// Adds what runs commands, and what needs nothing of the server.
-fn add_commands(lua: &Lua, api: &Table) -> mlua::Result<()> {
+fn add_commands(lua: &Lua, api: &Table, purpose: Purpose) -> mlua::Result<()> {
     api.raw_set("call", stack::call(lua)?)?;
     api.raw_set("pcall", stack::pcall(lua)?)?;
     for (name, function) in native::REDIS {
+        if *name == "replicate_commands" && purpose == Purpose::Functions {
+            continue;
+        }
         let function = *function;
         let run = move |lua: &Lua, args: MultiValue| {
             let args = native::bounded(args)?;
@@ -479,7 +504,14 @@ fn where_it_failed(lua: &Lua, level: usize) -> Option<(String, usize)> {
 
 /// The generator of `lrand48` in POSIX: X(n+1) = (a X(n) + c) mod 2^48, of which the upper 31 bits count.
 #[derive(Clone, Copy)]
-struct Lrand48(u64);
+pub struct Lrand48(u64);
+
+impl Default for Lrand48 {
+    /// What Redis begins with.
+    fn default() -> Lrand48 {
+        Lrand48(0x1234_abcd_330e)
+    }
+}
 
 impl Lrand48 {
     fn new(seed: u32) -> Lrand48 {
@@ -521,7 +553,7 @@ mod tests {
     }
 
     fn run(text: &str, ends_at: Option<usize>) -> (Ended, usize) {
-        let vm = Vm::new(1, true).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), true).expect("there is memory");
         let mut server = Counting { looks: 0, ends_at };
         let script = vm.compile(text.as_bytes(), "user_script").expect("it is Lua");
         (vm.run(&mut server, &script, false), server.looks)
@@ -595,7 +627,7 @@ mod tests {
 
     #[test]
     fn a_large_script_leaves_no_garbage_for_the_next_one_to_count() {
-        let vm = Vm::new(1, false).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
         let script = vm.compile(b"return #string.rep('x', 100000000)", "user_script").expect("it is Lua");
         for _ in 0..10 {
             let ended = vm.run(&mut Counting::default(), &script, false);
@@ -606,7 +638,7 @@ mod tests {
 
     #[test]
     fn a_result_is_read_though_the_memory_is_used_up() {
-        let vm = Vm::new(1, false).expect("there is memory");
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
         let script = vm.compile(b"return {map = {a = 1}}", "user_script").expect("it is Lua");
         let Ended::Value(Value::Table(table)) = vm.run(&mut Counting::default(), &script, false) else {
             panic!("it returns a table");
@@ -615,5 +647,12 @@ mod tests {
         assert!(table.raw_get::<Value>("a key that was never used").is_err());
         assert!(vm.reading(|| table.raw_get::<Value>("a key that was never used")).is_ok());
         assert!(table.raw_get::<Value>("another such key").is_err(), "the limit is in force again");
+    }
+
+    #[test]
+    fn the_first_numbers_are_those_of_a_redis_that_has_just_started() {
+        let mut chance = Lrand48::default();
+        let mut thousandth = || 1 + u64::from(chance.next()) * 1000 / i32::MAX as u64;
+        assert_eq!([thousandth(), thousandth(), thousandth()], [397, 841, 354]);
     }
 }

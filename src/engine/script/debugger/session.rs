@@ -59,7 +59,7 @@ impl Engine {
         }
         let shebang = flags::of_script(&text).map_err(|text| CmdError::Text(text.into()))?;
         let deprecated = self.conf.lua_enable_deprecated_api;
-        let vm = Vm::for_debugger(self.rng.next_u64(), deprecated, &text)?;
+        let vm = Vm::for_debugger(&self.scripts.chance, deprecated, &text)?;
         let function = vm
             .compile(&text[shebang.bytes..], "user_script")
             .map_err(|error| CmdError::err(format!("Error compiling script: {error}")))?;

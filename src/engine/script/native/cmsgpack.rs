@@ -245,13 +245,16 @@ fn unpack(
     is_limited: bool,
 ) -> Result<Vec<Value>, Failure> {
     let bytes = bytes_at(lua, args, 0)?;
+    // Messages show the lower 32 bits of an offset, as Redis's do.
     if offset < 0 || limit < 0 {
-        let text = format!("Invalid request to unpack with offset of {offset} and limit of {}.", bytes.len());
+        let (offset, len) = (offset as i32, bytes.len());
+        let text = format!("Invalid request to unpack with offset of {offset} and limit of {len}.");
         return Err(Failure::Text(text));
     }
     if offset as usize > bytes.len() {
         return Err(Failure::Text(format!(
-            "Start offset {offset} greater than input length {}.",
+            "Start offset {} greater than input length {}.",
+            offset as i32,
             bytes.len()
         )));
     }
@@ -278,8 +281,14 @@ fn unpack_all(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
 fn optional(lua: &Lua, args: &[Value], index: usize) -> Result<i64, Failure> {
     match args.get(index) {
         None | Some(Value::Nil) => Ok(0),
-        Some(_) => Ok(number_at(lua, args, index)? as i32 as i64),
+        Some(_) => whole_at(lua, args, index),
     }
+}
+
+/// A number as C makes a whole one of it: what is too large for 64 bits is the smallest of all.
+fn whole_at(lua: &Lua, args: &[Value], index: usize) -> Result<i64, Failure> {
+    let number = number_at(lua, args, index)?;
+    Ok(if number.abs() < 2f64.powi(63) { number as i64 } else { i64::MIN })
 }
 
 fn unpack_one(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
@@ -288,7 +297,7 @@ fn unpack_one(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
 }
 
 fn unpack_limit(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
-    let limit = number_at(lua, args, 1)? as i32 as i64;
+    let limit = whole_at(lua, args, 1)?;
     let offset = optional(lua, args, 2)?;
     unpack(lua, args, limit, offset, true)
 }

@@ -17,7 +17,7 @@ pub enum Failure {
     /// What the script is told.
     Text(String),
     /// An argument, counted from 1, that the function does not take, and why.
-    Argument(usize, String),
+    Argument(usize, Vec<u8>),
     /// What the interpreter itself fails with: mostly a lack of memory.
     Lua(mlua::Error),
 }
@@ -29,7 +29,7 @@ impl Failure {
     }
 
     /// An argument, counted from 1, that a function does not take.
-    pub fn argument(number: usize, why: impl Into<String>) -> Failure {
+    pub fn argument(number: usize, why: impl Into<Vec<u8>>) -> Failure {
         Failure::Argument(number, why.into())
     }
 
@@ -41,6 +41,7 @@ impl Failure {
                     .into_error()
             }
             Failure::Argument(number, why) => {
+                let why = String::from_utf8_lossy(&why);
                 Failure::Text(format!("bad argument #{number} ({why})")).into_reply()
             }
             Failure::Lua(error) => error,
@@ -169,25 +170,26 @@ pub fn results(lua: &Lua, done: Result<Vec<Value>, Failure>) -> mlua::Result<Mul
     match done {
         Ok(values) => Ok(values.into_iter().collect()),
         Err(Failure::Lua(error)) => Err(error),
-        Err(Failure::Text(text)) => Err(message(lua, &text)),
+        Err(Failure::Text(text)) => Err(message(lua, text.as_bytes())),
         Err(Failure::Argument(number, why)) => {
             // A function that was not called by a name has none.
             let name = lua.inspect_stack(0, |frame| frame.names().name.map(|name| name.into_owned()));
             let name = name.flatten().unwrap_or_else(|| "?".to_owned());
-            Err(message(lua, &format!("bad argument #{number} to '{name}' ({why})")))
+            let text = [format!("bad argument #{number} to '{name}' (").as_bytes(), &why, b")"].concat();
+            Err(message(lua, &text))
         }
     }
 }
 
 /// A message with the line of the script before it.
-fn message(lua: &Lua, text: &str) -> mlua::Error {
+fn message(lua: &Lua, text: &[u8]) -> mlua::Error {
     let place = lua.inspect_stack(1, |frame| {
         let source = frame.source();
         let line = frame.current_line()?;
         source.short_src.map(|name| format!("{name}:{line}: "))
     });
-    let text = place.flatten().unwrap_or_default() + text;
-    Raised { text: text.into_bytes(), is_reply: false, is_counted: false }.into_error()
+    let text = [place.flatten().unwrap_or_default().as_bytes(), text].concat();
+    Raised { text, is_reply: false, is_counted: false }.into_error()
 }
 
 /// The value of a number.

@@ -88,8 +88,8 @@ impl Format<'_> {
                 self.alignment = alignment;
             }
             other => {
-                let why = format!("invalid format option '{}'", char::from(other));
-                return Err(Failure::argument(1, &why));
+                let why = [&b"invalid format option '"[..], &[other], b"'"].concat();
+                return Err(Failure::argument(1, why));
             }
         }
         Ok(())
@@ -105,6 +105,8 @@ impl Format<'_> {
 
 fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
     let text = bytes_at(lua, args, 0)?;
+    // The first argument that is missing counts as a nil.
+    let args = &[args, &[Value::Nil]].concat()[..];
     let mut format = Format::new(&text);
     let mut packed: Vec<u8> = Vec::new();
     let mut next = 1;
@@ -117,7 +119,12 @@ fn pack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let number = number_at(lua, args, next)?;
-                let word = if number < 0.0 { number as i64 as u64 } else { number as u64 };
+                let word = match number {
+                    _ if number < 0.0 => number as i64 as u64,
+                    // As C converts what is too large on this processor.
+                    _ if number >= 2f64.powi(64) => 0,
+                    _ => number as u64,
+                };
                 let mut bytes = word.to_le_bytes().to_vec();
                 bytes.resize(size, 0);
                 packed.extend(format.ordered(bytes));
@@ -177,10 +184,11 @@ fn unpack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         None | Some(Value::Nil) => 1.0,
         Some(_) => number_at(lua, args, 2)?,
     };
-    if start as i64 <= 0 {
+    if start as i64 == 0 {
         return Err(Failure::argument(3, "offset must be 1 or greater"));
     }
-    let mut at = start as usize - 1;
+    // As in C, where an offset below 0 is a large one.
+    let mut at = (start as i64 as usize).wrapping_sub(1);
     let mut format = Format::new(&text);
     let mut found: Vec<Value> = Vec::new();
     let too_short = || Failure::argument(2, "data string too short");
@@ -232,7 +240,7 @@ fn unpack(lua: &Lua, args: &[Value]) -> Result<Vec<Value>, Failure> {
         }
         at += size;
     }
-    found.push(Value::Number((at + 1) as f64));
+    found.push(Value::Number(at.wrapping_add(1) as i64 as f64));
     Ok(found)
 }
 

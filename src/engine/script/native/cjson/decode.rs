@@ -96,7 +96,7 @@ impl Parser<'_> {
             return token;
         }
         match self.peek(0) {
-            0 if self.at >= self.text.len() => Token::End,
+            0 => Token::End,
             b'"' => self.string(),
             b'-' | b'0'..=b'9' => {
                 if !self.settings.decode_invalid && self.is_invalid_number() {

@@ -64,7 +64,7 @@ fn write_string(text: &[u8], into: &mut Vec<u8>) {
 
 /// The largest index of a table whose keys are all indices; none when it is to be an object.
 fn array_len(table: &Table, settings: Settings) -> Result<Option<usize>, Failure> {
-    let (mut max, mut count) = (0f64, 0f64);
+    let (mut max, mut count) = (0i32, 0f64);
     for pair in table.pairs::<Value, Value>() {
         let key = match pair?.0 {
             Value::Integer(key) => key as f64,
@@ -74,22 +74,26 @@ fn array_len(table: &Table, settings: Settings) -> Result<Option<usize>, Failure
         if key < 1.0 || key.floor() != key {
             return Ok(None);
         }
-        max = max.max(key);
+        // Kept in 32 bits, as in C: a larger index becomes the smallest number.
+        if key > f64::from(max) {
+            max = if key <= f64::from(i32::MAX) { key as i32 } else { i32::MIN };
+        }
         count += 1.0;
     }
-    let (ratio, safe) = (f64::from(settings.sparse_ratio), f64::from(settings.sparse_safe));
-    if ratio > 0.0 && max > count * ratio && max > safe {
+    let (longest, ratio, safe) =
+        (f64::from(max), f64::from(settings.sparse_ratio), f64::from(settings.sparse_safe));
+    if ratio > 0.0 && longest > count * ratio && longest > safe {
         if !settings.sparse_converts {
             return Err(Failure::text("Cannot serialise table: excessively sparse array"));
         }
         return Ok(None);
     }
-    Ok((max > 0.0).then_some(max as usize))
+    Ok((max > 0).then_some(max as usize))
 }
 
 fn write_table(table: &Table, depth: i32, settings: Settings, into: &mut Vec<u8>) -> Result<(), Failure> {
     if depth > settings.encode_depth_max.min(DEPTH_MAX) {
-        return Err(Failure::Text(format!("Cannot serialise, excessive depth ({depth})")));
+        return Err(Failure::Text(format!("Cannot serialise, excessive nesting ({depth})")));
     }
     if let Some(len) = array_len(table, settings)? {
         into.push(b'[');

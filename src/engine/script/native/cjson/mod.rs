@@ -144,7 +144,7 @@ fn integer(args: &[Value], index: usize, old: i32, min: i32, max: i32) -> Result
         true => Ok(value as i32),
         false => {
             let why = format!("expected integer between {min} and {max}");
-            Err(Failure::argument(1, &why))
+            Err(Failure::argument(1, why))
         }
     }
 }

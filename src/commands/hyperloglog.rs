@@ -146,6 +146,7 @@ fn pfcount(ctx: &mut Ctx<'_>) -> CmdResult {
             put(ctx, key, Some(handle), bytes);
             // The bytes changed, and those who follow should have the same.
             ctx.changed(1);
+            ctx.notify(EventClass::Silent, "", key.bytes);
             count
         }
     };

@@ -247,14 +247,18 @@ impl<'a> Ctx<'a> {
     /// The entry of a key that the command reads, counted, but not noted as an access.
     pub fn read_untouched(&mut self, key: Key<'_>) -> Option<Handle> {
         let found = self.peek(key);
-        match found {
-            Some(_) => self.stats.keyspace_hits += 1,
-            None => {
-                self.stats.keyspace_misses += 1;
-                self.notify(EventClass::Miss, "keymiss", key.bytes);
-            }
-        }
+        self.count_read(key, found.is_some());
         found
+    }
+
+    /// Counts a look for a key as a hit or a miss.
+    pub fn count_read(&mut self, key: Key<'_>, is_there: bool) {
+        if is_there {
+            self.stats.keyspace_hits += 1;
+        } else {
+            self.stats.keyspace_misses += 1;
+            self.notify(EventClass::Miss, "keymiss", key.bytes);
+        }
     }
 
     /// The entry of a key that the command will change: noted as an access.

@@ -28,6 +28,10 @@ pub enum EventClass {
     Module = 1 << 13,
     /// `n`: a key was created. Not in `A`.
     New = 1 << 14,
+    /// `t` as well: groups and consumers of a stream, and its last id, by which its entries do not change.
+    StreamState = 1 << 10 | 1 << 20,
+    /// No letter: a change of which nobody is told by its name.
+    Silent = 1 << 21,
 }
 
 impl EventClass {
@@ -40,11 +44,12 @@ impl EventClass {
         | EventClass::Zset as u32
         | EventClass::Expired as u32
         | EventClass::Evicted as u32
-        | EventClass::Stream as u32;
+        | EventClass::Stream as u32
+        | EventClass::Silent as u32;
 
     /// Whether a key is not what it was after an event of this class.
     pub fn is_change(self) -> bool {
-        EventClass::CHANGES & self as u32 != 0
+        EventClass::CHANGES & self as u32 != 0 && !matches!(self, EventClass::StreamState)
     }
 }
 

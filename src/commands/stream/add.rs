@@ -168,7 +168,7 @@ pub(super) fn xsetid(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     ctx.put(key, stream);
     ctx.changed(1);
-    ctx.notify(EventClass::Stream, "xsetid", key.bytes);
+    ctx.notify(EventClass::StreamState, "xsetid", key.bytes);
     ctx.reply.ok();
     Ok(Outcome::Done)
 }

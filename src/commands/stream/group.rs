@@ -76,7 +76,10 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> CmdResult {
         return Err(CmdError::coded("BUSYGROUP Consumer Group name already exists"));
     }
     ctx.changed(1);
-    ctx.notify(EventClass::Stream, "xgroup-create", key.bytes);
+    if found.is_none() {
+        ctx.notify(EventClass::Silent, "", key.bytes);
+    }
+    ctx.notify(EventClass::StreamState, "xgroup-create", key.bytes);
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -118,7 +121,7 @@ pub(super) fn set_id(ctx: &mut Ctx<'_>) -> CmdResult {
         group.entries_read = options.entries_read;
     })?;
     ctx.changed(1);
-    ctx.notify(EventClass::Stream, "xgroup-setid", ctx.args.at(2));
+    ctx.notify(EventClass::StreamState, "xgroup-setid", ctx.args.at(2));
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -132,7 +135,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.put(key, stream);
     if is_removed {
         ctx.changed(1);
-        ctx.notify(EventClass::Stream, "xgroup-destroy", key.bytes);
+        ctx.notify(EventClass::StreamState, "xgroup-destroy", key.bytes);
     }
     ctx.reply.int(i64::from(is_removed));
     Ok(Outcome::Done)
@@ -150,7 +153,7 @@ pub(super) fn create_consumer(ctx: &mut Ctx<'_>) -> CmdResult {
     })?;
     if is_new {
         ctx.changed(1);
-        ctx.notify(EventClass::Stream, "xgroup-createconsumer", ctx.args.at(2));
+        ctx.notify(EventClass::StreamState, "xgroup-createconsumer", ctx.args.at(2));
     }
     ctx.reply.int(i64::from(is_new));
     Ok(Outcome::Done)
@@ -162,7 +165,7 @@ pub(super) fn delete_consumer(ctx: &mut Ctx<'_>) -> CmdResult {
     let pending = change(ctx, handle, |group| group.remove_consumer(name))?;
     if pending.is_some() {
         ctx.changed(1);
-        ctx.notify(EventClass::Stream, "xgroup-delconsumer", ctx.args.at(2));
+        ctx.notify(EventClass::StreamState, "xgroup-delconsumer", ctx.args.at(2));
     }
     ctx.reply.int(pending.unwrap_or(0) as i64);
     Ok(Outcome::Done)

@@ -107,7 +107,7 @@ pub(super) fn propagate_group(
 
 pub(super) fn xack(ctx: &mut Ctx<'_>) -> CmdResult {
     let (key, name) = (ctx.key(1), ctx.args.at(2));
-    let found = ctx.write(key);
+    let found = ctx.read(key);
     let group = match found {
         Some(handle) => ctx.db_ref().value(handle).stream()?.group(name),
         None => None,
@@ -236,7 +236,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> CmdResult {
 
 /// The entry of a stream that has this group.
 fn group_entry(ctx: &mut Ctx<'_>, key: Key<'_>, name: &[u8]) -> Result<Handle, CmdError> {
-    let handle = ctx.write(key).ok_or_else(|| no_group(key.bytes, name))?;
+    let handle = ctx.read(key).ok_or_else(|| no_group(key.bytes, name))?;
     match ctx.db_ref().value(handle).stream()?.group(name) {
         Some(_) => Ok(handle),
         None => Err(no_group(key.bytes, name)),

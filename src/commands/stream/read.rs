@@ -154,6 +154,10 @@ fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
         }
         sources.push((key, handle, from));
     }
+    // Redis looks each stream up once more when it reads it, and counts that.
+    for (key, handle, _) in &sources {
+        ctx.count_read(*key, handle.is_some());
+    }
     if for_group {
         note_consumers(ctx, &wish, &sources)?;
     }
@@ -440,5 +444,5 @@ fn give(
 /// Tells that a consumer came to be.
 pub(super) fn tell_new_consumer(ctx: &mut Ctx<'_>, key: &[u8]) {
     ctx.changed(1);
-    ctx.notify(EventClass::Stream, "xgroup-createconsumer", key);
+    ctx.notify(EventClass::StreamState, "xgroup-createconsumer", key);
 }

@@ -49,7 +49,7 @@ use crate::base::limit::{EXPIRY_US_PER_TURN, SERVING_US_PER_CLIENT};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
-use crate::keyspace::event::EventClass;
+use crate::keyspace::event::{CHANNELS, EventClass};
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::{Databases, db::KeyHash};
 use crate::replication::feed::{Feed, Pending};
@@ -370,15 +370,10 @@ impl Engine {
     fn note_wanted(&mut self) {
         let watched = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
         let tracked = if self.rise.tracking.is_on() { EventClass::CHANGES } else { 0 };
-        self.rise.heard = self.published_events() | watched;
+        self.rise.published = u32::from(self.conf.notify_keyspace_events.0);
+        let told = if self.rise.published & CHANNELS == 0 { 0 } else { self.rise.published };
+        self.rise.heard = told | watched;
         self.rise.wanted = self.rise.heard | tracked;
-    }
-
-    /// The events that are published, as bits of [`EventClass`]: none without a kind of channel for them.
-    fn published_events(&self) -> u32 {
-        let classes = u32::from(self.conf.notify_keyspace_events.0);
-        let channels = crate::keyspace::event::KEYSPACE | crate::keyspace::event::KEYEVENT;
-        if classes & channels == 0 { 0 } else { classes }
     }
 
     /// Notes whether commands have to be looked at closely before they run.

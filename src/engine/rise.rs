@@ -8,7 +8,7 @@ use super::stats::Stats;
 use super::tracking::Tracking;
 use super::transaction::Watchers;
 use super::waiters::Waiters;
-use crate::keyspace::event::{EventClass, KeyEvent};
+use crate::keyspace::event::{CHANNELS, EventClass, KeyEvent};
 use crate::replication::feed::Pending;
 use bytes::Bytes;
 
@@ -19,6 +19,8 @@ pub struct Rise {
     pub wanted: u32,
     /// Those of them that become an event: those that are published, and all changes while a key is watched.
     pub heard: u32,
+    /// `notify-keyspace-events` as it is while the command runs: bits of [`EventClass`], and the kinds of channel.
+    pub published: u32,
     /// Events in the order in which they happened.
     pub events: Vec<KeyEvent>,
     /// The handler said itself what is propagated.
@@ -73,7 +75,8 @@ impl Rise {
             self.tracking.touch(&key, matches!(class, EventClass::Expired | EventClass::Evicted));
         }
         if self.heard & class as u32 != 0 {
-            self.events.push(KeyEvent { class, name, key, db });
+            let channels = if self.published & class as u32 != 0 { self.published & CHANNELS } else { 0 };
+            self.events.push(KeyEvent { class, name, key, db, channels });
         }
     }
 

@@ -37,8 +37,6 @@ impl Engine {
         if self.rise.tracking.has_changes() {
             self.tell_trackers(actor);
         }
-        let channels = u32::from(self.conf.notify_keyspace_events.0);
-        let published = self.published_events();
         for (one, other) in std::mem::take(&mut self.rise.swaps) {
             self.touch_swapped(one, other);
         }
@@ -46,14 +44,11 @@ impl Engine {
             if event.class.is_change() {
                 self.touch_watched(event.db, &event.key, event.class == EventClass::Expired);
             }
-            if published & event.class as u32 == 0 {
-                continue;
-            }
-            if channels & KEYSPACE != 0 {
+            if event.channels & KEYSPACE != 0 {
                 let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
                 self.publish(&channel, event.name.as_bytes());
             }
-            if channels & KEYEVENT != 0 {
+            if event.channels & KEYEVENT != 0 {
                 let channel = format!("__keyevent@{}__:{}", event.db, event.name);
                 self.publish(channel.as_bytes(), &event.key);
             }

@@ -57,6 +57,8 @@ impl EventClass {
 pub const KEYSPACE: u32 = 1;
 /// `E`: publish to the channel of the event.
 pub const KEYEVENT: u32 = 1 << 1;
+/// Both kinds of channel.
+pub const CHANNELS: u32 = KEYSPACE | KEYEVENT;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -69,4 +71,6 @@ pub struct KeyEvent {
     pub key: bytes::Bytes,
     /// The number of its database.
     pub db: u32,
+    /// The kinds of channel to which it is published: [`KEYSPACE`], [`KEYEVENT`], both or none.
+    pub channels: u32,
 }

@@ -25,11 +25,13 @@ pub fn release() {
 }
 
 /// Has the allocator join each freed piece with its neighbours at once. It would keep small ones apart and join all of them
-/// in one later call, which takes 20 nanoseconds a piece: 45 milliseconds after two million.
+/// in one later call, which takes 20 nanoseconds a piece: 45 milliseconds after two million. Another allocator in its place,
+/// as a sanitizer has one, does not know what is asked of it and goes on as it did.
 pub fn join_free_pieces_at_once() {
     // SAFETY: the call takes no pointer and may run at any time.
-    let done = unsafe { libc::mallopt(libc::M_MXFAST, 0) };
-    debug_assert_eq!(done, 1, "zero is a size that it takes");
+    unsafe {
+        libc::mallopt(libc::M_MXFAST, 0);
+    }
 }
 
 /// A random word from the kernel.

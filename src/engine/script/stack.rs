@@ -304,7 +304,8 @@ unsafe fn push_reply(state: *mut lua_State, replies: &mut Decoder<'_>, has_nil: 
             Token::Set(len) => {
                 ffi::lua_createtable(state, 0, 1);
                 field!(state, b"set", {
-                    ffi::lua_createtable(state, 0, len as c_int);
+                    // Not made for so many members: in what order a script finds them depends on how the table grew.
+                    ffi::lua_createtable(state, 0, 0);
                     for _ in 0..len {
                         push_reply(state, replies, has_nil);
                         ffi::lua_pushboolean(state, 1);
@@ -339,10 +340,10 @@ unsafe fn push_reply(state: *mut lua_State, replies: &mut Decoder<'_>, has_nil: 
     false
 }
 
-/// Pushes a table of so many pairs of replies.
+/// Pushes a table of so many pairs of replies. As with sets, it grows as Redis's does, and so has its order.
 unsafe fn push_pairs(state: *mut lua_State, replies: &mut Decoder<'_>, len: usize, has_nil: bool) {
     unsafe {
-        ffi::lua_createtable(state, 0, len as c_int);
+        ffi::lua_createtable(state, 0, 0);
         for _ in 0..len {
             push_reply(state, replies, has_nil);
             push_reply(state, replies, has_nil);

@@ -159,6 +159,8 @@ unsafe fn push_answer(state: *mut lua_State) -> bool {
         let answer = server.call(&mut |request| read_request(state, request));
         std::mem::transmute::<Answer<'_>, Answer<'static>>(answer)
     });
+    // The arguments were read, and may fill the stack.
+    unsafe { ffi::lua_settop(state, 0) };
     match answer {
         Answer::Refused { text, is_counted } => {
             unsafe { push_error(state, text, is_counted) };

@@ -391,7 +391,7 @@ fn pairs(value: &Resp) -> &[(Resp, Resp)] {
 fn text(value: &Resp) -> String {
     match value {
         Resp::Status(text) => text.clone(),
-        Resp::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Resp::Bulk(bytes) | Resp::Verbatim(_, bytes) => String::from_utf8_lossy(bytes).into_owned(),
         other => panic!("{other:?} is no text"),
     }
 }

@@ -208,8 +208,12 @@ impl Engine {
     }
 
     /// The reply to a wait that ended without its event.
-    pub(super) fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
-        self.reply_in_vain(slot, blocked.block.on, blocked.row);
+    fn reply_to_timeout(&mut self, slot: usize, blocked: &Blocked) {
+        match blocked.block.on {
+            // Also of BLMOVE, which says with a null string that it could not wait.
+            BlockOn::Keys => self.reply(slot).null_array(),
+            on => self.reply_in_vain(slot, on, blocked.row),
+        }
     }
 
     /// The reply of a command that did not get what it wanted to wait for.

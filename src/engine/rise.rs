@@ -48,10 +48,13 @@ impl Rise {
     /// Whether something follows from the command that ran.
     #[inline]
     pub fn is_any(&self) -> bool {
-        !self.events.is_empty()
-            || self.waiters.has_ready()
-            || !self.swaps.is_empty()
-            || self.tracking.has_changes()
+        self.is_told_of() || self.waiters.has_ready() || !self.swaps.is_empty()
+    }
+
+    /// Whether somebody is to be told of something that has risen.
+    #[inline]
+    pub fn is_told_of(&self) -> bool {
+        !self.events.is_empty() || self.tracking.has_changes()
     }
 
     /// Notes that two databases have changed places, if somebody watches a key.

@@ -33,6 +33,15 @@ impl Engine {
         self.is_settling = false;
     }
 
+    /// Tells what has risen until now, in the middle of a transaction or a script: a message that it publishes comes after
+    /// the events of what it did before.
+    pub fn tell_what_rose(&mut self, slot: usize) {
+        if self.rise.is_told_of() {
+            let actor = self.clients[slot].handle;
+            self.publish_events(Some(actor));
+        }
+    }
+
     fn publish_events(&mut self, actor: Option<ClientId>) {
         if self.rise.tracking.has_changes() {
             self.tell_trackers(actor);

@@ -154,11 +154,11 @@ fn told(theirs: Option<Heard>, ours: Option<Heard>) -> String {
     let mut lines = String::new();
     let (Some(theirs), Some(ours)) = (theirs, ours) else { return "\n    one of them is gone".to_owned() };
     for (theirs, ours) in [
-        (theirs.in_order, ours.in_order),
-        (theirs.of_patterns, ours.of_patterns),
-        (theirs.to_forget, ours.to_forget),
+        (&theirs.in_order, &ours.in_order),
+        (&theirs.of_patterns, &ours.of_patterns),
+        (&theirs.to_forget, &ours.to_forget),
     ] {
-        for (name, these, others) in [("Redis", &theirs, &ours), ("we", &ours, &theirs)] {
+        for (name, these, others) in [("Redis", theirs, ours), ("we", ours, theirs)] {
             let mut others = others.clone();
             for one in these {
                 match others.iter().position(|other| other == one) {
@@ -168,7 +168,12 @@ fn told(theirs: Option<Heard>, ours: Option<Heard>) -> String {
             }
         }
     }
-    if lines.is_empty() { "\n    in another order".to_owned() } else { lines }
+    if !lines.is_empty() {
+        return lines;
+    }
+    let turned = theirs.in_order.iter().zip(&ours.in_order).filter(|(a, b)| a != b).take(6);
+    let turned = turned.map(|(a, b)| format!("\n    Redis {a}\n    we    {b}"));
+    format!("\n    in another order{}", turned.collect::<String>())
 }
 
 /// Sends requests and reads all frames up to the one that holds a mark; none when the server is gone.

@@ -9,7 +9,11 @@ pub enum Resp {
     Error(String),
     Int(i64),
     Bulk(Vec<u8>),
+    /// Text with the three letters of its format.
+    Verbatim(String, Vec<u8>),
     Null,
+    /// The one of version 2 that clients take for an array.
+    NullArray,
     Double(String),
     BigNumber(String),
     Bool(bool),
@@ -41,14 +45,16 @@ impl Resp {
         Some((read(&mut rest), len))
     }
 
-    /// The value as `redis-cli` shows it.
+    /// The value as `redis-cli` shows it, and what that hides: null arrays, and formats of verbatim text.
     pub fn shown(&self) -> String {
         match self {
             Resp::Status(text) => text.clone(),
             Resp::Error(text) => format!("(error) {text}"),
             Resp::Int(value) => format!("(integer) {value}"),
             Resp::Bulk(bytes) => repr(bytes),
+            Resp::Verbatim(format, bytes) => format!("({format}) {}", repr(bytes)),
             Resp::Null => "(nil)".to_owned(),
+            Resp::NullArray => "(nil array)".to_owned(),
             Resp::Double(text) => format!("(double) {text}"),
             Resp::BigNumber(text) => format!("(big number) {text}"),
             Resp::Bool(true) => "(true)".to_owned(),
@@ -152,7 +158,8 @@ fn read(rest: &mut &[u8]) -> Resp {
             read(rest)
         }
         "#" => Resp::Bool(text == "t"),
-        "*" | "$" if text == "-1" => Resp::Null,
+        "$" if text == "-1" => Resp::Null,
+        "*" if text == "-1" => Resp::NullArray,
         "*" => Resp::Array(many(1)),
         "~" => Resp::Set(many(1)),
         ">" => Resp::Push(many(1)),
@@ -161,8 +168,11 @@ fn read(rest: &mut &[u8]) -> Resp {
             Resp::Map(values.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
         }
         "$" => Resp::Bulk(read_bytes(rest, int() as usize)),
-        // The format of a verbatim text is not shown.
-        "=" => Resp::Bulk(read_bytes(rest, int() as usize).split_off(4)),
+        "=" => {
+            let mut bytes = read_bytes(rest, int() as usize);
+            let text = bytes.split_off(4);
+            Resp::Verbatim(String::from_utf8_lossy(&bytes[..3]).into_owned(), text)
+        }
         _ => panic!("{line} begins no reply"),
     }
 }

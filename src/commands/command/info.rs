@@ -24,7 +24,7 @@ pub(super) fn info(ctx: &mut Ctx<'_>) -> CmdResult {
     for index in 2..count {
         match ctx.table.find_full(ctx.args.at(index)) {
             Some(row) => reply_row(ctx, row),
-            None => ctx.reply.null_array(),
+            None => ctx.reply.null(),
         }
     }
     Ok(Outcome::Done)

@@ -152,10 +152,9 @@ fn sort(ctx: &mut Ctx<'_>) -> CmdResult {
     if options.unsorted && options.descending && of != Some(Type::Set) {
         elements.reverse();
     }
-    let mut sorted = Vec::with_capacity(elements.len());
-    for element in elements {
-        sorted.push(weigh(ctx, element, &options)?);
-    }
+    // After one that is no number Redis still looks for what the others are sorted by: the misses are counted and told.
+    let weighed: Vec<_> = elements.into_iter().map(|element| weigh(ctx, element, &options)).collect();
+    let mut sorted = weighed.into_iter().collect::<Result<Vec<Sorted>, CmdError>>()?;
     if !options.unsorted {
         sorted.sort_by(|a, b| compare(a, b, &options));
     }

@@ -245,6 +245,9 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
             hash.set(name, value, deadline, tuning);
         }
     }
+    if is_past && found.is_none() {
+        ctx.notify(EventClass::New, "new", key.bytes);
+    }
     ctx.notify(EventClass::Hash, "hset", key.bytes);
     put_without(ctx, key, hash, &gone);
     ctx.changed(options.count as u64);

@@ -18,6 +18,8 @@ fn existing(ctx: &mut Ctx<'_>) -> Result<Handle, CmdError> {
 }
 
 pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
+    let handle = existing(ctx)?;
+    ctx.db_ref().value(handle).stream()?;
     let args = ctx.args;
     let mut full = None;
     if args.len() > 3 {
@@ -36,7 +38,6 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
             _ => FULL_COUNT,
         });
     }
-    let handle = existing(ctx)?;
     let open = ctx.open();
     let (stream, reply) = (open.db.value(handle).stream()?, open.reply);
     let log = &stream.log;

@@ -219,7 +219,8 @@ fn min_idle_at(ctx: &Ctx<'_>, index: usize, command: &str) -> Result<u64, CmdErr
 
 pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> CmdResult {
     let (key, name) = (ctx.key(1), ctx.args.at(2));
-    let handle = group_entry(ctx, key, name)?;
+    let found = ctx.read(key);
+    let handle = group_entry(ctx, key, found, name)?;
     let (ids, claim) = parse_claim(ctx)?;
     let now_ms = ctx.now.unix_ms();
     let consumer_name = ctx.args.at(3);
@@ -235,8 +236,8 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 /// The entry of a stream that has this group.
-fn group_entry(ctx: &mut Ctx<'_>, key: Key<'_>, name: &[u8]) -> Result<Handle, CmdError> {
-    let handle = ctx.read(key).ok_or_else(|| no_group(key.bytes, name))?;
+fn group_entry(ctx: &Ctx<'_>, key: Key<'_>, found: Option<Handle>, name: &[u8]) -> Result<Handle, CmdError> {
+    let handle = found.ok_or_else(|| no_group(key.bytes, name))?;
     match ctx.db_ref().value(handle).stream()?.group(name) {
         Some(_) => Ok(handle),
         None => Err(no_group(key.bytes, name)),
@@ -373,6 +374,9 @@ fn reply_claimed(ctx: &mut Ctx<'_>, log: &Log, claimed: &[StreamId], just_ids: b
 }
 
 pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> CmdResult {
+    let (key, name, consumer_name) = (ctx.key(1), ctx.args.at(2), ctx.args.at(3));
+    // Before the options are read, as Redis does: a key that is not there counts as missed whatever they say.
+    let found = ctx.read(key);
     let min_idle_ms = min_idle_at(ctx, 4, "XAUTOCLAIM")?;
     let start = bound_at(ctx, 5, true)?;
     let (mut count, mut just_ids) = (100, false);
@@ -389,8 +393,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> CmdResult {
             return Err(CmdError::Syntax);
         }
     }
-    let (key, name, consumer_name) = (ctx.key(1), ctx.args.at(2), ctx.args.at(3));
-    let handle = group_entry(ctx, key, name)?;
+    let handle = group_entry(ctx, key, found, name)?;
     if count > COUNT_BELIEVABLE {
         return Err(CmdError::coded(
             "ERR Insufficient memory, failed allocating transient memory, COUNT too high.",

@@ -21,8 +21,9 @@ struct Options {
 }
 
 pub(super) fn lcs(ctx: &mut Ctx<'_>) -> CmdResult {
-    // Redis looks at the keys before the options, and a client sees that.
-    let (a, b) = (string(ctx, 1)?, string(ctx, 2)?);
+    // Redis looks at both keys before their types and the options, and a client sees that.
+    let (a, b) = (string(ctx, 1), string(ctx, 2));
+    let (a, b) = (a?, b?);
     let options = options(ctx)?;
     if a.len() >= u32::MAX as usize - 1 || b.len() >= u32::MAX as usize - 1 {
         return Err(CmdError::coded("ERR String too long for LCS"));

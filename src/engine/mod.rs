@@ -180,8 +180,8 @@ pub struct Engine {
     /// Messages for that client.
     held_messages: Vec<bytes::Bytes>,
     next_db_to_expire: usize,
-    /// The sampler of the `instantaneous_` figures is armed.
-    sample_armed: bool,
+    /// How often the `instantaneous_` figures are still sampled: until the last traffic has left them.
+    samples_due: usize,
 }
 
 /// Times of the configuration in ticks of the host, so that a command divides nothing.
@@ -337,7 +337,7 @@ impl Engine {
             replying_to: None,
             held_messages: Vec::new(),
             next_db_to_expire: 0,
-            sample_armed: false,
+            samples_due: 0,
             conf,
         };
         engine.conf.tuning.hash_key = hash_key;

@@ -10,7 +10,7 @@ const ERROR_KINDS_MAX: usize = 128;
 const ERROR_KINDS_DISABLED: &str = "ERRORSTATS_DISABLED";
 
 /// Samples of which an `instantaneous_` figure is the mean.
-const SAMPLES: usize = 16;
+pub const SAMPLES: usize = 16;
 
 /// What is counted for each row.
 #[derive(Debug, Default, Clone)]

@@ -4,6 +4,7 @@
 //! periodically while nothing happens: the sampler that feeds the `instantaneous_` figures is armed by traffic.
 
 use super::client::state;
+use super::stats::SAMPLES;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::{EXPIRED_KEYS_AT_ONCE, EXPIRED_KEYS_PER_TURN};
@@ -199,18 +200,23 @@ impl Engine {
                 }
             }
             Timer::Sample => {
-                self.sample_armed = false;
+                self.samples_due -= 1;
                 self.sample(host);
             }
         }
     }
 
-    /// Arms the sampler if traffic made its figures move.
+    /// Traffic makes the `instantaneous_` figures move: arms the sampler.
+    #[inline]
     pub fn note_traffic(&mut self) {
-        if !self.sample_armed {
-            self.sample_armed = true;
-            self.timers.insert(self.now.mono_ms() + SAMPLE_MS, Timer::Sample);
+        if self.samples_due == 0 {
+            self.arm_sampler();
         }
+        self.samples_due = SAMPLES;
+    }
+
+    fn arm_sampler(&mut self) {
+        self.timers.insert(self.now.mono_ms() + SAMPLE_MS, Timer::Sample);
     }
 
     /// Notes the most memory that was ever in use.
@@ -222,8 +228,8 @@ impl Engine {
         }
     }
 
-    /// Samples the counters; goes on while any figure is above zero.
-    pub fn sample(&mut self, host: &dyn Host) {
+    /// Samples the counters, and does so again until the last traffic has left the figures.
+    fn sample(&mut self, host: &dyn Host) {
         let now_us = self.now.mono_us;
         self.note_peak(host);
         let stats = &mut self.stats;
@@ -232,8 +238,8 @@ impl Engine {
         stats.output.sample(stats.total_net_output_bytes, now_us);
         stats.cycles.sample(stats.eventloop_cycles, now_us);
         stats.cycle_us.sample(stats.eventloop_us, now_us);
-        if stats.ops.per_second() + stats.input.per_second() + stats.output.per_second() > 0 {
-            self.note_traffic();
+        if self.samples_due > 0 {
+            self.arm_sampler();
         }
     }
 

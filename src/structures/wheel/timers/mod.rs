@@ -15,6 +15,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(SLOT_BITS) as usize;
 /// The list of the slot that has come, and of timers that are past. It has a head behind those of the slots.
 const FALLING: usize = LEVELS * SLOTS;
+/// Timers of a slot that are looked at to learn which is the first.
+const LOOKED_AT_MAX: usize = 4;
 /// End of a list.
 const NONE: u32 = u32::MAX;
 
@@ -141,13 +143,27 @@ impl<T> TimerWheel<T> {
         None
     }
 
-    /// The earliest time at which [`TimerWheel::pop_due`] has work. Far timers make it earlier than they are.
+    /// A time before which [`TimerWheel::pop_due`] has no timer. Where a slot for far ones comes next, and holds more than
+    /// a few, it is when they fall, and so earlier than any of them.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         if self.heads[FALLING] != NONE {
             return Some(self.now);
         }
-        self.next_slot().map(|(_, start)| start)
+        let (list, start) = self.next_slot()?;
+        if list < SLOTS {
+            return Some(start);
+        }
+        let (mut index, mut earliest) = (self.heads[list], u64::MAX);
+        for _ in 0..LOOKED_AT_MAX {
+            let timer = &self.timers[index as usize];
+            earliest = earliest.min(timer.deadline);
+            index = timer.after;
+            if index == NONE {
+                return Some(earliest);
+            }
+        }
+        Some(start)
     }
 
     /// The list of the first slot in use and the time at which it comes.

@@ -43,6 +43,20 @@ fn a_deadline_in_the_past_fires_at_once() {
 }
 
 #[test]
+fn nobody_wakes_for_a_lone_far_timer_before_its_time() {
+    let mut wheel = TimerWheel::new(0);
+    for item in 0..LOOKED_AT_MAX as u64 {
+        wheel.insert(100_000 - item, item);
+    }
+    assert_eq!(wheel.next_deadline(), Some(100_001 - LOOKED_AT_MAX as u64));
+    wheel.insert(100_000, 9);
+    let falls_at = wheel.next_deadline().expect("there are timers");
+    assert!(falls_at < 99_000, "more than a few are not looked at: {falls_at}");
+    assert_eq!(pop_all(&mut wheel, 99_999).len(), LOOKED_AT_MAX - 1);
+    assert_eq!(wheel.next_deadline(), Some(100_000));
+}
+
+#[test]
 fn the_budget_bounds_the_falling_of_far_timers() {
     let mut wheel = TimerWheel::new(0);
     for item in 0..1000 {

@@ -139,7 +139,7 @@ const HELP: &[&str] = &[
 ];
 
 fn publish(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    engine.tell_what_rose(call.slot);
+    engine.tell_what_rose(call.id);
     let receivers = engine.publish(call.args.at(1), call.args.at(2));
     engine.catch_up_with(call.slot);
     engine.propagate(call.slot, call.args);
@@ -148,7 +148,7 @@ fn publish(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn spublish(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    engine.tell_what_rose(call.slot);
+    engine.tell_what_rose(call.id);
     let receivers = engine.publish_to_shard(call.args.at(1), call.args.at(2));
     engine.catch_up_with(call.slot);
     engine.propagate(call.slot, call.args);

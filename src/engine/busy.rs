@@ -8,7 +8,8 @@
 //! * The client whose command runs is only listened to: its requests wait until the command is over, behind those that
 //!   came with it.
 //! * Nobody leaves: whoever is closed goes when the turn ends, as always.
-//! * What the command has changed so far stays its own: neither its frames nor its events leave before it is done.
+//! * What the command has changed so far stays its own: neither its frames nor its events leave before it is done, or
+//!   publishes a message, which comes after the events.
 
 use super::rise::Rise;
 use super::{Call, Engine, Host};

@@ -180,7 +180,8 @@ pub struct Engine {
     /// Messages for that client.
     held_messages: Vec<bytes::Bytes>,
     next_db_to_expire: usize,
-    /// How often the `instantaneous_` figures are still sampled: until the last traffic has left them.
+    /// How often the `instantaneous_` figures are sampled at least before the loop may rest. At 0 no timer is armed for it,
+    /// else one.
     samples_due: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Facts that rise from the keyspace while a command runs, for those who asked.
 //!
 //! The mask of what is asked for is one word, so a plain SET pays one test. Events wait here until the outermost
-//! command is done; then `settle` informs subscribers.
+//! command is done, or publishes a message; then `settle` informs subscribers.
 
 use super::config::Config;
 use super::stats::Stats;

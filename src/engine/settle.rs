@@ -1,8 +1,8 @@
 //! What follows from a command when it is done: those who asked are told what happened to the keys, and those who wait
 //! for a key get their turn.
 //!
-//! Runs after the outermost command and loops until all is quiet: a client that waited runs its command again, and
-//! from that more may follow.
+//! Runs after the outermost command, but for what is told before a message that is published within it, and loops
+//! until all is quiet: a client that waited runs its command again, and from that more may follow.
 
 use super::client::state;
 use super::waiters::Waiter;
@@ -26,7 +26,7 @@ impl Engine {
         }
         self.is_settling = true;
         loop {
-            self.publish_events(actor);
+            self.publish_events(actor, false);
             let Some((db, key, waiters)) = self.rise.waiters.take_ready() else { break };
             self.serve_key(host, db, key, waiters);
         }
@@ -35,16 +35,16 @@ impl Engine {
 
     /// Tells what has risen until now, in the middle of a transaction or a script: a message that it publishes comes after
     /// the events of what it did before.
-    pub fn tell_what_rose(&mut self, slot: usize) {
+    pub fn tell_what_rose(&mut self, actor: ClientId) {
         if self.rise.is_told_of() {
-            let actor = self.clients[slot].handle;
-            self.publish_events(Some(actor));
+            self.publish_events(Some(actor), true);
         }
     }
 
-    fn publish_events(&mut self, actor: Option<ClientId>) {
+    /// Tells those who asked what a command of `actor` has done; it `goes_on`, or is done.
+    fn publish_events(&mut self, actor: Option<ClientId>, goes_on: bool) {
         if self.rise.tracking.has_changes() {
-            self.tell_trackers(actor);
+            self.tell_trackers(actor, goes_on);
         }
         for (one, other) in std::mem::take(&mut self.rise.swaps) {
             self.touch_swapped(one, other);
@@ -76,7 +76,7 @@ impl Engine {
             if found == Some(waiter.wants) || waiter.on_missing {
                 self.run_again(host, waiter.client, waiter.ticket);
                 // What it caused is told before the next client's turn.
-                self.publish_events(Some(waiter.client));
+                self.publish_events(Some(waiter.client), false);
             }
             if self.rise.waiters.is_waiting(waiter.ticket) {
                 kept.push(waiter);

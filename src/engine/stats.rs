@@ -49,6 +49,11 @@ impl Rate {
         self.last_us = now_us;
     }
 
+    /// Whether anything was counted in the time of which the figure is the mean.
+    pub fn is_moving(&self) -> bool {
+        self.samples.iter().any(|&sample| sample > 0)
+    }
+
     /// The figure a second.
     pub fn per_second(&self) -> u64 {
         self.samples.iter().sum::<u64>() / SAMPLES as u64

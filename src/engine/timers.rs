@@ -74,7 +74,8 @@ impl Engine {
 
     /// Microseconds until `tick` has something to do; none: until the outside world says something.
     pub fn next_deadline_in_us(&self) -> Option<u64> {
-        let timers = self.timers.next_deadline().map(|ms| (ms * 1000).saturating_sub(self.now.mono_us));
+        let timers =
+            self.timers.next_deadline().map(|ms| ms.saturating_mul(1000).saturating_sub(self.now.mono_us));
         let nearest = Some(self.upkeep.nearest_ms).filter(|ms| *ms < u64::MAX && self.expires_actively());
         let keys = nearest.map(|ms| ms.saturating_mul(1000).saturating_sub(self.now.unix_us));
         match (timers, keys) {
@@ -238,6 +239,8 @@ impl Engine {
         stats.output.sample(stats.total_net_output_bytes, now_us);
         stats.cycles.sample(stats.eventloop_cycles, now_us);
         stats.cycle_us.sample(stats.eventloop_us, now_us);
+        let is_moving = [&stats.ops, &stats.input, &stats.output].iter().any(|rate| rate.is_moving());
+        self.samples_due = self.samples_due.max(usize::from(is_moving));
         if self.samples_due > 0 {
             self.arm_sampler();
         }

@@ -7,7 +7,7 @@
 //! What changes is a fact that rises from the keyspace (see [`super::rise`]), the same that WATCH follows: a server
 //! whose clients track nothing tests the one word there. The reader of a changed key is taken from the table at the
 //! moment of the change, so that what it reads next, in the same transaction, counts; it is told when the outermost
-//! command has replied.
+//! command has replied, or others before something is published within that one.
 //!
 //! The table has at most `tracking-table-max-keys` keys; what is forgotten is told as if it had changed. A client that is
 //! gone, or tracks no longer, stays in the table until its keys change: its id finds nobody.
@@ -120,10 +120,11 @@ enum Change {
         /// It expired or was evicted: nobody did it.
         is_by_itself: bool,
     },
-    /// A key that the table had no room for; it did not change.
+    /// A key whose readers hear of it, whoever they are: one that the table had no room for, or that the client which
+    /// changed it had read.
     Forgotten { key: Bytes, readers: Readers },
-    /// All keys.
-    Flush,
+    /// All keys, for every client that tracks or for one.
+    Flush(Option<ClientId>),
 }
 
 /// A prefix that somebody tracks.
@@ -210,7 +211,7 @@ impl Tracking {
     /// All keys are gone; gives the table that was, to be freed.
     fn flush(&mut self) -> Option<Garbage> {
         if self.clients > 0 {
-            self.changes.0.push(Change::Flush);
+            self.changes.0.push(Change::Flush(None));
         }
         let bytes = self.heap_bytes();
         let readers = std::mem::take(&mut self.readers);
@@ -405,36 +406,52 @@ impl Engine {
         }
     }
 
-    /// Tells of the changes that a command of `actor` has made; none: nobody made them.
-    pub(super) fn tell_trackers(&mut self, actor: Option<ClientId>) {
+    /// Tells of the changes that a command of `actor` has made; none: nobody made them. While the command `goes_on`, only
+    /// others are told: the actor hears when it is done.
+    pub(super) fn tell_trackers(&mut self, actor: Option<ClientId>, goes_on: bool) {
+        let waits = actor.filter(|_| goes_on);
         for change in std::mem::take(&mut self.rise.tracking.changes).0 {
             match change {
                 Change::Key { key, readers, is_by_itself } => {
                     if let Some(readers) = readers {
-                        self.tell_readers(&key, &readers, actor);
+                        self.tell_readers(&key, &readers, actor, waits);
                     }
                     self.rise.tracking.stir(&key, actor.filter(|_| !is_by_itself));
                 }
-                Change::Forgotten { key, readers } => self.tell_readers(&key, &readers, None),
-                Change::Flush => {
+                Change::Forgotten { key, readers } => self.tell_readers(&key, &readers, None, waits),
+                Change::Flush(one) => {
                     let mut message = Invalidation::of(None);
                     let clients = self.clients.iter().filter(|(_, client)| client.is(state::TRACKING));
-                    for id in clients.map(|(_, client)| client.handle).collect::<Vec<_>>() {
-                        self.tell_tracker(id, &mut message);
+                    let clients = clients.map(|(_, client)| client.handle);
+                    for id in clients.filter(|id| one.is_none_or(|one| one == *id)).collect::<Vec<_>>() {
+                        if waits == Some(id) {
+                            self.rise.tracking.changes.0.push(Change::Flush(waits));
+                        } else {
+                            self.tell_tracker(id, &mut message);
+                        }
                     }
                 }
             }
         }
     }
 
-    fn tell_readers(&mut self, key: &[u8], readers: &Readers, actor: Option<ClientId>) {
+    fn tell_readers(
+        &mut self,
+        key: &[u8],
+        readers: &Readers,
+        actor: Option<ClientId>,
+        waits: Option<ClientId>,
+    ) {
         let mut message = Invalidation::of(Some(vec![key]));
         for &id in readers.as_slice() {
             let tracker = self.client(id).and_then(|client| client.tracker.as_ref());
             // Who has changed to BCAST does not hear of what it has read before.
             let is_own = actor == Some(id);
             let hears = tracker.is_some_and(|t| !(t.mode.bcast || t.mode.noloop && is_own));
-            if hears {
+            if hears && waits == Some(id) {
+                let (key, readers) = (Bytes::copy_from_slice(key), Readers::One(id));
+                self.rise.tracking.changes.0.push(Change::Forgotten { key, readers });
+            } else if hears {
                 self.tell_tracker(id, &mut message);
             }
         }

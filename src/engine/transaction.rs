@@ -2,8 +2,8 @@
 //!
 //! A client between MULTI and EXEC has the bit [`state::MULTI`]; its requests are judged as they come and then kept in
 //! one buffer, so that a queued SET allocates nothing of its own. EXEC runs them through the same `run_admitted` as
-//! everything else, one level deeper: nothing is committed to the feed, nobody is told anything and nobody waits until
-//! the outermost command is done.
+//! everything else, one level deeper: nothing is committed to the feed and nobody waits until the outermost command is
+//! done; nor is anybody told anything, but before a message that is published on the way.
 //!
 //! A watched key is one more listener to the facts that rise from the keyspace (see [`super::rise`]): whoever watches
 //! it gets [`state::DIRTY_CAS`]. A key that was dead already when it was watched may be removed without anybody having
@@ -314,7 +314,7 @@ impl Engine {
         hashes().for_each(|hash| db.prefetch_entry(hash));
     }
 
-    /// Runs commands within the one that runs: nothing leaves before that one is done, and it says itself what it
+    /// Runs commands within the one that runs: no frame leaves before that one is done, and it says itself what it
     /// propagates.
     pub(super) fn nest<T>(&mut self, mark: impl Fn(&mut Nesting), work: impl FnOnce(&mut Engine) -> T) -> T {
         let before = self.nesting;

@@ -349,7 +349,8 @@ impl Run {
     }
 
     /// Redis takes its time with keys whose deadline is over, and a cache that reads such a name in between hears of it
-    /// twice. SCAN removes what it finds dead.
+    /// twice. SCAN removes what it finds dead; the first
+    /// connection is in database 0 afterwards.
     fn bury(&mut self) {
         for server in [&mut self.theirs, &mut self.ours] {
             for db in [&b"1"[..], b"2", b"3", b"0"] {

@@ -245,11 +245,16 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
             hash.set(name, value, deadline, tuning);
         }
     }
-    if is_past && found.is_none() {
-        ctx.notify(EventClass::New, "new", key.bytes);
+    if is_past {
+        if found.is_none() {
+            ctx.notify(EventClass::New, "new", key.bytes);
+        }
+        ctx.notify(EventClass::Hash, "hset", key.bytes);
+        put_without(ctx, key, hash, &gone);
+    } else {
+        ctx.put(key, hash);
+        ctx.notify(EventClass::Hash, "hset", key.bytes);
     }
-    ctx.notify(EventClass::Hash, "hset", key.bytes);
-    put_without(ctx, key, hash, &gone);
     ctx.changed(options.count as u64);
     if options.deadline.is_some() && !is_past {
         ctx.notify(EventClass::Hash, "hexpire", key.bytes);

@@ -116,7 +116,8 @@ impl<T> TimerWheel<T> {
     }
 
     /// Disarms a timer that has come and gives its name. Every timer that fires or falls into a lower level
-    /// costs one of `budget`; with none left there is no answer, but [`TimerWheel::next_deadline`] is not ahead of now.
+    /// costs one of `budget`; with none left there is no answer, but then [`TimerWheel::next_deadline`] is not ahead of
+    /// now as long as a timer is due.
     pub fn pop_due(&mut self, now: u64, budget: &mut usize) -> Option<T> {
         while *budget > 0 {
             let index = self.heads[FALLING];

@@ -165,11 +165,14 @@ impl Range {
     /// Reads start, end and unit from argument `from` on; without them it is the whole string.
     fn parse(ctx: &Ctx<'_>, from: usize) -> Result<Range, CmdError> {
         let args = ctx.args;
+        if args.len() > from + 3 {
+            return Err(CmdError::Syntax);
+        }
         let start = if args.len() > from { ctx.int(from)? } else { 0 };
         let mut in_bits = false;
         if args.len() > from + 2 {
             in_bits = args.is(from + 2, "bit");
-            if args.len() > from + 3 || !(in_bits || args.is(from + 2, "byte")) {
+            if !(in_bits || args.is(from + 2, "byte")) {
                 return Err(CmdError::Syntax);
             }
         }
@@ -198,6 +201,10 @@ impl Range {
 fn bitcount(ctx: &mut Ctx<'_>) -> CmdResult {
     if ctx.args.len() == 3 {
         return Err(CmdError::Syntax);
+    }
+    if ctx.args.len() == 5 {
+        // Unlike BITPOS, which looks at the unit before the end.
+        (ctx.int(2)?, ctx.int(3)?);
     }
     let range = Range::parse(ctx, 2)?;
     let count = match ctx.read(ctx.key(1)) {

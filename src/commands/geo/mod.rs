@@ -180,10 +180,11 @@ fn geoadd(ctx: &mut Ctx<'_>) -> CmdResult {
         }
         index += 1;
     }
-    if !(args.len() - index).is_multiple_of(3) || new_only && old_only {
+    let left = args.len() - index;
+    if left == 0 || !left.is_multiple_of(3) || new_only && old_only {
         return Err(CmdError::Syntax);
     }
-    let mut pairs: Vec<(f64, &[u8])> = Vec::with_capacity((args.len() - index) / 3);
+    let mut pairs: Vec<(f64, &[u8])> = Vec::with_capacity(left / 3);
     for at in (index..args.len()).step_by(3) {
         pairs.push((place_at(ctx, at)?.score(), args.at(at + 2)));
     }

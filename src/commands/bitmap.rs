@@ -204,7 +204,8 @@ fn bitcount(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     if ctx.args.len() == 5 {
         // Unlike BITPOS, which looks at the unit before the end.
-        (ctx.int(2)?, ctx.int(3)?);
+        ctx.int(2)?;
+        ctx.int(3)?;
     }
     let range = Range::parse(ctx, 2)?;
     let count = match ctx.read(ctx.key(1)) {

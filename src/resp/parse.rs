@@ -309,7 +309,7 @@ fn length_line(input: &[u8], from: usize) -> Option<(Option<i64>, usize)> {
         return Some((Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')), from + 4));
     }
     let rest = input.get(from..)?;
-    let end = rest.iter().take(INLINE_BYTES_MAX + 1).position(|&b| b == b'\r')?;
+    let end = rest.iter().position(|&b| b == b'\r')?;
     if rest.len() < end + 2 {
         return None;
     }
@@ -382,6 +382,11 @@ mod tests {
         assert_eq!(with(b"*"), "Protocol error: too big mbulk count string");
         assert_eq!(with(b"*1\r\n$"), "Protocol error: too big bulk count string");
         assert_eq!(with(b"x"), "Protocol error: too big inline request");
+        // Only what has no end yet is too long; the end of a longer line is found.
+        let ended = |head: &[u8]| once(&[head, &long, b"\r\n"].concat(), OPEN).unwrap_err();
+        assert_eq!(ended(b"*1\r\n"), "Protocol error: expected '$', got '1'");
+        assert_eq!(ended(b"*1\r\n$"), "Protocol error: invalid bulk length");
+        assert_eq!(ended(b"*"), "Protocol error: invalid multibulk length");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 use support::World;
-use support::peer::Peer;
+use support::peer::{Connection, Peer};
 use support::reply::Resp;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::keys::keys_of;
@@ -105,44 +105,6 @@ fn dry_run(form: &Form) -> Vec<Vec<u8>> {
     words.map(|word| word.as_bytes().to_vec()).collect()
 }
 
-fn encoded(requests: &[Vec<Vec<u8>>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    requests.iter().for_each(|words| encode_request(words, &mut bytes));
-    bytes
-}
-
-/// Asks our own engine.
-fn ask(world: &mut World, client: &str, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
-    world.send_bytes(client, &encoded(requests));
-    world.take_replies(client).0
-}
-
-/// A connection to another server.
-struct Other(TcpStream);
-
-impl Other {
-    fn connect(peer: &Peer) -> Other {
-        let socket = peer.connect();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out can be set");
-        Other(socket)
-    }
-
-    fn ask(&mut self, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
-        self.0.write_all(&encoded(requests)).expect("the server reads");
-        let (mut bytes, mut piece, mut replies) = (Vec::new(), [0; 65536], Vec::new());
-        while replies.len() < requests.len() {
-            let n = self.0.read(&mut piece).expect("the server answers");
-            assert!(n > 0, "the server went away at {requests:?}");
-            bytes.extend_from_slice(&piece[..n]);
-            while let Some((reply, len)) = Resp::first(&bytes).filter(|(_, len)| *len > 0) {
-                replies.push(reply);
-                bytes.drain(..len);
-            }
-        }
-        replies
-    }
-}
-
 /// The rows that clients can call; containers are judged by their subcommands.
 fn rows(table: &Table) -> impl Iterator<Item = &Row> {
     table.rows().iter().filter(|row| row.spec.subs.is_empty() || !row.spec.syntax.is_empty())
@@ -158,7 +120,7 @@ fn who_lacks_something_is_refused_and_who_has_all_is_not() {
                 form.words.iter().map(|word| bytes::Bytes::copy_from_slice(word.as_bytes())).collect();
             let keys = keys_of(row, Args::Owned(&words)).unwrap_or_default();
             let verdict = |world: &mut World, rules: &[String]| {
-                let replies = ask(world, "a", &[set_user(rules), dry_run(&form)]);
+                let replies = world.ask("a", &[set_user(rules), dry_run(&form)]);
                 assert_eq!(replies[0].shown(), "OK", "{rules:?}");
                 replies[1].shown()
             };
@@ -291,14 +253,14 @@ fn redis_judges_every_row_in_the_same_way() {
         return;
     };
     let peer = Peer::start(&program.to_string_lossy());
-    let (mut admin, mut user) = (Other::connect(&peer), Other::connect(&peer));
+    let (mut admin, mut user) = (Connection::new(&peer), Connection::new(&peer));
     let mut world = World::new();
     let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
     let begin = [words("ACL SETUSER u on nopass"), words("AUTH u x")];
     admin.ask(&begin[..1]);
     user.ask(&begin[1..]);
-    ask(&mut world, "a", &begin[..1]);
-    ask(&mut world, "u", &begin[1..]);
+    world.ask("a", &begin[..1]);
+    world.ask("u", &begin[1..]);
     let (mut wrong, mut judged, mut refused, mut left_out) = (Vec::new(), 0, 0, Vec::new());
     for row in rows(support::table()) {
         let known = admin.ask(&[words(&format!("COMMAND INFO {}", row.full_name))]);
@@ -309,7 +271,7 @@ fn redis_judges_every_row_in_the_same_way() {
         for form in forms_of(row, true) {
             for rules in users_for(row, &form) {
                 let requests = [set_user(&rules), dry_run(&form)];
-                let (ours, theirs) = (ask(&mut world, "a", &requests), admin.ask(&requests));
+                let (ours, theirs) = (world.ask("a", &requests), admin.ask(&requests));
                 judged += 1;
                 let shown = |replies: &[Resp]| replies.iter().map(Resp::shown).collect::<Vec<_>>().join(" ");
                 let mut tell = |ours: &[Resp], theirs: &[Resp]| {
@@ -326,7 +288,7 @@ fn redis_judges_every_row_in_the_same_way() {
                     // Who is refused does nothing, so it can be tried.
                     let request =
                         [form.words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>()];
-                    tell(&ask(&mut world, "u", &request), &user.ask(&request));
+                    tell(&world.ask("u", &request), &user.ask(&request));
                     refused += 1;
                 }
             }
@@ -344,14 +306,14 @@ fn redis_accepts_the_same_rules() {
         return;
     };
     let peer = Peer::start(&program.to_string_lossy());
-    let mut admin = Other::connect(&peer);
+    let mut admin = Connection::new(&peer);
     let mut world = World::new();
     let mut rng = Rng::from_seed(seed());
     let list = vec![b"ACL".to_vec(), b"LIST".to_vec()];
     let (mut accepted, mut wrong) = (0, Vec::new());
     for _ in 0..RULES {
         let requests = [rules::request(&mut rng), list.clone()];
-        let (ours, theirs) = (ask(&mut world, "a", &requests), admin.ask(&requests));
+        let (ours, theirs) = (world.ask("a", &requests), admin.ask(&requests));
         accepted += usize::from(ours[0].shown() == "OK");
         if ours != theirs {
             let request: Vec<String> =
@@ -363,7 +325,7 @@ fn redis_accepts_the_same_rules() {
             let reset: Vec<Vec<Vec<u8>>> = ["u1", "u2", "u3", ""]
                 .map(|name| vec![b"ACL".to_vec(), b"DELUSER".to_vec(), name.as_bytes().to_vec()])
                 .to_vec();
-            ask(&mut world, "a", &reset);
+            world.ask("a", &reset);
             admin.ask(&reset);
         }
     }
@@ -471,7 +433,7 @@ fn valkey_judges_databases_in_the_same_way() {
         return;
     };
     let peer = Peer::start(&program.to_string_lossy());
-    let (mut admin, mut world, mut rng) = (Other::connect(&peer), World::new(), Rng::from_seed(seed()));
+    let (mut admin, mut world, mut rng) = (Connection::new(&peer), World::new(), Rng::from_seed(seed()));
     let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
     let (mut wrong, mut judged, mut refused) = (Vec::new(), 0, 0);
     for _ in 0..1000 {
@@ -482,7 +444,7 @@ fn valkey_judges_databases_in_the_same_way() {
         begin.extend(rules.iter().map(|rule| rule.as_bytes().to_vec()));
         let mut requests = vec![words("ACL DELUSER u"), begin, words(&format!("SELECT {}", rng.below(3)))];
         requests.extend(DATABASE_REQUESTS.iter().map(|line| words(&format!("ACL DRYRUN u {line}"))));
-        let (ours, theirs) = (ask(&mut world, "a", &requests), admin.ask(&requests));
+        let (ours, theirs) = (world.ask("a", &requests), admin.ask(&requests));
         for ((request, ours), theirs) in requests.iter().zip(&ours).zip(&theirs) {
             judged += 1;
             refused += usize::from(ours.shown().contains("access database"));

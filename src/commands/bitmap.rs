@@ -153,6 +153,12 @@ fn getbit(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
+/// A part of what says where to look.
+enum Part {
+    End,
+    Unit,
+}
+
 /// The part of a string that BITCOUNT and BITPOS look at, as they are asked for it.
 struct Range {
     start: i64,
@@ -162,22 +168,24 @@ struct Range {
 }
 
 impl Range {
-    /// Reads start, end and unit from argument `from` on; without them it is the whole string.
-    fn parse(ctx: &Ctx<'_>, from: usize) -> Result<Range, CmdError> {
+    /// Reads start, end and unit from argument `from` on; without them it is the whole string. `first`: what is found
+    /// fault with first, should both the end and the unit be wrong.
+    fn parse(ctx: &Ctx<'_>, from: usize, first: Part) -> Result<Range, CmdError> {
         let args = ctx.args;
         if args.len() > from + 3 {
             return Err(CmdError::Syntax);
         }
         let start = if args.len() > from { ctx.int(from)? } else { 0 };
-        let mut in_bits = false;
-        if args.len() > from + 2 {
-            in_bits = args.is(from + 2, "bit");
-            if !(in_bits || args.is(from + 2, "byte")) {
-                return Err(CmdError::Syntax);
-            }
+        let end = if args.len() > from + 1 { ctx.int(from + 1) } else { Ok(-1) };
+        let in_bits = match args.len() > from + 2 {
+            true if args.is(from + 2, "bit") => Ok(true),
+            true if !args.is(from + 2, "byte") => Err(CmdError::Syntax),
+            _ => Ok(false),
+        };
+        match first {
+            Part::End => Ok(Range { start, end: end?, in_bits: in_bits? }),
+            Part::Unit => Ok(Range { start, in_bits: in_bits?, end: end? }),
         }
-        let end = if args.len() > from + 1 { ctx.int(from + 1)? } else { -1 };
-        Ok(Range { start, end, in_bits })
     }
 
     /// Whether both ends are counted from the end, and the wrong way round.
@@ -202,12 +210,7 @@ fn bitcount(ctx: &mut Ctx<'_>) -> CmdResult {
     if ctx.args.len() == 3 {
         return Err(CmdError::Syntax);
     }
-    if ctx.args.len() == 5 {
-        // Unlike BITPOS, which looks at the unit before the end.
-        ctx.int(2)?;
-        ctx.int(3)?;
-    }
-    let range = Range::parse(ctx, 2)?;
+    let range = Range::parse(ctx, 2, Part::End)?;
     let count = match ctx.read(ctx.key(1)) {
         Some(handle) => {
             let string = ctx.text(handle)?;
@@ -226,7 +229,7 @@ fn bitpos(ctx: &mut Ctx<'_>) -> CmdResult {
         1 => true,
         _ => return Err(CmdError::coded("ERR The bit argument must be 1 or 0.")),
     };
-    let range = Range::parse(ctx, 3)?;
+    let range = Range::parse(ctx, 3, Part::Unit)?;
     let Some(handle) = ctx.read(ctx.key(1)) else {
         ctx.reply.int(if bit { -1 } else { 0 });
         return Ok(Outcome::Done);

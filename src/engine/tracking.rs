@@ -120,9 +120,9 @@ enum Change {
         /// It expired or was evicted: nobody did it.
         is_by_itself: bool,
     },
-    /// A key whose readers hear of it, whoever they are: one that the table had no room for, or that the client which
-    /// changed it had read.
-    Forgotten { key: Bytes, readers: Readers },
+    /// A key whose readers are owed a message, whoever has done it: the table had no room for it, or they have changed it
+    /// themselves and hear of it later.
+    Owed { key: Bytes, readers: Readers },
     /// All keys, for every client that tracks or for one.
     Flush(Option<ClientId>),
 }
@@ -249,7 +249,7 @@ impl Tracking {
             self.hand = key.clone();
             let key = Bytes::copy_from_slice(&self.hand);
             if let Some(readers) = self.forget(&key) {
-                self.changes.0.push(Change::Forgotten { key, readers });
+                self.changes.0.push(Change::Owed { key, readers });
             }
         }
         self.readers.len() <= keys_max
@@ -418,7 +418,7 @@ impl Engine {
                     }
                     self.rise.tracking.stir(&key, actor.filter(|_| !is_by_itself));
                 }
-                Change::Forgotten { key, readers } => self.tell_readers(&key, &readers, None, waits),
+                Change::Owed { key, readers } => self.tell_readers(&key, &readers, None, waits),
                 Change::Flush(one) => {
                     let mut message = Invalidation::of(None);
                     let clients = self.clients.iter().filter(|(_, client)| client.is(state::TRACKING));
@@ -450,7 +450,7 @@ impl Engine {
             let hears = tracker.is_some_and(|t| !(t.mode.bcast || t.mode.noloop && is_own));
             if hears && waits == Some(id) {
                 let (key, readers) = (Bytes::copy_from_slice(key), Readers::One(id));
-                self.rise.tracking.changes.0.push(Change::Forgotten { key, readers });
+                self.rise.tracking.changes.0.push(Change::Owed { key, readers });
             } else if hears {
                 self.tell_tracker(id, &mut message);
             }
@@ -570,7 +570,7 @@ mod tests {
             }
             assert!(!tracking.forget_down_to(2, 1) && tracking.forget_down_to(2 + round, 10));
             for change in std::mem::take(&mut tracking.changes).0 {
-                if let Change::Forgotten { key, .. } = change {
+                if let Change::Owed { key, .. } = change {
                     gone.push(key[0]);
                 }
             }

@@ -57,6 +57,13 @@ pub struct World {
     sent: u64,
 }
 
+/// Requests as they are sent.
+pub fn encoded(requests: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    requests.iter().for_each(|words| encode_request(words, &mut bytes));
+    bytes
+}
+
 /// The other end of a connection.
 struct Connection {
     id: ClientId,
@@ -110,6 +117,12 @@ impl World {
     pub fn run_as(&mut self, client: &str, line: &str) -> String {
         self.send(client, line);
         self.received(client)
+    }
+
+    /// Sends requests at once, and gives a reply each.
+    pub fn ask(&mut self, client: &str, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
+        self.send_bytes(client, &encoded(requests));
+        self.take_replies(client).0
     }
 
     /// Sends a line without looking at what comes.

@@ -5,6 +5,7 @@
     reason = "it talks to real servers and reads files"
 )]
 
+use super::encoded;
 use super::reply::Resp;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -82,6 +83,34 @@ impl Peer {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A connection that waits for its replies.
+pub struct Connection(TcpStream);
+
+impl Connection {
+    /// A new connection to a server.
+    pub fn new(peer: &Peer) -> Connection {
+        let socket = peer.connect();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out can be set");
+        Connection(socket)
+    }
+
+    /// Sends requests at once, and gives a reply each.
+    pub fn ask(&mut self, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
+        self.0.write_all(&encoded(requests)).expect("the server reads");
+        let (mut bytes, mut piece, mut replies) = (Vec::new(), [0; 65536], Vec::new());
+        while replies.len() < requests.len() {
+            let n = self.0.read(&mut piece).expect("the server answers");
+            assert!(n > 0, "the server went away at {requests:?}");
+            bytes.extend_from_slice(&piece[..n]);
+            while let Some((reply, len)) = Resp::first(&bytes).filter(|(_, len)| *len > 0) {
+                replies.push(reply);
+                bytes.drain(..len);
+            }
+        }
+        replies
     }
 }
 

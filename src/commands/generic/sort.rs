@@ -153,8 +153,14 @@ fn sort(ctx: &mut Ctx<'_>) -> CmdResult {
         elements.reverse();
     }
     // After one that is no number Redis still looks for what the others are sorted by: the misses are counted and told.
-    let weighed: Vec<_> = elements.into_iter().map(|element| weigh(ctx, element, &options)).collect();
-    let mut sorted = weighed.into_iter().collect::<Result<Vec<Sorted>, CmdError>>()?;
+    let (mut sorted, mut fault) = (Vec::with_capacity(elements.len()), Ok(()));
+    for element in elements {
+        match weigh(ctx, element, &options) {
+            Ok(weighed) => sorted.push(weighed),
+            Err(e) => fault = Err(e),
+        }
+    }
+    fault?;
     if !options.unsorted {
         sorted.sort_by(|a, b| compare(a, b, &options));
     }

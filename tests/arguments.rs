@@ -1,0 +1,178 @@
+//! Every command with words that mean something to it, in places where they mean something and in others.
+//!
+//! The words of a command are the tokens of its syntax, a key and a few numbers. It gets none, one and two of them in
+//! every combination, and many longer ones drawn at random, while there is nothing at the key or a value of each type.
+//!
+//! `WATERWHEEL_ORACLE=path/to/redis-server cargo test --test arguments`: the order in which a real Redis finds fault with
+//! a request is ours. Without the variable nothing is done. `FUZZ_SEED=n` draws others, `ARGUMENTS=n` that many a command.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it talks to a real server and reads the environment"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use support::World;
+use support::peer::{Connection, Peer};
+use support::reply::Resp;
+use waterwheel::base::rng::Rng;
+use waterwheel::engine::spec::{Group, flag};
+use waterwheel::engine::syntax::{self, Argument};
+use waterwheel::engine::table::Row;
+
+/// Longer requests of a command, unless the environment says how many.
+const LONGER: u64 = 3000;
+
+/// Most words of a request behind its name.
+const WORDS_MAX: u64 = 9;
+
+/// Requests that are sent in one go.
+const AT_ONCE: usize = 64;
+
+/// What every command gets, its key among it.
+const COMMON: &[&str] = &["k", "0", "1", "25", "-1", "x"];
+
+/// What lies at the key.
+const VALUES: &[&str] = &[
+    "DEL k",
+    "SET k 7",
+    "SET k text",
+    "RPUSH k a b",
+    "SADD k a",
+    "ZADD k 1 a",
+    "HSET k a 1",
+    "XADD k 1-1 a b",
+];
+
+/// Groups whose commands work on keys.
+const GROUPS: &[Group] = &[
+    Group::Generic,
+    Group::String,
+    Group::List,
+    Group::Set,
+    Group::SortedSet,
+    Group::Hash,
+    Group::Stream,
+    Group::Bitmap,
+    Group::Hyperloglog,
+    Group::Geo,
+];
+
+/// What waits, depends on chance or a clock, or shows how a server keeps what it has.
+const LEFT_OUT: &[&str] = &[
+    "dump",
+    "keys",
+    "migrate",
+    "object|idletime",
+    "randomkey",
+    "scan",
+    "wait",
+    "waitaof",
+    "xinfo|consumers",
+    "xinfo|stream",
+];
+
+/// What a command is told by other words than values: no version later than 8.0, nothing that waits or takes the clock.
+fn tokens(arguments: &[Argument], into: &mut BTreeSet<String>) {
+    for argument in arguments {
+        let later = |version: &&str| version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0) > 8
+            || version.starts_with("8.") && !version.starts_with("8.0");
+        if argument.since.filter(later).is_none() {
+            into.extend(argument.token.filter(|token| !matches!(*token, "*" | "BLOCK")).map(str::to_owned));
+            tokens(&argument.parts, into);
+        }
+    }
+}
+
+fn words(line: &str) -> Vec<Vec<u8>> {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// A request, and what lies at the key before it.
+struct Case {
+    value: &'static str,
+    line: Vec<String>,
+}
+
+impl Case {
+    fn requests(&self) -> [Vec<Vec<u8>>; 3] {
+        let line = self.line.iter().map(|word| word.as_bytes().to_vec()).collect();
+        [words("FLUSHDB"), words(self.value), line]
+    }
+}
+
+/// All requests of a command.
+fn cases(row: &Row, rng: &mut Rng, longer: u64) -> Vec<Case> {
+    let mut vocabulary: BTreeSet<String> = COMMON.iter().map(|word| (*word).to_owned()).collect();
+    tokens(&syntax::parse(row.spec.syntax).expect("a test parses every syntax"), &mut vocabulary);
+    let vocabulary: Vec<String> = vocabulary.into_iter().collect();
+    let name = || row.full_name.split('|').map(str::to_owned);
+    let mut all = Vec::new();
+    let mut short = |behind: &[&String]| {
+        let line = || name().chain(behind.iter().map(|word| (*word).clone())).collect();
+        all.extend(VALUES.iter().map(|value| Case { value, line: line() }));
+    };
+    short(&[]);
+    for first in &vocabulary {
+        short(&[first]);
+        vocabulary.iter().for_each(|second| short(&[first, second]));
+    }
+    let one_of = |words: &[String], rng: &mut Rng| words[rng.below(words.len() as u64) as usize].clone();
+    for _ in 0..longer {
+        let count = 3 + rng.below(WORDS_MAX - 2);
+        let mut line: Vec<String> = name().chain((0..count).map(|_| one_of(&vocabulary, rng))).collect();
+        // Where the key belongs; elsewhere it was drawn often enough.
+        if row.first_key > 0 && rng.below(8) > 0 {
+            line[row.first_key] = "k".to_owned();
+        }
+        all.push(Case { value: VALUES[rng.below(VALUES.len() as u64) as usize], line });
+    }
+    all
+}
+
+#[test]
+fn redis_finds_fault_in_the_same_order() {
+    let Some(program) = std::env::var_os("WATERWHEEL_ORACLE") else {
+        println!("WATERWHEEL_ORACLE names no redis-server: nothing was compared");
+        return;
+    };
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let (mut rng, longer) =
+        (Rng::from_seed(number("FUZZ_SEED").unwrap_or(1)), number("ARGUMENTS").unwrap_or(LONGER));
+    let peer = Peer::start(&program.to_string_lossy());
+    let (mut redis, mut world) = (Connection::new(&peer), World::new());
+    let (mut compared, mut accepted, mut wrong) = (0, 0, Vec::new());
+    let rows = support::table().rows().iter().filter(|row| {
+        GROUPS.contains(&row.spec.group)
+            && !row.is_container()
+            && !LEFT_OUT.contains(&row.full_name)
+            && !row.has(flag::BLOCKING)
+    });
+    for row in rows {
+        let known = redis.ask(&[words(&format!("COMMAND INFO {}", row.full_name))]);
+        if known[0].shown().ends_with("(nil array)") {
+            continue;
+        }
+        let mut told = BTreeSet::new();
+        let cases = cases(row, &mut rng, longer);
+        for some in cases.chunks(AT_ONCE) {
+            let batch: Vec<Vec<Vec<u8>>> = some.iter().flat_map(|case| case.requests()).collect();
+            let (ours, theirs) = (world.ask("a", &batch), redis.ask(&batch));
+            let replies = ours.iter().zip(&theirs).skip(2).step_by(3);
+            for (case, (ours, theirs)) in some.iter().zip(replies) {
+                compared += 1;
+                accepted += usize::from(!matches!(theirs, Resp::Error(_)));
+                // One kind of difference is told once.
+                if ours != theirs && told.insert((ours.shown(), theirs.shown())) {
+                    let (value, line) = (case.value, case.line.join(" "));
+                    wrong.push(format!("{value}; {line}\n  we    {}\n  Redis {}", ours.shown(), theirs.shown()));
+                }
+            }
+        }
+    }
+    println!("{compared} requests compared, {accepted} of them accepted");
+    assert!(accepted > compared / 20 && accepted < compared * 19 / 20, "{accepted} were accepted");
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+}

@@ -46,19 +46,27 @@ fn redis_gives_the_replies_of_the_transcripts() {
     for (name, transcript) in transcript::all().into_iter().filter(|(name, _)| !name.starts_with("newer")) {
         for scene in &transcript.scenes {
             for &version in &scene.versions {
-                let mut replay = Replay::new(&peer, version);
-                for block in &scene.blocks {
-                    replies += replay.compare(block, &mut |ours, theirs| {
-                        let row =
-                            rows.iter().position(|row| matches(row[0], ours) && matches(row[1], theirs));
-                        used.extend(row);
-                        if row.is_none() {
-                            wrong.push(format!(
-                                "{name}, {}, resp {version}\n  we     {ours}\n  Redis  {theirs}",
-                                title(scene)
-                            ));
-                        }
-                    });
+                // A real server has a real clock: a scene that differs because a millisecond went by is played again.
+                for is_last in [false, true] {
+                    let mut replay = Replay::new(&peer, version);
+                    let mut differences = Vec::new();
+                    for block in &scene.blocks {
+                        replies += replay.compare(block, &mut |ours, theirs| {
+                            let row =
+                                rows.iter().position(|row| matches(row[0], ours) && matches(row[1], theirs));
+                            used.extend(row);
+                            if row.is_none() {
+                                differences.push(format!(
+                                    "{name}, {}, resp {version}\n  we     {ours}\n  Redis  {theirs}",
+                                    title(scene)
+                                ));
+                            }
+                        });
+                    }
+                    if differences.is_empty() || is_last {
+                        wrong.append(&mut differences);
+                        break;
+                    }
                 }
             }
         }

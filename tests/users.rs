@@ -21,9 +21,6 @@ mod rules;
 mod support;
 
 use forms::{Form, form};
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 use support::World;
 use support::peer::{Connection, Peer};
 use support::reply::Resp;
@@ -32,7 +29,6 @@ use waterwheel::engine::keys::keys_of;
 use waterwheel::engine::spec::{flag, key};
 use waterwheel::engine::table::{Row, Table};
 use waterwheel::resp::Args;
-use waterwheel::resp::reply::encode_request;
 
 /// Requests of a row: the shortest, the longest, and others.
 const FORMS: u64 = 8;

@@ -157,8 +157,9 @@ fn eval_sha_ro(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn flush(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let is_mode = |word: &[u8]| word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async");
-    if call.args.get(2).is_some_and(|word| !is_mode(word)) {
+    let is_plain = call.args.len() == 2;
+    let has_mode = call.args.len() == 3 && (call.args.is(2, "sync") || call.args.is(2, "async"));
+    if !(is_plain || has_mode) {
         return Err(CmdError::err("SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
     engine.flush_scripts();

@@ -99,18 +99,22 @@ impl Connection {
 
     /// Sends requests at once, and gives a reply each.
     pub fn ask(&mut self, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
-        self.0.write_all(&encoded(requests)).expect("the server reads");
+        self.try_ask(requests).unwrap_or_else(|| panic!("the server went away at {requests:?}"))
+    }
+
+    /// As [`Connection::ask`]; none when the server went away.
+    pub fn try_ask(&mut self, requests: &[Vec<Vec<u8>>]) -> Option<Vec<Resp>> {
+        self.0.write_all(&encoded(requests)).ok()?;
         let (mut bytes, mut piece, mut replies) = (Vec::new(), [0; 65536], Vec::new());
         while replies.len() < requests.len() {
-            let n = self.0.read(&mut piece).expect("the server answers");
-            assert!(n > 0, "the server went away at {requests:?}");
+            let n = self.0.read(&mut piece).ok().filter(|n| *n > 0)?;
             bytes.extend_from_slice(&piece[..n]);
             while let Some((reply, len)) = Resp::first(&bytes).filter(|(_, len)| *len > 0) {
                 replies.push(reply);
                 bytes.drain(..len);
             }
         }
-        replies
+        Some(replies)
     }
 }
 

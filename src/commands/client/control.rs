@@ -62,15 +62,15 @@ pub(super) fn unpause(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 pub(super) fn unblock(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if call.args.len() > 4 {
+        return Err(crate::commands::unknown_form(call));
+    }
     let with_error = match call.args.get(3) {
         None => false,
         Some(reason) if reason.eq_ignore_ascii_case(b"timeout") => false,
         Some(reason) if reason.eq_ignore_ascii_case(b"error") => true,
         Some(_) => return Err(CmdError::coded("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
-    if call.args.len() > 4 {
-        return Err(crate::commands::unknown_form(call));
-    }
     let id = parse_i64(call.args.at(2)).ok_or(CmdError::NotInteger)?;
     let target = engine.client_by_id(id as u64).and_then(|handle| engine.slot_of(handle));
     // Who waits for a pause to end, or for its own flush, is not to be woken.

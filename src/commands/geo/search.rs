@@ -26,11 +26,20 @@ enum By {
     Store,
 }
 
+/// What the centre of a search is given by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// FROMMEMBER.
+    Member,
+    /// FROMLONLAT.
+    Place,
+}
+
 #[derive(Default)]
 struct Query {
     centre: Option<Place>,
-    /// FROMMEMBER or FROMLONLAT was given.
-    has_centre: bool,
+    /// How GEOSEARCH was told the centre.
+    origin: Option<Origin>,
     area: Option<Area>,
     /// Metres of the unit in which distances are given back.
     unit: f64,
@@ -90,8 +99,11 @@ impl Query {
         let left = args.len() - index - 1;
         let is_search = matches!(by, By::Search | By::Store);
         let is_polygon = matches!(self.area, Some(Area::Polygon(_)));
-        let has_no_centre = is_search && !self.has_centre && !is_polygon;
-        let has_no_area = is_search && self.area.is_none();
+        // Said once more, the later counts; said in another way, neither does.
+        let may_be_from =
+            |origin| is_search && !is_polygon && self.origin.is_none_or(|other| other == origin);
+        let may_be_circle = is_search && matches!(self.area, None | Some(Area::Circle { .. }));
+        let may_be_box = is_search && matches!(self.area, None | Some(Area::Box { .. }));
         let used = match () {
             () if args.is(index, "withdist") => {
                 self.with_distance = true;
@@ -131,23 +143,23 @@ impl Query {
                 (self.store, self.stores_distance) = (Some(index + 1), true);
                 1
             }
-            () if has_no_centre && left >= 1 && args.is(index, "frommember") => {
-                self.has_centre = true;
+            () if may_be_from(Origin::Member) && left >= 1 && args.is(index, "frommember") => {
+                self.origin = Some(Origin::Member);
                 if let Some(zset) = zset {
                     self.centre = Some(place_of(zset, args.at(index + 1)).ok_or(NO_MEMBER)?);
                 }
                 1
             }
-            () if has_no_centre && left >= 2 && args.is(index, "fromlonlat") => {
-                self.has_centre = true;
+            () if may_be_from(Origin::Place) && left >= 2 && args.is(index, "fromlonlat") => {
+                self.origin = Some(Origin::Place);
                 self.centre = Some(place_at(ctx, index + 1)?);
                 2
             }
-            () if has_no_area && left >= 2 && args.is(index, "byradius") => {
+            () if may_be_circle && left >= 2 && args.is(index, "byradius") => {
                 self.circle(ctx, index + 1)?;
                 2
             }
-            () if has_no_area && left >= 3 && args.is(index, "bybox") => {
+            () if may_be_box && left >= 3 && args.is(index, "bybox") => {
                 let number = |index, error| parse_double(args.at(index)).ok_or(CmdError::coded(error));
                 let width = number(index + 1, "ERR need numeric width")?;
                 let height = number(index + 2, "ERR need numeric height")?;
@@ -158,7 +170,12 @@ impl Query {
                 self.area = Some(Area::Box { width_m: width * self.unit, height_m: height * self.unit });
                 3
             }
-            () if has_no_area && !self.has_centre && left >= 1 && args.is(index, "bypolygon") => {
+            () if is_search
+                && self.area.is_none()
+                && self.origin.is_none()
+                && left >= 1
+                && args.is(index, "bypolygon") =>
+            {
                 self.polygon(ctx, index + 1)?
             }
             () if by == By::Store && args.is(index, "storedist") => {
@@ -205,7 +222,7 @@ impl Query {
             )));
         }
         let is_polygon = matches!(self.area, Some(Area::Polygon(_)));
-        if is_search && !self.has_centre && !is_polygon {
+        if is_search && self.origin.is_none() && !is_polygon {
             let name = quoted(ctx.args.at(0));
             return Err(CmdError::err(format!(
                 "exactly one of FROMMEMBER or FROMLONLAT can be specified for {name}"

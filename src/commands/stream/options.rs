@@ -88,6 +88,8 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
         }
         index += 1;
     }
+    const NOT_APPROXIMATE: CmdError =
+        CmdError::coded("ERR syntax error, LIMIT cannot be used without the special ~ option");
     match &mut options.trimming {
         None if limit > 0 => {
             return Err(CmdError::coded(
@@ -97,12 +99,11 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
         None if !adds => {
             return Err(CmdError::coded("ERR syntax error, XTRIM must be called with a trimming strategy"));
         }
+        None if limit_at.is_some() => return Err(NOT_APPROXIMATE),
         None => {}
         Some(trimming) => {
             if limit_at.is_some() && !trimming.trim.approximate {
-                return Err(CmdError::coded(
-                    "ERR syntax error, LIMIT cannot be used without the special ~ option",
-                ));
+                return Err(NOT_APPROXIMATE);
             }
             trimming.limit_at = limit_at;
             let of_nodes = (ctx.conf.tuning.stream_node_max_entries as usize).saturating_mul(100);

@@ -132,7 +132,7 @@ pub(super) fn xack(ctx: &mut Ctx<'_>) -> CmdResult {
 pub(super) fn xpending(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let is_summary = args.len() == 3;
-    if !is_summary && args.len() < 6 {
+    if !is_summary && !(6..=9).contains(&args.len()) {
         return Err(CmdError::Syntax);
     }
     let (mut min_idle_ms, mut at) = (0, 3);

@@ -436,7 +436,7 @@ impl Engine {
 /// What a RESP2 client with subscriptions may run.
 fn may_run_subscribed(row: &Row) -> bool {
     matches!(
-        row.spec.name,
+        row.full_name,
         "ping"
             | "subscribe"
             | "ssubscribe"

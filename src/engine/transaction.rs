@@ -196,7 +196,7 @@ pub struct Nesting {
 
 /// What runs at once between MULTI and EXEC.
 pub(super) fn runs_at_once(row: &Row) -> bool {
-    matches!(row.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    matches!(row.full_name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
 impl Engine {

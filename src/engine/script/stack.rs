@@ -50,11 +50,12 @@ impl Request {
         self.end(start);
     }
 
-    /// Appends a number: without a fraction where it has none.
+    /// Appends a number: an integer where it is one up to 2^62, zero without a sign.
     pub fn push_number(&mut self, number: f64) {
+        const WHOLE_MAX: u64 = 1 << 62;
         let start = self.bytes.len();
         let whole = number as i64;
-        if whole as f64 == number && whole != i64::MAX {
+        if whole as f64 == number && whole.unsigned_abs() <= WHOLE_MAX {
             self.bytes.extend_from_slice(format_i64(whole, &mut [0; 20]));
         } else {
             // C shows the sign of what is no number.

@@ -90,7 +90,7 @@ pub enum Ended {
     Failed(Value),
 }
 
-/// Memory of an interpreter beyond which scripts leave garbage that is worth a look.
+/// So much more memory than at the last look is worth one: scripts leave garbage.
 const GARBAGE_BYTES: usize = 32 << 20;
 
 /// Steps of the collector after such a script: of 2 KiB each, less than a millisecond together.
@@ -119,6 +119,15 @@ pub struct Vm {
     globals: Table,
     /// What scripts see of them.
     shown: Table,
+    collector: Collector,
+}
+
+/// How far the collector was driven, beside what it does of its own accord.
+struct Collector {
+    /// Memory in use beyond which it is driven.
+    from_bytes: Cell<usize>,
+    /// Cycles that it was not driven through yet.
+    cycles_due: Cell<u32>,
 }
 
 impl Vm {
@@ -166,6 +175,7 @@ impl Vm {
             show_loading: made.raw_get("show_loading")?,
             globals: made.raw_get("real_globals")?,
             shown: made.raw_get("globals")?,
+            collector: Collector { from_bytes: Cell::new(GARBAGE_BYTES), cycles_due: Cell::new(0) },
             lua,
         })
     }
@@ -205,9 +215,7 @@ impl Vm {
     fn call(&self, server: &mut dyn Server, function: &Function, kind: Kind) -> Ended {
         let args = (function, &self.globals, &self.handler, kind as u8);
         let done = LENT.set(&mut *server, || self.run.call::<(bool, Value)>(args));
-        if self.used_bytes() > GARBAGE_BYTES {
-            self.collect_some();
-        }
+        self.collect_some();
         if !server.goes_on() || server.pace().is_some_and(Pace::is_slow) {
             self.look_seldom();
         }
@@ -221,15 +229,24 @@ impl Vm {
     /// Lets the collector go on. Left alone it works only when scripts allocate, so one large script would leave its garbage
     /// to count as memory of the server, and the next script would find too little.
     fn collect_some(&self) {
-        let mut cycles = 0;
+        let Collector { from_bytes, cycles_due } = &self.collector;
+        if cycles_due.get() == 0 {
+            let used_bytes = self.used_bytes();
+            if used_bytes <= from_bytes.get() {
+                // What is not used any more is no script that is kept.
+                return from_bytes.set(from_bytes.get().min(used_bytes + GARBAGE_BYTES));
+            }
+            // What became garbage while a cycle was under way is found by the next one.
+            cycles_due.set(2);
+        }
         for _ in 0..COLLECTOR_STEPS {
             match self.lua.gc_step() {
-                // What became garbage while a cycle was under way is found by the next one.
-                Ok(is_over) => cycles += u32::from(is_over),
+                Ok(is_over) => cycles_due.set(cycles_due.get() - u32::from(is_over)),
                 Err(error) => return log::warn!("The interpreter of scripts failed: {error}"),
             }
-            if cycles == 2 {
-                return;
+            if cycles_due.get() == 0 {
+                // The rest is scripts that are kept.
+                return from_bytes.set(self.used_bytes() + GARBAGE_BYTES);
             }
         }
     }
@@ -634,6 +651,30 @@ mod tests {
             assert!(matches!(ended, Ended::Value(_)));
             assert!(vm.used_bytes() < GARBAGE_BYTES, "{} bytes", vm.used_bytes());
         }
+    }
+
+    #[test]
+    fn scripts_that_are_kept_are_not_taken_for_garbage() {
+        let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
+        let compile = |text: &str| vm.compile(text.as_bytes(), "user_script").expect("it is Lua");
+        // No longer than what the interpreter hashes in full.
+        let words = |n: u32| (0..20_000).map(|i| format!("'{:030}',", n * 20_000 + i)).collect::<String>();
+        let kept: Vec<Function> = (0..40).map(|n| compile(&format!("return {{{}}}", words(n)))).collect();
+        let small = compile("return 1");
+        let calls_until_rest = (0..10_000).take_while(|_| {
+            vm.run(&mut Counting::default(), &small, false);
+            vm.collector.cycles_due.get() > 0
+        });
+        let calls = calls_until_rest.count();
+        assert!((1..10_000).contains(&calls), "driven for {calls} calls");
+        for _ in 0..1000 {
+            vm.run(&mut Counting::default(), &small, false);
+            assert_eq!(vm.collector.cycles_due.get(), 0, "it rests");
+        }
+        let large = compile("return #string.rep('x', 100000000)");
+        vm.run(&mut Counting::default(), &large, false);
+        assert!(vm.collector.cycles_due.get() > 0, "garbage is still seen");
+        assert_eq!(kept.len(), 40);
     }
 
     #[test]

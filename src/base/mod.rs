@@ -7,6 +7,7 @@ pub mod glob;
 pub mod hash;
 pub mod id;
 pub mod limit;
+pub mod lossless;
 pub mod number;
 pub mod quote;
 pub mod rng;

@@ -2,6 +2,7 @@
 
 use super::help::help_row;
 use super::unknown_form;
+use crate::base::lossless;
 use crate::base::number::parse_i64;
 use crate::engine::acl::check::Judged;
 use crate::engine::acl::log::Entry;
@@ -297,7 +298,7 @@ fn dryrun(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         Ok(()) => engine.reply(call.slot).ok(),
         Err(denial) => {
             let text = denial_text(user, row, args.at(denial.index), denial, true);
-            engine.reply(call.slot).bulk(text.as_bytes());
+            engine.reply(call.slot).bulk(&lossless::to_bytes(&text));
         }
     }
     Ok(Outcome::Done)

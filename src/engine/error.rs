@@ -1,5 +1,6 @@
 //! Why a command fails. `Display` is the text on the wire, without the leading dash.
 
+use crate::base::lossless;
 use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use std::fmt;
@@ -43,7 +44,7 @@ pub enum BlockOn {
 /// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.
 pub fn quoted(bytes: &[u8]) -> Cow<'_, str> {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end])
+    lossless::from_bytes(&bytes[..end])
 }
 
 /// An error reply.

@@ -6,6 +6,7 @@
 
 use super::output::Output;
 use crate::base::limit::SHARED_REPLY_BYTES;
+use crate::base::lossless;
 use crate::base::number::{format_double, format_i64};
 use bytes::Bytes;
 
@@ -74,7 +75,7 @@ impl<'a> Reply<'a> {
 
     /// An error. Line ends become spaces, but for those at the end, which go.
     pub fn error(&mut self, text: &str) {
-        self.error_bytes(text.as_bytes());
+        self.error_bytes(&lossless::to_bytes(text));
     }
 
     /// As [`Reply::error`], of any bytes.

@@ -179,7 +179,11 @@ fn read(rest: &mut &[u8]) -> Resp {
 
 fn read_line(rest: &mut &[u8]) -> String {
     let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line of a reply ends");
-    let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+    let mut line = String::new();
+    for chunk in rest[..end].utf8_chunks() {
+        line.push_str(chunk.valid());
+        line.push_str(&chunk.invalid().escape_ascii().to_string());
+    }
     *rest = &rest[end + 2..];
     line
 }

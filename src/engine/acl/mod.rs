@@ -31,10 +31,10 @@ use super::pubsub::Subscriptions;
 use super::spec::Begin;
 use super::table::{Row, Table};
 use super::{Engine, Host};
+use crate::base::lossless;
 use crate::resp::Args;
 use check::Judged;
 use selector::{Ground, covers};
-use std::borrow::Cow;
 
 /// The users, and what was refused to them.
 #[derive(Debug)]
@@ -377,10 +377,9 @@ impl Engine {
     }
 }
 
-/// What a denial says, without its code. Only the long form names keys, channels and databases: `shown` is that argument.
+/// What a denial says, without its code, as [`lossless`] text. Only the long form names keys, channels and databases: `shown` is that argument.
 pub fn denial_text(user: &User, row: &Row, shown: &[u8], denial: Denial, is_long: bool) -> String {
-    let name = String::from_utf8_lossy(&user.name);
-    let shown: Cow<'_, str> = String::from_utf8_lossy(shown);
+    let (name, shown) = (lossless::from_bytes(&user.name), lossless::from_bytes(shown));
     match (denial.reason, is_long) {
         (Reason::Command | Reason::Auth, _) => {
             format!("User {name} has no permissions to run the '{}' command", row.full_name)

@@ -3,6 +3,7 @@
 //! All values are parsed into a copy first; then the caller carries out what has an effect outside, group by
 //! group. If that fails, the old values come back and the groups that were touched are applied again.
 
+use crate::base::lossless;
 use std::fmt;
 
 use super::Config;
@@ -110,7 +111,7 @@ impl Config {
     fn resolve(&self, pairs: &[(&[u8], &[u8])], asker: Asker) -> Result<Vec<Named>, SetError> {
         let mut rows: Vec<Named> = Vec::with_capacity(pairs.len());
         for &(name, _) in pairs {
-            let typed = || String::from_utf8_lossy(name).into_owned();
+            let typed = || lossless::from_bytes(name).into_owned();
             let Some(row) = table::find(name).filter(|row| is_shown(row)) else {
                 return Err(SetError::Unknown(typed()));
             };

@@ -1,5 +1,6 @@
 //! What a script says about itself in its first line: `#!lua flags=no-writes,allow-oom`.
 
+use crate::base::lossless;
 use crate::engine::spec::flag;
 
 /// Flags of a script or a function, one bit each.
@@ -49,7 +50,7 @@ pub fn of_script(text: &[u8]) -> Result<Shebang, String> {
     let Some(bytes) = text.iter().position(|byte| *byte == b'\n') else {
         return Err("ERR Invalid script shebang".to_owned());
     };
-    let shown = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+    let shown = |word: &[u8]| lossless::from_bytes(word).into_owned();
     let words = crate::base::quote::split_args(&text[..bytes]);
     let mut words = words.ok_or("ERR Invalid engine in script shebang")?.into_iter();
     let engine = words.next().unwrap_or_default();
@@ -102,11 +103,11 @@ pub fn of_library(text: &[u8]) -> Result<Header, String> {
                 return Err("ERR Invalid metadata value, name argument was given multiple times".to_owned());
             }
             Some(key) if key.eq_ignore_ascii_case(b"name=") => name = Some(word[5..].to_vec()),
-            _ => return Err(format!("ERR Invalid metadata value given: {}", String::from_utf8_lossy(&word))),
+            _ => return Err(format!("ERR Invalid metadata value given: {}", lossless::from_bytes(&word))),
         }
     }
     let name = name.ok_or("ERR Library name was not given")?;
-    let engine = String::from_utf8_lossy(&engine[2.min(engine.len())..]).into_owned();
+    let engine = lossless::from_bytes(&engine[2.min(engine.len())..]).into_owned();
     Ok(Header { engine, name: String::from_utf8_lossy(&name).into_owned(), bytes })
 }
 

@@ -7,6 +7,7 @@ use super::run::ToRun;
 use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Purpose, Server, Vm};
 use crate::base::limit::LIBRARY_LOAD_MS_MAX;
+use crate::base::lossless;
 use crate::base::number::parse_i64;
 use crate::engine::error::{CmdError, CmdResult};
 use crate::engine::{Call, Engine, Host};
@@ -344,7 +345,7 @@ impl Engine {
 
 /// The text of an error with which a library failed while it was loaded.
 fn error_text(error: &Value) -> String {
-    let shown = |text: &mlua::LuaString| String::from_utf8_lossy(&text.as_bytes()).into_owned();
+    let shown = |text: &mlua::LuaString| lossless::from_bytes(&text.as_bytes()).into_owned();
     match error {
         Value::Table(table) => match table.raw_get::<Value>("err") {
             Ok(Value::String(text)) => shown(&text),

@@ -8,6 +8,7 @@ use super::reply::Encoder;
 use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Server, Vm};
 use super::{Name, Running, repl};
+use crate::base::lossless;
 use crate::engine::acl::Context;
 use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -108,6 +109,7 @@ impl Engine {
                     answer: None,
                     whole: Bytes::new(),
                     error: Cow::Borrowed(""),
+                    error_bytes: Vec::new(),
                 };
                 let ended = script.vm.run(&mut session, &script.function, script.is_function);
                 session.forget_answer();
@@ -237,7 +239,7 @@ fn place_of(error: &Value, name: &Name) -> String {
 /// The text of an error, which ends at a NUL, as a string of C does.
 fn up_to_nul(text: &mlua::LuaString) -> String {
     let text = text.as_bytes();
-    String::from_utf8_lossy(text.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+    lossless::from_bytes(text.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 /// The value of a number, or of a text that is one; 0 of anything else.
@@ -270,6 +272,8 @@ pub(super) struct Session<'a, 'b> {
     whole: Bytes,
     /// Or the error that it ended with before it began.
     error: Cow<'static, str>,
+    /// That error as it was sent.
+    error_bytes: Vec<u8>,
 }
 
 impl Session<'_, '_> {
@@ -297,7 +301,8 @@ impl Session<'_, '_> {
         if let Some(console) = &mut self.engine.scripts.console {
             console.log_error(&self.error);
         }
-        Answer::Refused { text: self.error.as_bytes(), is_counted }
+        self.error_bytes = lossless::to_bytes(&self.error).into_owned();
+        Answer::Refused { text: &self.error_bytes, is_counted }
     }
 
     /// Gives the client back what the answer to the last command lay in.

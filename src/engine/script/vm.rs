@@ -9,6 +9,7 @@ use super::native::{self, Failure, Native};
 use super::pace::{INSTRUCTIONS_PER_LOOK, Pace};
 use super::stack::{self, Answer, Kind, Request};
 use crate::base::limit::SCRIPT_MEMORY_BYTES_MAX;
+use crate::base::lossless;
 use mlua::chunk::ChunkMode;
 use mlua::{
     Function, HookTriggers, IntoLua, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table, Value, VmState,
@@ -192,7 +193,16 @@ impl Vm {
     /// What the compiler says, with the line.
     pub fn compile(&self, text: &[u8], name: &str) -> Result<Function, String> {
         let chunk = self.lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
-        chunk.set_environment(self.shown.clone()).into_function().map_err(|error| text_of(&error))
+        let made = chunk.set_environment(self.shown.clone()).into_function();
+        made.map_err(|error| self.fault_of(text, name).unwrap_or_else(|_| text_of(&error)))
+    }
+
+    /// What is wrong with a text, in the very bytes that the interpreter's API would lose: [`lossless`].
+    fn fault_of(&self, text: &[u8], name: &str) -> mlua::Result<String> {
+        let load: Function = self.globals.raw_get("loadstring")?;
+        let arguments = (self.lua.create_string(text)?, format!("@{name}"));
+        let (_, fault): (Value, mlua::LuaString) = load.call(arguments)?;
+        Ok(lossless::from_bytes(&fault.as_bytes()).into_owned())
     }
 
     /// Runs a script, or a function of a library, with the keys and arguments of the server.

@@ -9,6 +9,7 @@ pub mod cmsgpack;
 mod format;
 mod structs;
 
+use crate::base::lossless;
 use mlua::{IntoLua, Lua, MultiValue, Value};
 
 /// Why a function failed.
@@ -36,12 +37,14 @@ impl Failure {
     /// As an error reply, which scripts see as a table: the message with its code.
     pub fn into_reply(self) -> mlua::Error {
         match self {
-            Failure::Text(text) => {
-                Raised { text: format!("ERR {text}").into_bytes(), is_reply: true, is_counted: false }
-                    .into_error()
+            Failure::Text(text) => Raised {
+                text: lossless::to_bytes(&format!("ERR {text}")).into_owned(),
+                is_reply: true,
+                is_counted: false,
             }
+            .into_error(),
             Failure::Argument(number, why) => {
-                let why = String::from_utf8_lossy(&why);
+                let why = lossless::from_bytes(&why);
                 Failure::Text(format!("bad argument #{number} ({why})")).into_reply()
             }
             Failure::Lua(error) => error,

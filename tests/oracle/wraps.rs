@@ -18,7 +18,8 @@ pub const USERS: &[(&str, &str)] = &[
 fn fits(one: &Drawn, has_rule: impl Fn(usize) -> bool) -> bool {
     const OUTSIDE: &[&[u8]] =
         &[b"HELLO", b"RESET", b"CLIENT", b"DEBUG", b"AUTH", b"ACL", b"SELECT", b"SWAPDB", b"COMMAND"];
-    !has_rule(one.template) && one.words.first().is_some_and(|name| !OUTSIDE.contains(&name.as_slice()))
+    let is_outside = |name: &Vec<u8>| OUTSIDE.iter().any(|other| name.eq_ignore_ascii_case(other));
+    !has_rule(one.template) && one.words.first().is_some_and(|name| !is_outside(name))
 }
 
 /// Whether a request asks for elements as they lie: SORT by a constant, unless the result is stored.

@@ -143,7 +143,7 @@ impl Requests {
         let asks_lexical = name.contains("LEX") || drawn.words.iter().any(|word| word == b"BYLEX");
         // A pop by chance would leave two servers with different sets.
         let stores_sorted = name == "SORT" && drawn.words.iter().any(|word| word == b"STORE");
-        let may_spoil = !self.unspoiled.contains(&name.as_str())
+        let may_spoil = !self.unspoiled.contains(&name.to_ascii_uppercase().as_str())
             && !name.starts_with("WAIT")
             && name != "SPOP"
             && !is_lexical

@@ -323,7 +323,8 @@ pub const SKETCHES: &[Template] = &[t(1, "CONFIG SET hll-sparse-max-bytes (0|100
 pub const VALKEY: &[Template] = &[
     t(20, "SET <key> <small> (|||NX|XX) (|||GET) (|||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
     t(30, "SET <key> <small> IFEQ <small> (||GET) (|||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
-    t(4, "SET <key> <value> (IFEQ <value>|IFEQ <value> NX|XX IFEQ <small>|IFEQ <small> IFEQ <small>)"),
+    // In small letters: what contradicts itself, of which nothing is expected.
+    t(4, "set <key> <value> (IFEQ <value>|IFEQ <value> NX|XX IFEQ <small>|IFEQ <small> IFEQ <small>)"),
     t(30, "DELIFEQ <key> <small>"),
     t(30, "MSETEX <counted-pairs> (||||NX|XX) (||EX <s>|PX <ms>|EXAT <at>|PXAT <at-ms>|KEEPTTL)"),
     t(
@@ -332,7 +333,7 @@ pub const VALKEY: &[Template] = &[
     ),
     t(
         10,
-        "HSETEX <hash> (FNX NX|XX FNX|EX 90000 XX|FXX PX 90000000 NX|KEEPTTL FXX|PXAT 4000000000000) FIELDS 2 <field> <value> <field> <value>",
+        "hsetex <hash> (FNX NX|XX FNX|EX 90000 XX|FXX PX 90000000 NX|KEEPTTL FXX|PXAT 4000000000000) FIELDS 2 <field> <value> <field> <value>",
     ),
     t(10, "HSET <hash> <hash-pairs>"),
     t(10, "HGET <hash> <field>"),
@@ -349,7 +350,7 @@ pub const VALKEY: &[Template] = &[
         30,
         "GEOSEARCH <geokey> BYPOLYGON <polygon> (|ASC|DESC) (|COUNT 5|COUNT 3 ANY) (|WITHCOORD) (|WITHDIST) (|WITHHASH)",
     ),
-    t(3, "GEOSEARCH <geokey> BYPOLYGON <polygon> (FROMMEMBER <member>|FROMLONLAT <lon> <lat>|BYBOX 3 3 KM)"),
+    t(3, "geosearch <geokey> BYPOLYGON <polygon> (FROMMEMBER <member>|FROMLONLAT <lon> <lat>|BYBOX 3 3 KM)"),
     t(8, "GEOSEARCHSTORE <zkey> <geokey> BYPOLYGON <polygon> (|ASC|DESC) (|COUNT 5) (|STOREDIST)"),
     t(8, "ZRANGE <zkey> 0 -1 (|WITHSCORES)"),
     t(2, "ZREM <geokey> <members>"),

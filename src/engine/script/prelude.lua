@@ -12,7 +12,7 @@ local loadstring, setfenv, getfenv, collectgarbage = loadstring, setfenv, getfen
 local insert, remove, sort, setn, concat = table.insert, table.remove, table.sort, table.setn, table.concat
 local find, match, gmatch, gsub, byte = string.find, string.match, string.gmatch, string.gsub, string.byte
 local rep = string.rep
-local unpack, floor = unpack, math.floor
+local unpack, floor, max = unpack, math.floor, math.max
 
 local READONLY = "Attempt to modify a readonly table"
 
@@ -182,6 +182,22 @@ local function int(number)
   return number < 2 ^ 31 and number or number - 2 ^ 32
 end
 
+-- Moves what lies from `position` up to 0 by one. That may be two thousand million places with nothing in most.
+local function move_what_there_is(value, position)
+  local keys = {}
+  for key in next, value do
+    if type(key) == "number" and key >= position and key <= 0 and key == floor(key) then
+      keys[#keys + 1] = key
+    end
+  end
+  sort(keys, function(a, b) return a > b end)
+  rawset(value, 1, nil)
+  for _, key in ipairs(keys) do
+    rawset(value, key + 1, rawget(value, key))
+    rawset(value, key, nil)
+  end
+end
+
 function table_functions.insert(...)
   check_lock((...))
   local value, first = ...
@@ -190,8 +206,11 @@ function table_functions.insert(...)
     local free = #value + 1
     position = int(position)
     if free - position > WORK_MAX then
-      for index = free, position + 1, -1 do
+      for index = free, max(position, 1) + 1, -1 do
         rawset(value, index, rawget(value, index - 1))
+      end
+      if position < 1 then
+        move_what_there_is(value, position)
       end
       rawset(value, position, (select(3, ...)))
       return

@@ -377,7 +377,8 @@ impl Engine {
     }
 }
 
-/// What a denial says, without its code, as [`lossless`] text. Only the long form names keys, channels and databases: `shown` is that argument.
+/// What a denial says, without its code, as [`lossless`] text. Only the long form names keys, channels and databases:
+/// `shown` is that argument.
 pub fn denial_text(user: &User, row: &Row, shown: &[u8], denial: Denial, is_long: bool) -> String {
     let (name, shown) = (lossless::from_bytes(&user.name), lossless::from_bytes(shown));
     match (denial.reason, is_long) {

@@ -192,6 +192,11 @@ impl Vm {
     ///
     /// What the compiler says, with the line.
     pub fn compile(&self, text: &[u8], name: &str) -> Result<Function, String> {
+        const COMPILED: u8 = 0x1B;
+        if text.first() == Some(&COMPILED) {
+            // Elsewhere; here it is a text that begins with this sign.
+            return Err(format!("{name}:1: unexpected symbol near 'char({COMPILED})'"));
+        }
         let chunk = self.lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
         let made = chunk.set_environment(self.shown.clone()).into_function();
         made.map_err(|error| self.fault_of(text, name).unwrap_or_else(|_| text_of(&error)))

@@ -114,14 +114,14 @@ pub const DATA: &[Template] = &[
     t(8, "GEOADD <geokey> (|NX|XX) (|CH) <lon> <lat> <place>"),
     t(3, "GEOPOS <geokey> <members>"),
     t(3, "GEOHASH <geokey> <members>"),
-    t(3, "GEODIST <geokey> <place> <place> (|M|KM|FT|MI)"),
+    t(5, "GEODIST <geokey> <place> <place> (|M|KM|FT|MI)"),
     t(
         6,
         "GEOSEARCH <geokey> (FROMLONLAT <lon> <lat>|FROMMEMBER <member>) \
          (BYRADIUS <until> KM|BYRADIUS <until> MI|BYBOX <until> <until> KM) (|ASC|DESC) (|COUNT 5|COUNT 3 ANY) \
          (|WITHCOORD) (|WITHDIST) (|WITHHASH)",
     ),
-    t(4, "GEOSEARCHSTORE <zkey> <geokey> FROMMEMBER <member> BYRADIUS <until> KM (|ASC|DESC) (|STOREDIST)"),
+    t(7, "GEOSEARCHSTORE <zkey> <geokey> FROMMEMBER <member> BYRADIUS <until> KM (|ASC|DESC) (|STOREDIST)"),
     t(3, "GEORADIUS <geokey> <lon> <lat> <until> KM (|WITHDIST) (|ASC|DESC) (|COUNT 4)"),
     t(
         3,
@@ -212,7 +212,10 @@ pub const STREAMS: &[Template] = &[
     t(3, "XREADGROUP GROUP <group> <consumer> COUNT 1 STREAMS <stream> <stream> > >"),
     t(8, "XACK <stream> <group> <id> <id> <id> (|<id> <id> <id> <id>)"),
     t(6, "XPENDING <stream> <group>"),
-    t(8, "XCLAIM <stream> <group> <consumer> 0 <id> (|FORCE) (|JUSTID) (|RETRYCOUNT <small>) (|LASTID <id>)"),
+    t(
+        16,
+        "XCLAIM <stream> <group> <consumer> 0 <id> (|FORCE) (|JUSTID) (|RETRYCOUNT <small>) (|LASTID <id>)",
+    ),
     t(6, "XAUTOCLAIM <stream> <group> <consumer> 0 (0|<id>) (|COUNT <small>) (|JUSTID)"),
     t(6, "XINFO GROUPS <stream>"),
     t(2, "COPY <stream> <stream> (|REPLACE)"),

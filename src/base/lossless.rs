@@ -9,8 +9,8 @@ use std::borrow::Cow;
 /// The character of byte 0; those of 128 and more are used.
 const FIRST: u32 = 0x10_FF00;
 
-/// How the characters that stand for bytes begin in UTF-8.
-const LEAD: [u8; 2] = [0xF4, 0x8F];
+/// The byte with which such characters begin in UTF-8.
+const LEAD: u8 = 0xF4;
 
 /// Bytes as text: what is UTF-8 as it is.
 pub fn from_bytes(bytes: &[u8]) -> Cow<'_, str> {
@@ -22,7 +22,7 @@ pub fn from_bytes(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Text of [`from_bytes`], or with such within, as the bytes it was.
 pub fn to_bytes(text: &str) -> Cow<'_, [u8]> {
-    if !text.as_bytes().windows(LEAD.len()).any(|pair| pair == LEAD) {
+    if !text.as_bytes().contains(&LEAD) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut bytes = Vec::with_capacity(text.len());

@@ -341,7 +341,7 @@ impl Engine {
 
     /// The flags of a request: those of its row, and of what EXEC or a script would run.
     fn flags_of(&self, slot: usize, row: &Row, args: Args<'_>) -> u32 {
-        match row.spec.name {
+        match row.full_name {
             "exec" => self.flags_with_queue(slot, row),
             name @ ("eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro") => {
                 self.flags_with_script(row.flags, name, args)
@@ -367,7 +367,7 @@ impl Engine {
 
     /// Whether a client may run a command that the configuration may forbid.
     fn allows_protected(&self, slot: usize, row: &Row) -> bool {
-        let debug = row.spec.name == "debug";
+        let debug = row.full_name == "debug";
         let rule = if debug { self.conf.enable_debug_command } else { self.conf.enable_module_command };
         rule.allows(self.is_local(slot))
     }

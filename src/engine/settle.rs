@@ -144,7 +144,7 @@ impl Engine {
             Group::SortedSet => Type::Zset,
             _ => Type::Stream,
         };
-        let on_missing = row.spec.name == "xreadgroup";
+        let on_missing = row.full_name == "xreadgroup";
         self.rise.waiters.enter(id, keys, wants, on_missing)
     }
 }

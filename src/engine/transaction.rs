@@ -225,7 +225,7 @@ impl Engine {
     /// The flags of a request, together with those of what EXEC would run.
     pub(super) fn flags_with_queue(&self, slot: usize, row: &Row) -> u32 {
         match &self.clients[slot].transaction {
-            Some(transaction) if row.spec.name == "exec" => row.flags | transaction.flags,
+            Some(transaction) if row.full_name == "exec" => row.flags | transaction.flags,
             _ => row.flags,
         }
     }
@@ -238,7 +238,7 @@ impl Engine {
         row: Option<&'static Row>,
         error: &str,
     ) -> Option<String> {
-        if row.is_some_and(|row| row.spec.name == "exec") {
+        if row.is_some_and(|row| row.full_name == "exec") {
             self.discard_transaction(slot);
             let error = error.strip_prefix("ERR ").unwrap_or(error);
             return Some(format!("EXECABORT Transaction discarded because of: {error}"));

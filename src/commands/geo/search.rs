@@ -104,6 +104,7 @@ impl Query {
             |origin| is_search && !is_polygon && self.origin.is_none_or(|other| other == origin);
         let may_be_circle = is_search && matches!(self.area, None | Some(Area::Circle { .. }));
         let may_be_box = is_search && matches!(self.area, None | Some(Area::Box { .. }));
+        let may_be_polygon = is_search && self.area.is_none() && self.origin.is_none();
         let used = match () {
             () if args.is(index, "withdist") => {
                 self.with_distance = true;
@@ -170,12 +171,7 @@ impl Query {
                 self.area = Some(Area::Box { width_m: width * self.unit, height_m: height * self.unit });
                 3
             }
-            () if is_search
-                && self.area.is_none()
-                && self.origin.is_none()
-                && left >= 1
-                && args.is(index, "bypolygon") =>
-            {
+            () if may_be_polygon && left >= 1 && args.is(index, "bypolygon") => {
                 self.polygon(ctx, index + 1)?
             }
             () if by == By::Store && args.is(index, "storedist") => {

@@ -108,8 +108,7 @@ impl Engine {
                     keys: script.keys,
                     answer: None,
                     whole: Bytes::new(),
-                    error: Cow::Borrowed(""),
-                    error_bytes: Vec::new(),
+                    error: Vec::new(),
                 };
                 let ended = script.vm.run(&mut session, &script.function, script.is_function);
                 session.forget_answer();
@@ -271,9 +270,7 @@ pub(super) struct Session<'a, 'b> {
     /// The same where it was not in one piece.
     whole: Bytes,
     /// Or the error that it ended with before it began.
-    error: Cow<'static, str>,
-    /// That error as it was sent.
-    error_bytes: Vec<u8>,
+    error: Vec<u8>,
 }
 
 impl Session<'_, '_> {
@@ -283,26 +280,25 @@ impl Session<'_, '_> {
 
     /// An error that scripts see, with its code already, which was counted.
     fn refused(&mut self, row: Option<&Row>, text: impl Into<Cow<'static, str>>) -> Answer<'_> {
-        self.error = text.into();
-        self.engine.stats.count_error(&self.error);
+        let text = text.into();
+        self.engine.stats.count_error(&text);
         if let Some(row) = row {
             self.engine.stats.rows[row.id as usize].rejected += 1;
         }
-        self.failed(true)
+        self.failed(&text, true)
     }
 
     /// An error that scripts see, of a call that names no command.
     fn unusable(&mut self, text: &'static str) -> Answer<'_> {
-        self.error = Cow::Borrowed(text);
-        self.failed(false)
+        self.failed(text, false)
     }
 
-    fn failed(&mut self, is_counted: bool) -> Answer<'_> {
+    fn failed(&mut self, text: &str, is_counted: bool) -> Answer<'_> {
         if let Some(console) = &mut self.engine.scripts.console {
-            console.log_error(&self.error);
+            console.log_error(text);
         }
-        self.error_bytes = lossless::to_bytes(&self.error).into_owned();
-        Answer::Refused { text: &self.error_bytes, is_counted }
+        self.error = lossless::to_bytes(text).into_owned();
+        Answer::Refused { text: &self.error, is_counted }
     }
 
     /// Gives the client back what the answer to the last command lay in.

@@ -199,7 +199,12 @@ impl Vm {
         }
         let chunk = self.lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
         let made = chunk.set_environment(self.shown.clone()).into_function();
-        made.map_err(|error| self.fault_of(text, name).unwrap_or_else(|_| text_of(&error)))
+        made.map_err(|error| match text_of(&error) {
+            lossy if lossy.contains(char::REPLACEMENT_CHARACTER) => {
+                self.fault_of(text, name).unwrap_or(lossy)
+            }
+            whole => whole,
+        })
     }
 
     /// What is wrong with a text, in the very bytes that the interpreter's API would lose: [`lossless`].

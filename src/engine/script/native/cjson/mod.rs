@@ -110,7 +110,7 @@ const SETTINGS: &[(&str, Setting)] = &[
 ];
 
 fn invalid_option(word: &[u8]) -> Failure {
-    Failure::argument(1, format!("invalid option '{}'", String::from_utf8_lossy(word)))
+    Failure::argument(1, [b"invalid option '", word, b"'"].concat())
 }
 
 fn at_most(args: &[Value], most: usize) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ const LONG: &[Spec] = &[Spec::global("long", -2, long, "it stands for a script")
 fn long(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     for _ in 0..2 {
         engine.breathe(call, BUSY, 0);
-        engine.stats.dirty += 1;
+        engine.propagation.changed(1);
     }
     engine.propagate(call.slot, call.args);
     engine.reply(call.slot).status("DONE");
@@ -53,9 +53,9 @@ impl Shell {
     /// Writes what there is to write, as the loop does.
     fn flush(&mut self, engine: &mut Engine) {
         while let Some(id) = engine.poll_output().or_else(|| engine.poll_message()) {
-            while let Some(client) = engine.client(id).filter(|client| !client.out.is_empty()) {
+            while let Some(outgoing) = engine.output(id) {
                 let mut slices = [IoSlice::new(&[]); 16];
-                let filled = client.out.gather(&mut slices, usize::MAX);
+                let filled = outgoing.gather(&mut slices, usize::MAX);
                 let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
                 engine.sent(id, bytes.len());
                 self.sent.entry(id.slot).or_default().extend(bytes);

@@ -243,3 +243,19 @@ fn a_large_argument_may_arrive_in_pieces_and_be_followed_by_others() {
         assert_eq!(world.run(&format!("GET {long}")), "\"ab\"");
     }
 }
+
+#[test]
+fn while_memory_is_short_a_transaction_takes_what_needs_none() {
+    let mut world = World::new();
+    world.run("SET small 1");
+    world.run("CONFIG SET maxmemory 100000 maxmemory-policy noeviction");
+    world.host.allocated_bytes = 1_000_000;
+    assert!(world.run("SET other 1").contains("OOM command not allowed"));
+    for line in ["MULTI", "GET small", "DEL small", "PING"] {
+        world.run(line);
+    }
+    assert_eq!(world.run("EXEC").replace('\n', " "), "1) \"1\" 2) (integer) 1 3) PONG");
+    world.run("MULTI");
+    assert!(world.run("SET other 1").contains("OOM command not allowed"));
+    assert!(world.run("EXEC").contains("EXECABORT Transaction discarded because of previous errors."));
+}

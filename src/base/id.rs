@@ -4,12 +4,19 @@
 ///
 /// The slot is reused when a client goes; the generation is not, so an id of a closed client finds nobody, also
 /// within the batch of poll events in which it was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Eq, PartialOrd, Ord)]
 pub struct ClientId {
     /// Index in the tables of the shell and of the engine.
     pub slot: u32,
     /// Counts the clients that used the slot.
     pub generation: u32,
+}
+
+impl PartialEq for ClientId {
+    #[inline(always)]
+    fn eq(&self, other: &ClientId) -> bool {
+        self.to_word() == other.to_word()
+    }
 }
 
 impl ClientId {

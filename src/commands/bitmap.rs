@@ -138,6 +138,8 @@ fn setbit(ctx: &mut Ctx<'_>) -> CmdResult {
     if grew || old != bit {
         ctx.changed(1);
         ctx.notify(EventClass::String, "setbit", key.bytes);
+    } else {
+        ctx.propagate_nothing();
     }
     ctx.reply.int(old as i64);
     Ok(Outcome::Done)
@@ -462,6 +464,8 @@ fn bitfield(ctx: &mut Ctx<'_>) -> CmdResult {
     } else if grew {
         // Every change failed, and yet there are more zero bytes than before: whoever follows has to have them too.
         ctx.changed(1);
+    } else {
+        ctx.propagate_nothing();
     }
     Ok(Outcome::Done)
 }

@@ -45,18 +45,18 @@ SETNAME=clientname?}?",
         )
         .history(&[("6.2.0", "Without a version it only tells about the connection.")]),
     Spec::local("ping", -1, ping)
-        .flags(FAST)
+        .flags(FAST | RUNS_SUBSCRIBED)
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there.")
         .syntax("message?"),
     Spec::local("quit", -1, quit)
-        .flags(HANDSHAKE)
+        .flags(HANDSHAKE | RUNS_IN_MULTI | RUNS_SUBSCRIBED)
         .acl(acl::CONNECTION)
         .doc(Group::Connection, "1.0.0", "O(1)", "Ends the connection.")
         .deprecated("7.2.0", "just closing the connection"),
     Spec::global("reset", 1, reset, "takes back all that its client has asked for")
-        .flags(HANDSHAKE)
+        .flags(HANDSHAKE | RUNS_IN_MULTI | RUNS_SUBSCRIBED)
         .acl(acl::CONNECTION)
         .doc(Group::Connection, "6.2.0", "O(1)", "Makes the connection as good as new."),
     Spec::local("select", 2, select)

@@ -16,12 +16,14 @@ const COST: &str = "Depends on the function that is executed.";
 pub(super) const COMMANDS: &[Spec] = &[
     Spec::global("fcall", -3, fcall, "a function runs other commands")
         .flags(RUNS | MAY_REPLICATE)
+        .runs_others(Engine::flags_of_function)
         .acl(acl::SCRIPTING)
         .keys(KEYS)
         .doc(Group::Scripting, "7.0.0", COST, "Runs a function of a library.")
         .syntax("function numkeys:integer key@0?+ arg?+"),
     Spec::global("fcall_ro", -3, fcall_ro, "a function runs other commands")
         .flags(RUNS | READONLY)
+        .runs_others(Engine::flags_of_function)
         .acl(acl::SCRIPTING)
         .keys(KEYS_READ)
         .doc(Group::Scripting, "7.0.0", COST, "Runs a function of a library that changes nothing.")
@@ -156,14 +158,14 @@ fn load(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         replace = true;
     }
     let name = engine.load_library(&mut *call.host, &args.bytes(args.len() - 1), replace)?;
-    engine.stats.dirty += 1;
+    engine.propagation.changed(1);
     engine.reply(call.slot).bulk(name.as_bytes());
     Ok(Outcome::Done)
 }
 
 fn delete(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.delete_library(call.args.at(2))?;
-    engine.stats.dirty += 1;
+    engine.propagation.changed(1);
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }
@@ -179,7 +181,7 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.flush_libraries();
     // Also where nothing was: those who follow may have some.
     engine.propagate(call.slot, call.args);
-    engine.stats.dirty += 1;
+    engine.propagation.changed(1);
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }
@@ -205,7 +207,7 @@ fn restore(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
     };
     engine.restore_libraries(&mut *call.host, call.args.at(2), policy)?;
-    engine.stats.dirty += 1;
+    engine.propagation.changed(1);
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }

@@ -110,6 +110,9 @@ fn pfadd(ctx: &mut Ctx<'_>) -> CmdResult {
         hll::set_stale(&mut bytes);
     }
     put(ctx, key, found, bytes);
+    if changes == 0 || result.is_err() {
+        ctx.propagate_nothing();
+    }
     result?;
     if changes > 0 {
         ctx.changed(changes);
@@ -238,6 +241,9 @@ fn make_dense(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle) -> Result<bool, C
     let mut bytes = taken(ctx, Some(handle))?;
     let result = hll::make_dense(&mut bytes);
     put(ctx, key, Some(handle), bytes);
+    if !matches!(result, Ok(true)) {
+        ctx.propagate_nothing();
+    }
     let changed = result?;
     ctx.changed(u64::from(changed));
     Ok(changed)

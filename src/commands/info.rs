@@ -249,13 +249,13 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
 }
 
 fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
-    let changes = engine.stats.dirty - engine.stats.dirty_at_save;
+    let changes = engine.propagation.changes() - engine.durability.changes_at_save;
     text.idle(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     text.field("current_fork_perc", "0.00");
     text.idle(&["current_save_keys_processed", "current_save_keys_total"]);
     text.field("rdb_changes_since_last_save", changes);
     text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", engine.facts.last_save_unix_s);
+    text.field("rdb_last_save_time", engine.durability.last_save_unix_s);
     text.field("rdb_last_bgsave_status", "ok");
     text.field("rdb_last_bgsave_time_sec", -1);
     text.field("rdb_current_bgsave_time_sec", -1);

@@ -10,7 +10,7 @@ use crate::engine::spec::{Group, KeySpec, Spec, key, key_at, keys_from};
 use crate::engine::{Call, Engine};
 use bytes::Bytes;
 
-const LISTENS: u32 = PUBSUB | NOSCRIPT | LOADING | STALE;
+const LISTENS: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | RUNS_SUBSCRIBED;
 const WHY: &str = "subscriptions tie clients and channels of the whole server";
 
 /// Shard channels are routed as keys are, but they are none.

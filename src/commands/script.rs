@@ -37,6 +37,7 @@ const fn runs(spec: Spec, since: &'static str, summary: &'static str) -> Spec {
 pub(super) const COMMANDS: &[Spec] = &[
     runs(Spec::global("eval", -3, eval, "a script runs other commands"), "2.6.0", "Runs a script.")
         .flags(MAY_REPLICATE)
+        .runs_others(Engine::flags_of_script)
         .keys(KEYS)
         .syntax("script numkeys:integer key@0?+ arg?+"),
     runs(
@@ -45,6 +46,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Runs a script that changes nothing.",
     )
     .flags(READONLY)
+    .runs_others(Engine::flags_of_script)
     .keys(KEYS_READ)
     .syntax("script numkeys:integer key@0?+ arg?+"),
     runs(
@@ -53,6 +55,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Runs a script that the server knows, by its digest.",
     )
     .flags(MAY_REPLICATE)
+    .runs_others(Engine::flags_of_digest)
     .keys(&[counted_keys(key::RW | key::ACCESS | key::UPDATE, "")])
     .syntax("sha1 numkeys:integer key@0?+ arg?+"),
     runs(
@@ -61,6 +64,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Runs a script that the server knows and that changes nothing, by its digest.",
     )
     .flags(READONLY)
+    .runs_others(Engine::flags_of_digest)
     .keys(KEYS_READ_WITHOUT_NOTES)
     .syntax("sha1 numkeys:integer key@0?+ arg?+"),
     Spec::container("script", SCRIPT)

@@ -57,16 +57,16 @@ const MODULE: &[Spec] = &[
         "Lists the loaded modules: none.",
     ),
     Spec::local("load", -3, module_load)
-        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED | LOADS_MODULES)
         .doc(Group::Server, "4.0.0", "O(1)", "Would load a module; this server takes none.")
         .syntax("path arg?+"),
     help_row(Group::Server, "5.0.0", 0),
     Spec::local("loadex", -3, module_load)
-        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED | LOADS_MODULES)
         .doc(Group::Server, "7.0.0", "O(1)", "Would load a module with its settings; this server takes none.")
         .syntax("path CONFIG=configs{name value}?+^ ARGS=args?+"),
     Spec::local("unload", 3, module_unload)
-        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED | LOADS_MODULES)
         .doc(Group::Server, "4.0.0", "O(1)", "Unloads a module.")
         .syntax("name"),
 ];
@@ -99,7 +99,7 @@ fn role(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 fn lastsave(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let saved = engine.facts.last_save_unix_s;
+    let saved = engine.durability.last_save_unix_s;
     engine.reply(call.slot).int(saved as i64);
     Ok(Outcome::Done)
 }
@@ -145,6 +145,9 @@ fn shutdown(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if engine.is_nested() {
+        return Err(CmdError::err("MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     engine.reply(call.slot).ok();
     engine.add_monitor(call.id);
     Ok(Outcome::Done)

@@ -20,21 +20,22 @@ pub(super) const COMMANDS: &[Spec] = &[
         "O(N), when N is the number of queued commands",
         "Forgets what was queued since MULTI.",
     )
-    .flags(FAST | ALLOW_BUSY),
+    .flags(FAST | ALLOW_BUSY | RUNS_IN_MULTI),
     row(
         Spec::global("exec", 1, exec, "runs other commands"),
         "1.2.0",
         "Depends on commands in the transaction",
         "Runs what was queued since MULTI.",
     )
-    .flags(SKIP_SLOWLOG),
+    .flags(SKIP_SLOWLOG | RUNS_IN_MULTI | RUNS_QUEUE)
+    .runs_others(Engine::flags_with_queue),
     row(
         Spec::local("multi", 1, multi),
         "1.2.0",
         "O(1)",
         "Begins a transaction: what follows waits for EXEC.",
     )
-    .flags(FAST | ALLOW_BUSY),
+    .flags(FAST | ALLOW_BUSY | RUNS_IN_MULTI),
     row(
         Spec::global("unwatch", 1, unwatch, "what is watched lies with the connection"),
         "2.2.0",
@@ -50,7 +51,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .syntax("key@0+")
     .keys(&[keys_from(1, -1, 1, key::RO)])
-    .flags(FAST | ALLOW_BUSY),
+    .flags(FAST | ALLOW_BUSY | RUNS_IN_MULTI),
 ];
 
 fn multi(ctx: &mut Ctx<'_>) -> CmdResult {

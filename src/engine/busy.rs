@@ -11,7 +11,7 @@
 //! * What the command has changed so far stays its own: neither its frames nor its events leave before it is done, or
 //!   publishes a message, which comes after the events.
 
-use super::rise::Rise;
+use super::admission::gate;
 use super::{Call, Engine, Host};
 use crate::base::id::ClientId;
 
@@ -29,22 +29,16 @@ impl Engine {
     /// command that has nothing to do itself before somebody speaks lets the shell sleep, for `wait_ms` at most.
     pub fn breathe(&mut self, call: &mut Call<'_>, refusal: &'static str, wait_ms: u64) {
         assert!(self.busy.is_none(), "a command that runs meanwhile does not breathe itself");
-        let pending = std::mem::take(&mut self.pending);
-        let events = std::mem::take(&mut self.rise.events);
-        let (rewritten, last_ticks) = (self.rise.rewritten, self.last_ticks);
-        let (nesting, replying_to) = (std::mem::take(&mut self.nesting), self.replying_to.take());
-        let held = std::mem::take(&mut self.held_messages);
-        let changes = std::mem::take(&mut self.rise.tracking.changes);
+        let outermost = std::mem::take(&mut self.outermost);
+        let (command, news) = (self.propagation.put_aside(), self.listeners.put_aside());
         self.busy = Some(Busy { client: call.id, refusal });
-        self.note_unusual();
+        self.set_gate(gate::BUSY, true);
         call.host.breathe(self, wait_ms);
         self.busy = None;
-        self.note_unusual();
-        self.last_ticks = last_ticks;
-        (self.nesting, self.replying_to, self.held_messages) = (nesting, replying_to, held);
-        self.pending = pending;
-        self.rise = Rise { events, rewritten, ..std::mem::take(&mut self.rise) };
-        self.rise.tracking.changes = changes;
+        self.set_gate(gate::BUSY, false);
+        self.outermost = outermost;
+        self.propagation.resume(command);
+        self.listeners.resume(news);
     }
 
     /// Whether a command lets others speak.

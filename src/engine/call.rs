@@ -1,11 +1,13 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
-use super::client::state;
+use super::admission::Refusal;
+use super::client::{Client, state};
 use super::config::Config;
-use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome, quoted};
+use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::listeners::after;
+use super::plain::Unfinished;
 use super::spec::{Run, flag};
-use super::table::{NoRow, Row};
-use super::transaction::runs_at_once;
+use super::table::Row;
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
 use crate::resp::{Args, Reply};
@@ -33,18 +35,6 @@ pub(super) enum Ran {
     Stop,
 }
 
-/// Why a request is refused before its handler runs.
-enum Refusal {
-    /// This error.
-    Error(CmdError),
-    /// Nobody is told: the connection ends.
-    Close,
-    /// It has to wait.
-    Wait(Block),
-    /// It runs with EXEC; its bits of [`flag`].
-    Queue(u32),
-}
-
 impl Engine {
     /// Runs one request of a client.
     pub(super) fn run_one(
@@ -52,42 +42,64 @@ impl Engine {
         host: &mut dyn Host,
         slot: usize,
         args: Args<'_>,
-        row: Result<u16, NoRow>,
+        row: Option<&'static Row>,
         hint: Hint,
     ) -> Ran {
-        self.lend_buffer(slot);
+        if !self.deliveries.is_empty() {
+            self.catch_up(slot);
+        }
         let client = &mut self.clients[slot];
         client.commands += 1;
         // Only the command behind CLIENT REPLY SKIP is not answered.
         if client.is(state::REPLY_SKIP_NEXT) {
             client.state = (client.state & !state::REPLY_SKIP_NEXT) | state::REPLY_SKIP;
         }
+        let bits = client.state;
         match row {
-            Ok(number) => {
-                let row = self.table.at(number);
-                match self.admit(host, slot, args, row) {
-                    Ok(()) => {
-                        self.clients[slot].note_row(row);
-                        self.run_admitted(host, slot, args, row, hint);
-                    }
-                    Err(Refusal::Queue(flags)) => {
-                        self.clients[slot].note_row(row);
-                        self.queue_request(slot, args, row, hint, flags);
-                    }
+            Some(row) => {
+                client.note_row(row);
+                match self.admit(host, slot, bits, args, row) {
+                    Ok(()) => self.run_admitted(host, slot, args, row, hint),
+                    Err(Refusal::Queue(flags)) => self.queue_request(slot, args, row, hint, flags),
                     Err(refusal) => self.refuse(slot, args, Some(row), refusal),
                 }
             }
-            Err(_) if args.is_empty() => {}
-            Err(none) => {
-                let refusal = self.no_such(slot, args, none);
+            None if args.is_empty() => {}
+            None => {
+                client.last_row = 0;
+                let refusal = self.no_such(slot, args);
                 self.refuse(slot, args, None, refusal);
             }
         }
-        // Clients leave between turns only, so this is still the one that asked.
+        self.end_request(slot, row)
+    }
+
+    /// Concludes a request that did not end plainly.
+    pub(super) fn conclude_request(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        unfinished: Unfinished,
+    ) -> Ran {
+        let row = unfinished.row;
+        self.conclude(host, slot, args, unfinished);
+        self.end_request(slot, Some(row))
+    }
+
+    /// Ends what held for one request only.
+    fn end_request(&mut self, slot: usize, row: Option<&Row>) -> Ran {
+        // A client that asks for its own end leaves after its turn, so this is still the one that asked.
         let client = &mut self.clients[slot];
-        // The reply that is to be left out may come later.
-        if !client.is(state::BLOCKED) {
+        // A client that waits has its request, and the reply that may be left out, still before it.
+        if client.is(state::REPLY_SKIP | state::TRACKING) && !client.is(state::BLOCKED) {
             client.state &= !state::REPLY_SKIP;
+            if let Some(tracker) = &mut client.tracker
+                && !row.is_some_and(|row| row.has(flag::KEEPS_CACHING))
+                && client.state & state::MULTI == 0
+            {
+                tracker.caching = false;
+            }
         }
         if client.is(state::STOPPED) { Ran::Stop } else { Ran::Go }
     }
@@ -110,7 +122,6 @@ impl Engine {
     }
 
     /// Runs a request that nothing forbids, and all that follows from it.
-    #[inline]
     pub(super) fn run_admitted(
         &mut self,
         host: &mut dyn Host,
@@ -121,9 +132,7 @@ impl Engine {
     ) {
         let client = &self.clients[slot];
         let (id, db, replied) = (client.handle, client.db, client.out.appended());
-        let dirty = self.stats.dirty;
-        let is_rerun = self.rerun.is_some();
-        self.rise.rewritten = false;
+        let before = self.propagation.begin(&self.dbs);
         let result = match row.spec.run {
             Run::Local(run) => run(&mut self.ctx(host, slot, args, row, hint)),
             Run::Global(run, _) => {
@@ -132,44 +141,72 @@ impl Engine {
             }
             Run::Container => Err(CmdError::Arity(row.full_name)),
         };
+        self.conclude(host, slot, args, Unfinished { row, db, before, replied, result });
+    }
+
+    /// Does what is left to do when the handler of a request has run.
+    fn conclude(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>, request: Unfinished) {
+        let Unfinished { row, db, before, replied, result } = request;
+        let is_rerun = self.outermost.rerun.is_some();
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
-        if self.rise.tracking.clients() > 0 && self.clients[slot].is(state::TRACKING) {
-            self.note_read(slot, args, row);
-        }
-        if !self.held_messages.is_empty() && self.nesting.depth == 0 {
-            self.send_held_messages(id);
-        }
-        if self.pending.is_active() {
-            self.propagate_changes(db, args, row, dirty);
-        }
-        self.account(host, slot, id, args, row, failed);
-        let replied = self.clients[slot].out.appended().wrapping_sub(replied);
+        self.propagation.end(before, &self.dbs, row, db, args);
+        self.account(host, slot, args, row, failed);
+        let client = &self.clients[slot];
+        let (bits, replied) = (client.state, client.out.appended().wrapping_sub(replied));
         let requested = args.extent() as u64;
         if replied >= self.pace.large_reply_bytes || requested >= self.pace.large_request_bytes {
-            self.note_large(slot, id, args, row, requested, replied);
+            self.note_large(slot, args, row, requested, replied);
         }
-        if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
+        if self.listeners.afterwards | (bits & state::TRACKING) != 0 {
+            self.follow_up(host, slot, db, args, row, is_rerun);
+        }
+    }
+
+    /// Does what follows from a command, as far as anything does: see [`after`].
+    #[cold]
+    fn follow_up(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        db: u32,
+        args: Args<'_>,
+        row: &'static Row,
+        is_rerun: bool,
+    ) {
+        let id = self.clients[slot].handle;
+        if self.clients[slot].is(state::TRACKING) {
+            self.note_read(slot, args, row);
+        }
+        let is_outermost = self.outermost.nesting.depth == 0;
+        if !self.outermost.held_messages.is_empty() && is_outermost {
+            self.send_held_messages(id);
+        }
+        if is_outermost {
+            self.feed.commit(self.propagation.batch());
+        }
+        if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, db, row, args);
         }
-        if self.rise.is_any() && self.nesting.depth == 0 {
+        if self.listeners.has_news() && is_outermost {
             self.settle(host, Some(id));
         }
     }
 
     /// Runs a global command; what it, or one within it, sends to its own client comes behind the reply.
     fn holding_messages(&mut self, id: ClientId, run: impl FnOnce(&mut Engine) -> CmdResult) -> CmdResult {
-        let before = self.replying_to.replace(id);
+        let before = self.outermost.replying_to.replace(id);
         let result = run(self);
-        self.replying_to = before;
+        self.outermost.replying_to = before;
         result
     }
 
     /// Sends what was held back while a client was answered.
     #[cold]
     fn send_held_messages(&mut self, id: ClientId) {
-        for message in std::mem::take(&mut self.held_messages) {
+        for message in std::mem::take(&mut self.outermost.held_messages) {
             self.send(id, &message);
         }
+        self.listeners.set_after(after::MESSAGES, false);
     }
 
     /// Answers an error, or lets the client wait; true for an error.
@@ -178,12 +215,12 @@ impl Engine {
         match result {
             Ok(Outcome::Done) => false,
             Ok(Outcome::Failed) => true,
-            Ok(Outcome::Block(block)) if self.nesting.depth > 0 => {
+            Ok(Outcome::Block(block)) if self.outermost.nesting.depth > 0 => {
                 self.reply_instead_of_waiting(slot, block.on, row);
                 false
             }
             Ok(Outcome::Block(block)) => {
-                let kept = self.rise.kept_request.take();
+                let kept = self.listeners.waiters.next_wait.request.take();
                 self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
                 false
             }
@@ -194,49 +231,24 @@ impl Engine {
         }
     }
 
-    /// Commits what a command has propagated: itself, if it changed something and did not say otherwise.
-    fn propagate_changes(&mut self, db: u32, args: Args<'_>, row: &Row, dirty_before: u64) {
-        if self.stats.dirty != dirty_before && !self.rise.rewritten {
-            assert!(row.has(flag::WRITE | flag::MAY_REPLICATE), "{} changes but is no write", row.full_name);
-            self.pending.push_args(db, args);
-        }
-        if !self.pending.is_empty() && self.nesting.depth == 0 {
-            self.feed.commit(&mut self.pending);
-        }
-    }
-
     /// Counts a call and its time.
-    #[inline]
-    fn account(
-        &mut self,
-        host: &mut dyn Host,
-        slot: usize,
-        id: ClientId,
-        args: Args<'_>,
-        row: &'static Row,
-        failed: bool,
-    ) {
+    fn account(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>, row: &'static Row, failed: bool) {
         let ticks = host.ticks();
-        let spent = ticks.saturating_sub(self.last_ticks);
-        self.last_ticks = ticks;
-        self.stats.total_commands_processed += 1;
-        self.stats.turn_commands += 1;
-        self.stats.command_ticks += spent;
-        if self.clients[slot].block.as_ref().is_some_and(|b| b.block.on == BlockOn::Keys) {
+        let spent = ticks.saturating_sub(self.outermost.last_ticks);
+        self.outermost.last_ticks = ticks;
+        let waits = |client: &Client| client.block.as_ref().is_some_and(|b| b.block.on == BlockOn::Keys);
+        if waits(&self.clients[slot]) {
             // It counts when it has run.
+            self.stats.count_wait(spent);
             return;
         }
-        let stats = &mut self.stats.rows[row.id as usize];
-        stats.calls += 1;
-        stats.ticks += spent;
-        stats.failed += u64::from(failed);
-        if self.conf.latency_tracking {
-            stats.latency_ns.get_or_insert_default().record(self.pace.ns(spent));
-        }
+        let latency_ns = self.conf.latency_tracking.then(|| self.pace.ns(spent));
+        self.stats.count_call(row, spent, latency_ns);
+        self.stats.rows[row.id as usize].failed += u64::from(failed);
         if spent >= self.pace.slow_ticks {
-            self.note_slow(slot, id, args, row, spent);
+            self.note_slow(slot, args, row, spent);
         }
-        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.nesting.depth == 0 {
+        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.outermost.nesting.depth == 0 {
             self.pass_time(ticks);
         }
     }
@@ -248,161 +260,6 @@ impl Engine {
             self.now = self.now.after_us(us);
             self.now_ticks = ticks;
         }
-    }
-
-    /// Whether a request may run now.
-    #[inline]
-    fn admit(
-        &mut self,
-        host: &mut dyn Host,
-        slot: usize,
-        args: Args<'_>,
-        row: &'static Row,
-    ) -> Result<(), Refusal> {
-        if !row.admits(args.len()) {
-            return Err(Refusal::Error(CmdError::Arity(row.full_name)));
-        }
-        if self.is_unusual
-            || row.has(flag::PROTECTED)
-            || self.clients[slot].is(state::PUBSUB | state::MULTI | state::LIMITED)
-        {
-            return self.admit_unusual(host, slot, args, row);
-        }
-        Ok(())
-    }
-
-    /// As [`Engine::admit`], where more than the number of arguments has to be looked at.
-    #[cold]
-    fn admit_unusual(
-        &mut self,
-        host: &mut dyn Host,
-        slot: usize,
-        args: Args<'_>,
-        row: &'static Row,
-    ) -> Result<(), Refusal> {
-        if row.has(flag::PROTECTED) && !self.allows_protected(slot, row) {
-            let name = row.full_name.split('|').next().unwrap_or_default();
-            let text = format!(
-                "ERR {} command not allowed. If the enable-{}-command option is set to \"local\", you can run it from a \
-                 local connection, otherwise you need to set this option in the configuration file, and then restart \
-                 the server.",
-                name.to_ascii_uppercase(),
-                name
-            );
-            return Err(Refusal::Error(CmdError::Text(text.into())));
-        }
-        if self.clients[slot].is(state::LIMITED)
-            && self.must_authenticate(&self.clients[slot])
-            && !row.has(flag::NO_AUTH)
-        {
-            return Err(Refusal::Error(CmdError::coded("NOAUTH Authentication required.")));
-        }
-        if row.has(flag::NO_MULTI) && self.clients[slot].is(state::MULTI) {
-            return Err(Refusal::Error(CmdError::err("Command not allowed inside a transaction")));
-        }
-        if self.clients[slot].is(state::LIMITED) {
-            self.judge(slot, args, row)?;
-        }
-        let flags = self.flags_of(slot, row, args);
-        if self.conf.maxmemory_bytes > 0 {
-            self.is_short_of_memory = !self.make_room(host);
-        }
-        if self.is_short_of_memory
-            && self.conf.maxmemory_bytes > 0
-            && (flags & flag::DENYOOM != 0 || self.adds_to_queue(slot, row))
-        {
-            return Err(Refusal::Error(CmdError::coded(
-                "OOM command not allowed when used memory > 'maxmemory'.",
-            )));
-        }
-        if self.lacks_replicas() && flags & flag::WRITE != 0 {
-            return Err(Refusal::Error(CmdError::coded("NOREPLICAS Not enough good replicas to write.")));
-        }
-        let client = &self.clients[slot];
-        if client.is(state::PUBSUB) && client.resp == 2 && !may_run_subscribed(row) {
-            let text = format!(
-                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
-                 this context",
-                row.full_name
-            );
-            return Err(Refusal::Error(CmdError::Text(text.into())));
-        }
-        if let Some(busy) = self.busy.filter(|_| !row.has(flag::ALLOW_BUSY)) {
-            return Err(Refusal::Error(CmdError::coded(busy.refusal)));
-        }
-        if let Some(block) = self.paused_for(flags) {
-            return Err(Refusal::Wait(block));
-        }
-        if self.clients[slot].is(state::MULTI) && !runs_at_once(row) {
-            return Err(Refusal::Queue(flags));
-        }
-        Ok(())
-    }
-
-    /// The flags of a request: those of its row, and of what EXEC or a script would run.
-    fn flags_of(&self, slot: usize, row: &Row, args: Args<'_>) -> u32 {
-        match row.full_name {
-            "exec" => self.flags_with_queue(slot, row),
-            name @ ("eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro") => {
-                self.flags_with_script(row.flags, name, args)
-            }
-            _ => row.flags,
-        }
-    }
-
-    /// Whether writes are refused because too few replicas would get them in time.
-    pub(super) fn lacks_replicas(&self) -> bool {
-        // Nobody follows yet that could be counted.
-        self.conf.min_replicas_to_write > 0 && self.conf.min_replicas_max_lag_s > 0
-    }
-
-    /// Whether the user of a client may run a request.
-    fn judge(&mut self, slot: usize, args: Args<'_>, row: &'static Row) -> Result<(), Refusal> {
-        self.check(slot, row, args).map_err(|denial| {
-            self.clients[slot].note_row(row);
-            let context = self.context_of(slot);
-            Refusal::Error(self.deny(slot, row, args, denial, context))
-        })
-    }
-
-    /// Whether a client may run a command that the configuration may forbid.
-    fn allows_protected(&self, slot: usize, row: &Row) -> bool {
-        let debug = row.full_name == "debug";
-        let rule = if debug { self.conf.enable_debug_command } else { self.conf.enable_module_command };
-        rule.allows(self.is_local(slot))
-    }
-
-    /// The answer to a request that names no command.
-    #[cold]
-    fn no_such(&mut self, slot: usize, args: Args<'_>, none: NoRow) -> Refusal {
-        let name = String::from_utf8_lossy(args.at(0)).into_owned();
-        if name.eq_ignore_ascii_case("post") || name.eq_ignore_ascii_case("host:") {
-            log::warn!(
-                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
-                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
-                 instance. Connection from {} aborted.",
-                self.peer_text(slot)
-            );
-            return Refusal::Close;
-        }
-        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(128)]).into_owned();
-        if let NoRow::Subcommand(container) = none {
-            let container = self.table.at(container).spec.name.to_ascii_uppercase();
-            let sub = cut(args.at(1));
-            return Refusal::Error(CmdError::err(format!(
-                "unknown subcommand '{sub}'. Try {container} HELP."
-            )));
-        }
-        let mut shown = String::new();
-        for arg in args.iter_from(1) {
-            if shown.len() >= 128 {
-                break;
-            }
-            let piece = cut(&arg[..arg.len().min(128 - shown.len())]);
-            shown += &format!("'{piece}' ");
-        }
-        let name = cut(args.at(0));
-        Refusal::Error(CmdError::err(format!("unknown command '{name}', with args beginning with: {shown}")))
     }
 
     /// Appends an error reply and counts it.
@@ -423,28 +280,11 @@ impl Engine {
     /// Propagates the command that runs as it came, even if it changed nothing here.
     pub fn propagate(&mut self, slot: usize, args: Args<'_>) {
         let db = self.clients[slot].db;
-        self.rise.rewritten = true;
-        self.pending.push_args(db, args);
+        self.propagation.as_it_came(db, args);
     }
 
     /// The configuration, to read.
     pub fn conf(&self) -> &Config {
         &self.conf
     }
-}
-
-/// What a RESP2 client with subscriptions may run.
-fn may_run_subscribed(row: &Row) -> bool {
-    matches!(
-        row.full_name,
-        "ping"
-            | "subscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "quit"
-            | "reset"
-    )
 }

@@ -106,7 +106,14 @@ impl Engine {
 
     /// The connection is gone.
     pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
-        let Some(slot) = self.slot_of(id) else { return };
+        if let Some(slot) = self.slot_of(id) {
+            self.forget_client(slot);
+        }
+    }
+
+    /// Forgets a client and all that it waited for, listened to or watched.
+    fn forget_client(&mut self, slot: usize) {
+        let id = self.clients[slot].handle;
         self.unsubscribe_all(id);
         self.track_no_longer(slot);
         self.unwatch(slot);
@@ -123,9 +130,13 @@ impl Engine {
         self.by_id.remove(&client.id);
     }
 
-    /// Another client asked for the end of this connection.
+    /// Another client asked for the end of this connection: from now on it takes nothing and hears nothing. Only a client
+    /// whose own command lets others speak stays until that command is over.
     pub fn kill(&mut self, slot: usize) {
         self.close_soon(slot);
+        if self.busy_client() != Some(self.clients[slot].handle) {
+            self.forget_client(slot);
+        }
     }
 
     /// The connection that has a CLIENT ID.

@@ -8,7 +8,8 @@ use super::client::{Client, state};
 use super::config::Config;
 use super::error::{Block, BlockOn, CmdError, Outcome};
 use super::host::Host;
-use super::rise::Rise;
+use super::listeners::Listeners;
+use super::propagation::Propagation;
 use super::stats::Stats;
 use super::table::{Row, Table};
 use super::{Engine, Hint};
@@ -17,12 +18,11 @@ use crate::base::number::{format_i64, parse_i64};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::keyspace::access::AccessClock;
-use crate::keyspace::db::{KeyHash, is_past};
+use crate::keyspace::db::{Found, KeyHash, is_past};
 use crate::keyspace::types::Hash;
 use crate::keyspace::{
     Collection, Databases, Db, Deadline, EventClass, NewValue, Taken, Type, Value, ValueRef,
 };
-use crate::replication::feed::Pending;
 use crate::resp::{Args, Reply};
 use crate::structures::slab::Handle;
 use bytes::Bytes;
@@ -64,10 +64,10 @@ pub struct Ctx<'a> {
     pub is_scripted: bool,
     /// The selected database; SELECT changes it.
     pub db_index: &'a mut u32,
-    dbs: &'a mut Databases,
-    pending: &'a mut Pending,
-    rise: &'a mut Rise,
-    hint: Hint,
+    pub(super) dbs: &'a mut Databases,
+    pub(super) propagation: &'a mut Propagation,
+    pub(super) listeners: &'a mut Listeners,
+    pub(super) hint: Hint,
 }
 
 /// The bytes of a string value, wherever they lie.
@@ -125,7 +125,7 @@ pub struct Open<'o, 'a> {
 
 impl Engine {
     /// Takes the engine apart for one local command of the client in `slot`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ctx<'a>(
         &'a mut self,
         host: &'a mut dyn Host,
@@ -147,11 +147,11 @@ impl Engine {
             rng: &mut self.rng,
             clock: &self.clock,
             client_state: &mut client.state,
-            is_scripted: self.nesting.script,
+            is_scripted: self.outermost.nesting.script,
             db_index: &mut client.db,
             dbs: &mut self.dbs,
-            pending: &mut self.pending,
-            rise: &mut self.rise,
+            propagation: &mut self.propagation,
+            listeners: &mut self.listeners,
             hint,
         }
     }
@@ -159,7 +159,7 @@ impl Engine {
 
 impl<'a> Ctx<'a> {
     /// The key at argument `index`.
-    #[inline]
+    #[inline(always)]
     pub fn key(&self, index: usize) -> Key<'a> {
         let bytes = self.args.at(index);
         let hash = match self.hint {
@@ -228,13 +228,15 @@ impl<'a> Ctx<'a> {
     }
 
     /// The entry of a key that the command reads: counted as a hit or a miss, noted as an access.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, key: Key<'_>) -> Option<Handle> {
-        match self.peek(key) {
-            Some(handle) => {
+        match self.look_up(*self.db_index, key) {
+            Some(found) => {
                 self.stats.keyspace_hits += 1;
-                self.touch(handle);
-                Some(handle)
+                if !self.clock.is_noted(found.access) {
+                    self.touch(found.handle);
+                }
+                Some(found.handle)
             }
             None => {
                 self.stats.keyspace_misses += 1;
@@ -264,9 +266,11 @@ impl<'a> Ctx<'a> {
     /// The entry of a key that the command will change: noted as an access.
     #[inline]
     pub fn write(&mut self, key: Key<'_>) -> Option<Handle> {
-        let handle = self.peek(key)?;
-        self.touch(handle);
-        Some(handle)
+        let found = self.look_up(*self.db_index, key)?;
+        if !self.clock.is_noted(found.access) {
+            self.touch(found.handle);
+        }
+        Some(found.handle)
     }
 
     /// The entry of a key, with no trace of the look-up. A dead one is removed first.
@@ -278,19 +282,31 @@ impl<'a> Ctx<'a> {
     /// As [`Ctx::peek`], in another database.
     #[inline]
     pub fn peek_in(&mut self, db: u32, key: Key<'_>) -> Option<Handle> {
-        let (found, deadline) = self.dbs.at(db as usize).find_dated(key.bytes, key.hash)?;
-        match deadline {
+        self.look_up(db, key).map(|found| found.handle)
+    }
+
+    /// As [`Ctx::peek_in`], with what is known about the entry.
+    #[inline(always)]
+    fn look_up(&mut self, db: u32, key: Key<'_>) -> Option<Found> {
+        let found = self.dbs.at(db as usize).look_up(key.bytes, key.hash)?;
+        match found.deadline {
             Some(deadline) if is_past(deadline, self.now.unix_ms()) => {
-                if self.sees_the_dead() {
-                    return Some(found);
-                }
-                if !self.rise.expiry_held {
-                    self.expire(db, key, deadline);
-                }
-                None
+                self.look_at_dead(db, key, found, deadline)
             }
             _ => Some(found),
         }
+    }
+
+    /// What a command sees of a key whose deadline has passed: nothing, and the key goes, but while a dataset is imported.
+    #[cold]
+    fn look_at_dead(&mut self, db: u32, key: Key<'_>, found: Found, deadline: u64) -> Option<Found> {
+        if self.sees_the_dead() {
+            return Some(found);
+        }
+        if !self.listeners.expiry_held {
+            self.expire(db, key, deadline);
+        }
+        None
     }
 
     /// Whether the client sees keys that have expired: it imports a dataset, and says itself when they go.
@@ -303,7 +319,8 @@ impl<'a> Ctx<'a> {
     fn expire(&mut self, db: u32, key: Key<'_>, deadline: u64) {
         self.dbs.at_mut(db as usize).remove(key.bytes, key.hash);
         let lag = self.now.unix_ms() - deadline;
-        self.rise.expired(db, key.bytes, lag, self.stats, self.pending, self.conf);
+        let verb = self.conf.verb_of_expiry();
+        self.listeners.expired((db, key.bytes), lag, verb, self.stats, self.propagation);
     }
 
     /// Notes an access.
@@ -330,7 +347,7 @@ impl<'a> Ctx<'a> {
     /// # Errors
     ///
     /// [`CmdError::WrongType`] for a value of another type.
-    #[inline]
+    #[inline(always)]
     pub fn reply_value(&mut self, handle: Handle) -> Result<(), CmdError> {
         match self.dbs.at(*self.db_index as usize).value(handle) {
             ValueRef::Inline(bytes, _) => self.reply.bulk(bytes),
@@ -348,7 +365,7 @@ impl<'a> Ctx<'a> {
 
     /// Whether dead keys stay, although nobody sees them.
     pub fn is_expiry_held(&self) -> bool {
-        self.rise.expiry_held
+        self.listeners.expiry_held
     }
 
     /// Replies with the key of an entry.
@@ -430,24 +447,24 @@ impl<'a> Ctx<'a> {
     /// Those who wait for a key have a look at it when this command is done.
     #[inline]
     pub fn signal(&mut self, key: Key<'_>) {
-        self.rise.waiters.signal(*self.db_index, key.bytes);
+        self.listeners.signal(*self.db_index, key.bytes);
     }
 
     /// As [`Ctx::signal`], for a key of another database.
     pub fn signal_in(&mut self, db: u32, key: &[u8]) {
-        self.rise.waiters.signal(db, key);
+        self.listeners.signal(db, key);
     }
 
     /// Those who wait for any key of a database have a look.
     pub fn signal_all(&mut self, db: u32) {
-        self.rise.waiters.signal_all(db);
+        self.listeners.signal_all(db);
     }
 
     /// Two databases have changed places: those who wait for a key of theirs, or watch one, have a look.
     pub fn swapped(&mut self, one: u32, other: u32) {
         self.signal_all(one);
         self.signal_all(other);
-        self.rise.swapped(one, other);
+        self.listeners.swapped(one, other);
     }
 
     /// The argument at `index` as the time of a wait in seconds: its end as monotonic time in microseconds, none for a
@@ -492,7 +509,7 @@ impl<'a> Ctx<'a> {
     /// As [`Ctx::block_on_keys`]; what runs again is this request, if there is one, since what the client sent would mean
     /// something else by then.
     pub fn block_on_keys_as(&mut self, deadline_us: Option<u64>, request: Option<Vec<Bytes>>) -> Outcome {
-        self.rise.kept_request = request;
+        self.listeners.waiters.next_wait.request = request;
         self.block_on_keys(deadline_us)
     }
 
@@ -505,14 +522,14 @@ impl<'a> Ctx<'a> {
         idle_in_ms: Option<u64>,
     ) -> Outcome {
         let at_us = |ms: u64| self.now.mono_us.saturating_add(ms.max(1).saturating_mul(1000));
-        self.rise.look_again_us = Some(idle_in_ms.map_or(u64::MAX, at_us));
+        self.listeners.waiters.next_wait.look_again_us = Some(idle_in_ms.map_or(u64::MAX, at_us));
         self.block_on_keys_as(deadline_us, request)
     }
 
     /// Entries of a stream were handed to a consumer: who waits for them to be idle counts from now on.
     pub fn signal_pending(&mut self, key: &[u8]) {
-        if self.rise.lookers > 0 {
-            self.rise.waiters.signal(*self.db_index, key);
+        if self.listeners.waiters.timed > 0 {
+            self.listeners.signal(*self.db_index, key);
         }
     }
 
@@ -558,46 +575,50 @@ impl<'a> Ctx<'a> {
         let access = self.clock.fresh();
         let handle = self.db().put(key.bytes, key.hash, hash, access);
         let db = *self.db_index;
-        self.rise.fields_expired(db, key.bytes, &gone, handle.is_none(), self.stats, self.pending);
+        let place = (db, key.bytes);
+        self.listeners.fields_expired(place, &gone, handle.is_none(), self.stats, self.propagation);
         handle
     }
 
     /// Counts changes of the keyspace; the command is propagated when there was one.
     #[inline]
     pub fn changed(&mut self, changes: u64) {
-        self.stats.dirty += changes;
+        self.propagation.changed(changes);
     }
 
     /// Propagates this instead of the command as it came; may be called several times.
     pub fn propagate_as<A: AsRef<[u8]>>(&mut self, args: &[A]) {
-        self.rise.rewritten = true;
-        self.pending.push(*self.db_index, args);
+        self.propagation.instead(*self.db_index, args);
     }
 
     /// Propagates the removal of a key by a deadline in the past instead of the command as it came.
     pub fn propagate_removal(&mut self, key: Key<'_>) {
-        let verb: &[u8] = if self.conf.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
-        self.propagate_as(&[verb, key.bytes]);
+        self.propagate_as(&[self.conf.verb_of_expiry(), key.bytes]);
+    }
+
+    /// Changes of the keyspace since the server started.
+    pub fn changes(&self) -> u64 {
+        self.propagation.changes()
     }
 
     /// Propagates nothing for this command.
     pub fn propagate_nothing(&mut self) {
-        self.rise.rewritten = true;
+        self.propagation.nothing();
     }
 
     /// Whether somebody follows the feed: what only they need may be left undone.
     pub fn is_followed(&self) -> bool {
-        self.pending.is_active()
+        self.propagation.is_followed()
     }
 
     /// Tells those who asked that something happened to a key.
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8]) {
-        self.rise.notify(class, name, key, *self.db_index);
+        self.listeners.notify(class, name, key, *self.db_index);
     }
 
     /// As [`Ctx::notify`], for a key of another database.
     pub fn notify_in(&mut self, db: u32, class: EventClass, name: &'static str, key: &[u8]) {
-        self.rise.notify(class, name, key, db);
+        self.listeners.notify(class, name, key, db);
     }
 }

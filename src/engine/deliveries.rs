@@ -12,6 +12,7 @@
 use super::Engine;
 use super::client::state;
 use super::host::Host;
+use super::listeners::after;
 use super::pubsub::Kind;
 use crate::base::id::ClientId;
 use crate::base::limit::{
@@ -195,8 +196,9 @@ impl Engine {
         if self.clients[slot].is(state::CLOSE_ASAP) {
             return;
         }
-        if self.replying_to == Some(self.clients[slot].handle) {
-            return self.held_messages.push(message.clone());
+        if self.outermost.replying_to == Some(self.clients[slot].handle) {
+            self.listeners.set_after(after::MESSAGES, true);
+            return self.outermost.held_messages.push(message.clone());
         }
         self.give_buffer(slot);
         let out = &mut self.clients[slot].out;

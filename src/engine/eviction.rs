@@ -72,7 +72,7 @@ impl Engine {
             self.collect_garbage();
             // Events that wait take memory, and so do the messages that come of them. What is gained must not be lost to
             // those, or one eviction would be the reason for the next.
-            if self.rise.is_any() {
+            if self.listeners.has_news() {
                 let before = host.allocated_bytes();
                 self.settle(host, None);
                 told_bytes += host.allocated_bytes().saturating_sub(before);
@@ -85,7 +85,7 @@ impl Engine {
                 break true;
             }
         };
-        self.feed.commit_each(&mut self.pending);
+        self.feed.commit_each(self.propagation.batch());
         let spent = host.ticks().saturating_sub(begin);
         self.note_latency("eviction-cycle", spent);
         result
@@ -229,9 +229,9 @@ impl Engine {
         }
         self.stats.evicted_keys += 1;
         let verb: &[u8] = if self.conf.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
-        self.pending.push(index, &[verb, key]);
-        self.rise.waiters.signal(index, key);
-        self.rise.notify(EventClass::Evicted, "evicted", key, index);
+        self.propagation.removal(index, &[verb, key]);
+        self.listeners.signal(index, key);
+        self.listeners.notify(EventClass::Evicted, "evicted", key, index);
         true
     }
 }

@@ -11,70 +11,135 @@
 
 use super::call::Ran;
 use super::client::{LargeRequest, state};
-use super::recorder::Phase;
 use super::spec::flag;
-use super::table::{NoRow, Row, Table};
-use super::{Engine, Hint, Host, Job};
+use super::table::{Row, Table};
+use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::*;
 use crate::keyspace::Databases;
 use crate::keyspace::Db;
-use crate::resp::parse::{self, Limits, Plain, Progress, ProtoError, Step, parse};
+use crate::resp::parse::{self, Limits, Progress, ProtoError, Step, parse};
 use crate::resp::{Args, Span};
 use bytes::Bytes;
 
 /// A request that was parsed and did not run yet.
 #[derive(Debug)]
 pub(super) struct Parsed {
-    /// Its spans in [`Ahead::spans`].
+    /// Its spans in [`Batch::spans`]; of a request that owns its arguments, its place in [`Batch::owned`].
     first: u32,
+    /// How many arguments it has.
     count: u32,
-    /// Arguments of a request that owns them.
-    owned: Option<Vec<Bytes>>,
+    is_owned: bool,
     /// Where the next request begins.
     end: usize,
-    /// Number of its row.
-    row: Result<u16, NoRow>,
+    /// Its row; none where it names no command.
+    pub row: Option<&'static Row>,
     /// Hash of its first key.
-    hint: Hint,
+    pub hint: Hint,
+}
+
+impl Parsed {
+    /// How many arguments it has, its name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
 }
 
 /// Requests that were parsed ahead; the memory is used again for every batch.
 #[derive(Debug, Default)]
-pub struct Ahead {
+pub struct Batch {
     spans: Vec<Span>,
-    requests: Vec<Parsed>,
+    /// Arguments of requests that came inline.
+    owned: Vec<Vec<Bytes>>,
+    pub(super) requests: Vec<Parsed>,
+    last: LastRow,
 }
 
-/// The first request of what a client sent, before it runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Foreseen {
-    request: Plain,
-    row: Result<u16, NoRow>,
-    hint: Hint,
+impl Batch {
+    /// The arguments of one of its requests, which was parsed from `source`.
+    #[inline(always)]
+    pub(super) fn args<'a>(&'a self, source: &'a [u8], request: &Parsed) -> Args<'a> {
+        let first = request.first as usize;
+        match request.is_owned {
+            false => Args::Spans(source, &self.spans[first..first + request.count as usize]),
+            true => Args::Owned(&self.owned[first]),
+        }
+    }
+
+    fn push_owned(&mut self, words: Vec<Bytes>, end: usize, row: Option<&'static Row>) {
+        let (first, count) = (self.owned.len() as u32, words.len() as u32);
+        self.owned.push(words);
+        self.requests.push(Parsed { first, count, is_owned: true, end, row, hint: None });
+    }
+
+    fn clear(&mut self) {
+        self.requests.clear();
+        self.owned.clear();
+        self.spans.clear();
+    }
+}
+
+/// The first request of what a client sent, as [`Engine::peek`] has seen it.
+#[derive(Debug, Default)]
+pub struct Peeked {
+    /// A batch of this one request; empty without one.
+    batch: Batch,
+    /// The database that it was looked up in.
     db: u32,
 }
 
+/// The row of the last request with a short name: the next one often has the same.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastRow {
+    name: (u64, usize),
+    row: Option<&'static Row>,
+}
+
 /// The row of a request and the hash of its first key.
-#[inline]
-fn look_ahead(table: &Table, dbs: &Databases, args: &Args<'_>) -> (Result<u16, NoRow>, Hint) {
-    match table.resolve(args) {
-        Ok(row) => {
-            let hint = match args.get(row.first_key) {
-                Some(key) if row.first_key > 0 => Some(dbs.at(0).hash(key)),
-                _ => None,
-            };
-            (Ok(row.id), hint)
-        }
-        Err(none) => (Err(none), None),
+#[inline(always)]
+fn look_ahead(
+    table: &'static Table,
+    dbs: &Databases,
+    args: &Args<'_>,
+    last: &mut LastRow,
+) -> (Option<&'static Row>, Hint) {
+    let name = args.short_name();
+    let row = match (name, last.row) {
+        (Some(name), Some(row)) if name == last.name => row,
+        _ => match find_row(table, args, name, last) {
+            Some(row) => row,
+            None => return (None, None),
+        },
+    };
+    let hint = match args.get(row.first_key) {
+        Some(key) if row.first_key > 0 => Some(dbs.hash(key)),
+        _ => None,
+    };
+    (Some(row), hint)
+}
+
+/// The row of a request that does not begin as the last one did.
+#[inline(never)]
+fn find_row(
+    table: &'static Table,
+    args: &Args<'_>,
+    name: Option<(u64, usize)>,
+    last: &mut LastRow,
+) -> Option<&'static Row> {
+    let row = table.resolve(args).ok()?;
+    // Of a container the row depends on the second word as well.
+    if let Some(name) = name.filter(|_| !row.is_sub() && !row.is_container()) {
+        *last = LastRow { name, row: Some(row) };
     }
+    Some(row)
 }
 
 /// Spans for which there is always room.
 const SPANS_KEPT: usize = 4096;
 
-/// What stands behind the last request of a batch.
-enum Behind {
+/// What stands after the last request of a batch.
+enum BatchEnd {
     /// More requests, perhaps.
     More,
     /// The beginning of one.
@@ -106,17 +171,17 @@ impl Engine {
         self.after_serving(id);
     }
 
-    /// Bytes came from a client, and [`Engine::foresee`] has looked at them. Where they are one request, as those of clients
-    /// are that wait for each reply, it is not parsed again.
-    pub fn input_foreseen(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8], foreseen: &Foreseen) {
-        let Some(slot) = self.slot_of(id) else { return };
-        if foreseen.request.end != bytes.len() || !self.takes_small_reads(id) {
+    /// Bytes came from a client, and [`Engine::peek`] has looked at them. Where they are one request, as those of clients are
+    /// that wait for each reply, it is not parsed again.
+    pub fn input_peeked(&mut self, host: &mut dyn Host, peeked: &Peeked, id: ClientId, bytes: &[u8]) {
+        let is_whole = peeked.batch.requests.first().is_some_and(|request| request.end == bytes.len());
+        if !is_whole || !self.takes_small_reads(id) {
             return self.input(host, id, bytes);
         }
+        let slot = id.slot as usize;
         self.count_input(slot, bytes.len());
-        self.begin_serving(host);
-        let args = Args::Spans(bytes, foreseen.request.spans());
-        self.run_one(host, slot, args, foreseen.row, foreseen.hint);
+        self.begin_serving(host, slot);
+        self.run_batch(host, slot, bytes, &peeked.batch);
         self.end_serving(id);
         self.after_serving(id);
     }
@@ -170,24 +235,31 @@ impl Engine {
         self.client(id).is_some_and(|c| c.inbox.is_empty() && !c.is(state::STOPPED | state::RUNNABLE))
     }
 
-    /// Looks at the first request of bytes that will be given to [`Engine::input_foreseen`], and asks for the bucket of its
-    /// key. None: something may wait before them, or they do not begin with a plain request.
+    /// Looks at the first request of bytes that will be given to [`Engine::input_peeked`], and asks for the bucket of its
+    /// key. False: something may wait before them, or they do not begin with a plain request.
     #[inline]
-    pub fn foresee(&self, id: ClientId, bytes: &[u8]) -> Option<Foreseen> {
-        let db = self.client(id)?.db;
-        let request = parse::parse_plain(bytes, 0)?;
-        let (row, hint) = look_ahead(self.table, &self.dbs, &Args::Spans(bytes, request.spans()));
+    pub fn peek(&self, peeked: &mut Peeked, id: ClientId, bytes: &[u8]) -> bool {
+        let Peeked { batch, db } = peeked;
+        batch.requests.clear();
+        batch.spans.clear();
+        let Some(client) = self.client(id) else { return false };
+        let Some(end) = parse::parse_plain(bytes, 0, &mut batch.spans) else { return false };
+        *db = client.db;
+        let args = Args::Spans(bytes, &batch.spans);
+        let (row, hint) = look_ahead(self.table, &self.dbs, &args, &mut batch.last);
         if let Some(hash) = hint {
-            self.dbs.at(db as usize).prefetch_bucket(hash);
+            self.dbs.at(*db as usize).prefetch_bucket(hash);
         }
-        Some(Foreseen { request, row, hint, db })
+        let count = batch.spans.len() as u32;
+        batch.requests.push(Parsed { first: 0, count, is_owned: false, end, row, hint });
+        true
     }
 
     /// Asks for the entry of a key whose bucket was asked for.
     #[inline]
-    pub fn fetch_foreseen(&self, foreseen: &Foreseen) {
-        if let Some(hash) = foreseen.hint {
-            self.dbs.at(foreseen.db as usize).prefetch_entry(hash);
+    pub fn fetch_peeked(&self, peeked: &Peeked) {
+        if let Some(hash) = peeked.batch.requests.first().and_then(|request| request.hint) {
+            self.dbs.at(peeked.db as usize).prefetch_entry(hash);
         }
     }
 
@@ -203,7 +275,7 @@ impl Engine {
     fn serve_inbox(&mut self, host: &mut dyn Host, slot: usize) {
         let id = self.clients[slot].handle;
         if self.clients[slot].block.is_some() && !self.clients[slot].is(state::BLOCKED) {
-            self.begin_serving(host);
+            self.begin_serving(host, slot);
             self.run_kept(host, slot);
             self.end_serving(id);
             if self.client(id).is_none_or(|c| c.is(state::STOPPED)) {
@@ -240,6 +312,10 @@ impl Engine {
     pub(super) fn after_serving(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.note_weight(slot);
+        let client = &self.clients[slot];
+        if client.inbox.is_empty() && client.transaction.is_none() && !client.is(state::HALF_CLOSED) {
+            return;
+        }
         let mut limit = self.conf.client_query_buffer_limit_bytes as usize;
         let client = &self.clients[slot];
         if client.is(state::LIMITED) && self.must_authenticate(client) {
@@ -310,8 +386,8 @@ impl Engine {
         }
         let Some(large) = self.clients[slot].inbox.large.take() else { return };
         let args = Args::Owned(&large.args);
-        let row = self.table.resolve(&args).map(|r| r.id);
-        self.begin_serving(host);
+        let row = self.table.resolve(&args).ok();
+        self.begin_serving(host, slot);
         self.run_one(host, slot, args, row, None);
         self.end_serving(id);
     }
@@ -363,79 +439,67 @@ impl Engine {
         }
     }
 
-    fn begin_serving(&mut self, host: &mut dyn Host) {
-        self.last_ticks = host.ticks();
+    /// A client is about to be served: it gets an output buffer.
+    fn begin_serving(&mut self, host: &mut dyn Host, slot: usize) {
+        self.outermost.last_ticks = host.ticks();
+        self.give_buffer(slot);
     }
 
     fn end_serving(&mut self, id: ClientId) {
-        if let Some(slot) = self.slot_of(id)
-            && !self.clients[slot].out.is_empty()
-        {
-            self.queue_output(slot);
+        if let Some(slot) = self.slot_of(id) {
+            self.send_replies(slot);
         }
     }
 
     /// Runs requests of `source`, at most `quota` of them; returns how many bytes were consumed.
     fn serve(&mut self, host: &mut dyn Host, slot: usize, source: &[u8], quota: usize) -> usize {
         let id = self.clients[slot].handle;
-        let mut ahead = std::mem::take(&mut self.ahead);
+        let mut batch = std::mem::take(&mut self.batch);
         let mut progress = std::mem::take(&mut self.clients[slot].inbox.progress);
         let (mut at, mut left) = (0, quota);
-        self.begin_serving(host);
-        let begin = self.last_ticks;
+        self.begin_serving(host, slot);
+        let begin = self.outermost.last_ticks;
         loop {
-            let behind = self.parse_ahead(slot, source, at, &mut progress, &mut ahead, left);
-            self.prefetch(slot, source, &ahead);
-            let mut stopped = false;
-            for request in &ahead.requests {
-                at = request.end;
-                left -= 1;
-                let args = match &request.owned {
-                    Some(owned) => Args::Owned(owned),
-                    None => {
-                        let first = request.first as usize;
-                        Args::Spans(source, &ahead.spans[first..first + request.count as usize])
-                    }
-                };
-                if self.run_one(host, slot, args, request.row, request.hint) == Ran::Stop {
-                    stopped = true;
-                    break;
-                }
+            let end = self.parse_batch(slot, source, at, &mut progress, &mut batch, left);
+            self.prefetch(slot, source, &batch);
+            let (ran, stopped) = self.run_batch(host, slot, source, &batch);
+            left -= ran;
+            if let Some(last) = batch.requests[..ran].last() {
+                at = last.end;
             }
             if stopped {
                 // What was known of a later request belongs to bytes that will be parsed again.
                 progress = Progress::default();
                 break;
             }
-            if self.last_ticks.saturating_sub(begin) > self.pace.serving_ticks {
+            if self.outermost.last_ticks.saturating_sub(begin) > self.pace.serving_ticks {
                 left = 0;
             }
-            match behind {
-                Behind::More if left == 0 => {
+            match end {
+                BatchEnd::More if left == 0 => {
                     if at < source.len() {
                         self.make_runnable(slot);
                     }
                     break;
                 }
-                Behind::More => {}
-                Behind::Incomplete => break,
-                Behind::Large { remaining, at: begin, bytes } => {
-                    self.begin_large(slot, source, begin, bytes, remaining, &ahead);
+                BatchEnd::More => {}
+                BatchEnd::Incomplete => break,
+                BatchEnd::Large { remaining, at: begin, bytes } => {
+                    self.begin_large(slot, source, begin, bytes, remaining, &batch);
                     at = source.len();
                     break;
                 }
-                Behind::Error(error) => {
+                BatchEnd::Error(error) => {
                     self.protocol_error(slot, error);
                     at = source.len();
                     break;
                 }
             }
         }
-        ahead.requests.clear();
-        ahead.spans.clear();
+        batch.clear();
         // One request with many arguments should not hold memory for good.
-        ahead.spans.shrink_to(SPANS_KEPT);
-        self.ahead = ahead;
+        batch.spans.shrink_to(SPANS_KEPT);
+        self.batch = batch;
         self.end_serving(id);
         if let Some(client) = self.client_mut(id) {
             client.inbox.progress = progress;
@@ -443,107 +507,143 @@ impl Engine {
         at
     }
 
+    /// Runs the requests of a batch in order. Returns how many ran, and whether the client must not go on.
+    fn run_batch(&mut self, host: &mut dyn Host, slot: usize, source: &[u8], batch: &Batch) -> (usize, bool) {
+        let mut ran = 0;
+        while let Some(request) = batch.requests.get(ran) {
+            let (plain, unfinished) = self.run_plain(host, slot, source, batch, ran);
+            ran += plain;
+            let end = match unfinished {
+                Some(unfinished) => {
+                    let args = batch.args(source, &batch.requests[ran - 1]);
+                    self.conclude_request(host, slot, args, unfinished)
+                }
+                None if plain > 0 => continue,
+                None => {
+                    ran += 1;
+                    self.run_one(host, slot, batch.args(source, request), request.row, request.hint)
+                }
+            };
+            if end == Ran::Stop {
+                return (ran, true);
+            }
+        }
+        (ran, false)
+    }
+
     /// Parses requests from `at` on, until a batch is full or something ends it.
-    fn parse_ahead(
+    fn parse_batch(
         &self,
         slot: usize,
         source: &[u8],
         at: usize,
         progress: &mut Progress,
-        ahead: &mut Ahead,
+        batch: &mut Batch,
         left: usize,
-    ) -> Behind {
-        ahead.requests.clear();
-        ahead.spans.clear();
-        let limits = self.limits(slot);
-        let table = self.table;
+    ) -> BatchEnd {
+        batch.clear();
         let db = self.dbs.at(self.clients[slot].db as usize);
         let mut next = at;
-        while ahead.requests.len() < PARSE_AHEAD_MAX.min(left) {
-            let first = ahead.spans.len();
-            let input = &source[next..];
-            match parse(input, next, limits, progress, &mut ahead.spans) {
-                Ok(Step::Request(end)) => {
-                    let count = ahead.spans.len() - first;
-                    let args = Args::Spans(source, &ahead.spans[first..]);
-                    let (row, hint) = look_ahead(table, &self.dbs, &args);
-                    if let Some(hash) = hint {
-                        // By the time the batch is parsed the bucket is there.
-                        db.prefetch_bucket(hash);
+        for _ in 0..PARSE_AHEAD_MAX.min(left) {
+            let first = batch.spans.len();
+            let plain = match progress.is_fresh() {
+                true => parse::parse_plain(source, next, &mut batch.spans),
+                false => None,
+            };
+            match plain {
+                Some(end) => next = end,
+                None => match self.parse_closely(slot, source, &mut next, progress, batch) {
+                    Ok(Step::Request(_)) => {}
+                    Ok(Step::Inline(..) | Step::Nothing(_)) => {
+                        if batch.requests.last().is_some_and(|request| ends_batch(request.row)) {
+                            return BatchEnd::More;
+                        }
+                        continue;
                     }
-                    next += end;
-                    let barrier = ends_batch(table, row);
-                    let (first, count) = (first as u32, count as u32);
-                    ahead.requests.push(Parsed { first, count, owned: None, end: next, row, hint });
-                    if barrier {
-                        return Behind::More;
+                    Ok(Step::Incomplete) => return BatchEnd::Incomplete,
+                    Ok(Step::Large { remaining, at, bytes }) => {
+                        return BatchEnd::Large { remaining, at: next + at, bytes };
                     }
-                }
-                Ok(Step::Inline(end, words)) => {
-                    let owned: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
-                    let row = table.resolve(&Args::Owned(&owned)).map(|r| r.id);
-                    next += end;
-                    let barrier = ends_batch(table, row);
-                    let owned = Some(owned);
-                    ahead.requests.push(Parsed { first: 0, count: 0, owned, end: next, row, hint: None });
-                    if barrier {
-                        return Behind::More;
-                    }
-                }
-                Ok(Step::Nothing(end)) => {
-                    next += end;
-                    match ahead.requests.last_mut() {
-                        Some(last) => last.end = next,
-                        // A request without a word does nothing, but marks how far the empty ones reach.
-                        None => ahead.requests.push(Parsed {
-                            first: 0,
-                            count: 0,
-                            owned: Some(Vec::new()),
-                            end: next,
-                            row: Err(NoRow::Command),
-                            hint: None,
-                        }),
-                    }
-                }
-                Ok(Step::Incomplete) => return Behind::Incomplete,
-                Ok(Step::Large { remaining, at, bytes }) => {
-                    return Behind::Large { remaining, at: next + at, bytes };
-                }
-                Err(error) => return Behind::Error(error),
+                    Err(error) => return BatchEnd::Error(error),
+                },
+            }
+            let args = Args::Spans(source, &batch.spans[first..]);
+            let (row, hint) = look_ahead(self.table, &self.dbs, &args, &mut batch.last);
+            if let Some(hash) = hint {
+                // By the time the batch is parsed the bucket is there.
+                db.prefetch_bucket(hash);
+            }
+            let count = (batch.spans.len() - first) as u32;
+            let first = first as u32;
+            batch.requests.push(Parsed { first, count, is_owned: false, end: next, row, hint });
+            if ends_batch(row) {
+                return BatchEnd::More;
             }
         }
-        Behind::More
+        BatchEnd::More
+    }
+
+    /// Parses a request that is not plain, and moves `next` behind it. What came inline is added to the batch.
+    #[cold]
+    fn parse_closely(
+        &self,
+        slot: usize,
+        source: &[u8],
+        next: &mut usize,
+        progress: &mut Progress,
+        batch: &mut Batch,
+    ) -> Result<Step, ProtoError> {
+        let step = parse(&source[*next..], *next, self.limits(slot), progress, &mut batch.spans)?;
+        match step {
+            Step::Request(end) => *next += end,
+            Step::Inline(end, ref words) => {
+                let words: Vec<Bytes> = words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+                let row = self.table.resolve(&Args::Owned(&words)).ok();
+                *next += end;
+                batch.push_owned(words, *next, row);
+            }
+            Step::Nothing(end) => {
+                *next += end;
+                match batch.requests.last_mut() {
+                    Some(last) => last.end = *next,
+                    // A request without a word does nothing, but marks how far the empty ones reach.
+                    None => batch.push_owned(Vec::new(), *next, None),
+                }
+            }
+            Step::Incomplete | Step::Large { .. } => {}
+        }
+        Ok(step)
     }
 
     /// Fetches the entries of all keys; their buckets were asked for when they were parsed. Then, where a command looks up
     /// a member of a collection, what that will need.
     #[inline]
-    fn prefetch(&self, slot: usize, source: &[u8], ahead: &Ahead) {
-        if ahead.requests.len() < 2 {
+    fn prefetch(&self, slot: usize, source: &[u8], batch: &Batch) {
+        if batch.requests.len() < 2 {
             return;
         }
         let db = self.dbs.at(self.clients[slot].db as usize);
-        for hash in ahead.requests.iter().filter_map(|r| r.hint) {
+        for hash in batch.requests.iter().filter_map(|r| r.hint) {
             db.prefetch_entry(hash);
         }
-        if let [first, second, ..] = &ahead.requests[..]
-            && (self.names_member(first) || self.names_member(second))
+        if let [first, second, ..] = &batch.requests[..]
+            && (Engine::names_member(first) || Engine::names_member(second))
         {
-            self.prefetch_members(db, source, ahead);
+            self.prefetch_members(db, source, batch);
         }
     }
 
-    fn names_member(&self, request: &Parsed) -> bool {
-        request.row.is_ok_and(|row| self.table.at(row).spec.member > 0)
+    fn names_member(request: &Parsed) -> bool {
+        request.row.is_some_and(|row| row.spec.member > 0)
     }
 
-    fn prefetch_members(&self, db: &Db, source: &[u8], ahead: &Ahead) {
+    fn prefetch_members(&self, db: &Db, source: &[u8], batch: &Batch) {
         let mut foreseen = [None; PARSE_AHEAD_MAX];
-        for (request, foreseen) in ahead.requests.iter().zip(&mut foreseen) {
-            let (Ok(row), Some(key)) = (request.row, request.hint) else { continue };
-            let member = self.table.at(row).spec.member;
+        for (request, foreseen) in batch.requests.iter().zip(&mut foreseen) {
+            let (Some(row), Some(key)) = (request.row, request.hint) else { continue };
+            let member = row.spec.member;
             if member > 0 && member < request.count as usize {
-                let span = ahead.spans[request.first as usize + member];
+                let span = batch.spans[request.first as usize + member];
                 *foreseen = db.prefetch_member(key, &source[span.start as usize..span.end as usize]);
             }
         }
@@ -558,11 +658,11 @@ impl Engine {
         at: usize,
         bytes: usize,
         remaining: usize,
-        ahead: &Ahead,
+        batch: &Batch,
     ) {
-        let known = ahead.requests.iter().rev().find(|r| r.owned.is_none());
+        let known = batch.requests.iter().rev().find(|r| !r.is_owned);
         let first = known.map_or(0, |r| (r.first + r.count) as usize);
-        let args = ahead.spans[first..]
+        let args = batch.spans[first..]
             .iter()
             .map(|s| Bytes::copy_from_slice(&source[s.start as usize..s.end as usize]))
             .collect();
@@ -579,7 +679,7 @@ impl Engine {
         self.error_reply(slot, &text);
         log::debug!("{error} from client: {}", self.describe_client(slot));
         self.clients[slot].set(state::CLOSE_AFTER_REPLY, true);
-        self.queue_output(slot);
+        self.send_replies(slot);
     }
 
     /// Puts a client into the list of those that have something to run.
@@ -590,161 +690,8 @@ impl Engine {
             self.runnable.push_back(client.handle);
         }
     }
-
-    /// Marks a client as one with output.
-    #[inline]
-    pub(super) fn queue_output(&mut self, slot: usize) {
-        self.check_output_limit(slot);
-        self.note_weight(slot);
-        let client = &mut self.clients[slot];
-        if !client.is(state::QUEUED) {
-            client.set(state::QUEUED, true);
-            self.outputs.push(client.handle);
-        }
-    }
-
-    /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
-    pub(super) fn queue_message(&mut self, slot: usize) {
-        self.check_output_limit(slot);
-        self.note_weight(slot);
-        let client = &mut self.clients[slot];
-        if !client.is(state::QUEUED | state::MESSAGED) {
-            client.set(state::MESSAGED, true);
-            self.messaged.push_back(client.handle);
-        }
-    }
-
-    /// Prepares a client for a reply: it gets the messages that are on their way to it, and an output buffer if it has
-    /// none.
-    #[inline]
-    pub(super) fn lend_buffer(&mut self, slot: usize) {
-        if !self.deliveries.is_empty() {
-            self.catch_up(slot);
-        }
-        self.give_buffer(slot);
-    }
-
-    /// Gives a client an output buffer if it has none.
-    #[inline]
-    pub(super) fn give_buffer(&mut self, slot: usize) {
-        let out = &mut self.clients[slot].out;
-        if out.wants_buffer() {
-            out.give_buffer(self.buffers.pop().unwrap_or_default());
-        }
-    }
-
-    /// A client that has replies to be sent; the shell writes all its output and tells by [`Engine::sent`].
-    pub fn poll_output(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.outputs.pop() {
-            if let Some(client) = self.client_mut(id) {
-                client.set(state::QUEUED, false);
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    /// As [`Engine::poll_output`], a client that has only messages from others. There may be a hundred thousand of those
-    /// after one PUBLISH: the shell takes as many as a turn has time for, and the rest come in later turns.
-    pub fn poll_message(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.messaged.pop_front() {
-            if let Some(client) = self.client_mut(id) {
-                client.set(state::MESSAGED, false);
-                if !client.is(state::QUEUED) && !client.out.is_empty() {
-                    return Some(id);
-                }
-            }
-        }
-        None
-    }
-
-    /// `n` bytes of a client's output went out.
-    pub fn sent(&mut self, id: ClientId, n: usize) {
-        let Some(slot) = self.slot_of(id) else { return };
-        self.stats.total_net_output_bytes += n as u64;
-        self.stats.total_writes_processed += 1;
-        self.note_weight(slot);
-        let now_us = self.now.mono_us;
-        let client = &mut self.clients[slot];
-        client.bytes_out += n as u64;
-        client.active_us = now_us;
-        client.reply_peak.peak = client.reply_peak.peak.max(client.out.len().min(u32::MAX as usize) as u32);
-        client.out.advance(n);
-        if !client.out.is_empty() {
-            return;
-        }
-        client.over_soft_limit_us = 0;
-        if client.is(state::CLOSE_AFTER_REPLY) {
-            self.close_soon(slot);
-            return;
-        }
-        self.resize_reply_model(slot);
-        if let Some(buffer) = self.clients[slot].out.take_buffer()
-            && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
-            && self.buffers.len() < SPARE_BUFFERS_MAX
-        {
-            self.buffers.push(buffer);
-        }
-    }
-
-    /// The rest of a client's output goes at the next turn.
-    pub fn write_later(&mut self, id: ClientId) {
-        if let Some(slot) = self.slot_of(id) {
-            self.deferred.push(self.clients[slot].handle);
-        }
-    }
-
-    /// The connection failed: it is closed without another word.
-    pub fn failed(&mut self, id: ClientId) {
-        if let Some(slot) = self.slot_of(id) {
-            self.close_soon(slot);
-        }
-    }
-
-    /// Clients with messages that were not written.
-    pub fn messaged_count(&self) -> usize {
-        self.messaged.len()
-    }
-
-    /// Clients that wait for a turn.
-    pub fn runnable_count(&self) -> usize {
-        self.runnable.len()
-    }
-
-    /// A turn of the loop ended: it worked so long and ran so many commands.
-    pub fn end_turn(&mut self, busy_ticks: u64, commands: u64) {
-        let busy_us = self.pace.ns(busy_ticks).div_ceil(1000);
-        let cron_ticks = self.recorder.last_ticks_of(Phase::Expire);
-        self.stats.eventloop_cron_us += self.pace.ns(cron_ticks).div_ceil(1000);
-        let stats = &mut self.stats;
-        stats.eventloop_cycles += 1;
-        stats.eventloop_us += busy_us;
-        stats.eventloop_us_max = stats.eventloop_us_max.max(busy_us);
-        stats.eventloop_commands_max = stats.eventloop_commands_max.max(commands);
-        if commands > 0 {
-            self.note_traffic();
-        }
-        while let Some(id) = self.deferred.pop() {
-            if let Some(slot) = self.slot_of(id) {
-                self.queue_output(slot);
-            }
-        }
-    }
-
-    /// Closes a client as soon as no borrow stands in the way: the shell is told, and no command of it runs any more.
-    pub(super) fn close_soon(&mut self, slot: usize) {
-        let client = &mut self.clients[slot];
-        if !client.is(state::CLOSE_ASAP) {
-            client.set(state::CLOSE_ASAP, true);
-            self.jobs.push_back(Job::Close(client.handle));
-        }
-    }
 }
 
-fn ends_batch(table: &Table, row: Result<u16, NoRow>) -> bool {
-    row.is_ok_and(|id| is_barrier(table.at(id)))
-}
-
-fn is_barrier(row: &Row) -> bool {
-    row.has(flag::BARRIER)
+fn ends_batch(row: Option<&Row>) -> bool {
+    row.is_some_and(|row| row.has(flag::BARRIER))
 }

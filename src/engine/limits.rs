@@ -41,6 +41,11 @@ impl Engine {
     #[inline]
     pub(super) fn check_output_limit(&mut self, slot: usize) {
         let client = &self.clients[slot];
+        let normal = self.conf.client_output_buffer_limits[OutputLimit::NORMAL];
+        let is_normal = !client.is(state::PUBSUB | state::MONITOR | state::LIMITED);
+        if is_normal && normal.hard_bytes == 0 && normal.soft_bytes == 0 {
+            return;
+        }
         let limit = self.output_limit(client);
         let waiting = client.out.len() as u64;
         let may_not = client.is(state::LIMITED) && self.must_authenticate(client);

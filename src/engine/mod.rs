@@ -6,6 +6,7 @@
 //! engine never learns which shell drives it.
 
 pub mod acl;
+mod admission;
 pub mod busy;
 pub mod call;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod config;
 pub mod connections;
 pub mod ctx;
 pub mod deliveries;
+pub mod durability;
 pub mod error;
 pub mod eviction;
 pub mod host;
@@ -22,11 +24,15 @@ pub mod key_batch;
 pub mod keys;
 pub mod latency;
 pub mod limits;
+pub mod listeners;
 pub mod monitor;
+mod outermost;
+pub mod output;
 pub mod pause;
+mod plain;
+pub mod propagation;
 pub mod pubsub;
 pub mod recorder;
-pub mod rise;
 pub mod script;
 pub mod settle;
 pub mod shutdown;
@@ -52,11 +58,10 @@ use crate::keyspace::access::AccessClock;
 use crate::keyspace::event::{CHANNELS, EventClass};
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::{Databases, db::KeyHash};
-use crate::replication::feed::{Feed, Pending};
+use crate::replication::feed::Feed;
 use crate::structures::wheel::TimerWheel;
 use client::Client;
 use config::{Config, MaxmemoryPolicy};
-use input::Ahead;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use table::Table;
@@ -116,10 +121,13 @@ pub struct Engine {
     pub pause: pause::Pause,
     /// What nobody else keeps: replication id, start time, mode switches of DEBUG.
     pub facts: Facts,
+    /// What is known of the last save.
+    pub durability: durability::Durability,
     /// Committed frames.
     pub feed: Feed,
-    pending: Pending,
-    rise: rise::Rise,
+    /// What the outermost command propagates.
+    pub propagation: propagation::Propagation,
+    listeners: listeners::Listeners,
     timers: TimerWheel<Timer>,
     rng: Rng,
     clock: AccessClock,
@@ -136,7 +144,6 @@ pub struct Engine {
     deferred: Vec<ClientId>,
     /// Clients with requests that wait for a turn.
     runnable: VecDeque<ClientId>,
-    monitors: Vec<ClientId>,
     jobs: VecDeque<Job>,
     next_job: u64,
     /// Jobs that free what SYNC was asked for where nobody can wait.
@@ -150,35 +157,25 @@ pub struct Engine {
     /// Empty output buffers.
     buffers: Vec<Vec<u8>>,
     /// Requests that were parsed ahead; taken out while they run.
-    ahead: Ahead,
+    batch: input::Batch,
     eviction: eviction::Eviction,
-    /// Ticks of the host at the end of the last command.
-    last_ticks: u64,
     /// Ticks of the host that belong to `now`.
     now_ticks: u64,
     ticks_per_ms: u64,
     pace: Pace,
     upkeep: timers::Upkeep,
-    /// A command has to be looked at closely before it runs: there is a memory limit or a pause.
-    is_unusual: bool,
-    /// The client whose command runs again because a key became ready, as it waited before.
-    rerun: Option<Box<client::Blocked>>,
-    /// What follows from a command is being drawn.
-    is_settling: bool,
+    /// Reasons to refuse that are in force for everybody: bits of [`admission::gate`].
+    gates: u32,
     /// The command that breathes at the moment.
     busy: Option<busy::Busy>,
     /// Scripts and functions.
     pub scripts: script::Scripts,
     /// The command that runs found more memory in use than there may be, and nothing that could go.
     is_short_of_memory: bool,
-    /// What the command that runs is part of.
-    nesting: transaction::Nesting,
+    /// What belongs to the outermost command that runs.
+    outermost: outermost::Outermost,
     /// An empty queue, with its memory.
     spare_transaction: Option<Box<transaction::Transaction>>,
-    /// The client whose global command runs: what others would be sent at once waits for the end of its reply.
-    replying_to: Option<ClientId>,
-    /// Messages for that client.
-    held_messages: Vec<bytes::Bytes>,
     next_db_to_expire: usize,
     /// How often the `instantaneous_` figures are sampled at least before the loop may rest. At 0 no timer is armed for it,
     /// else one.
@@ -253,8 +250,6 @@ pub struct Facts {
     pub allows_all_in_scripts: bool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: bool,
-    /// Unix seconds of the last save; that of the start without one.
-    pub last_save_unix_s: u64,
 }
 
 impl Engine {
@@ -280,7 +275,6 @@ impl Engine {
             reply_resizing: true,
             cron_paused: false,
             allows_all_in_scripts: false,
-            last_save_unix_s: now.unix_s(),
         };
         let mut engine = Engine {
             table,
@@ -299,9 +293,10 @@ impl Engine {
             recorder: recorder::Recorder::new(host.ticks_per_ms()),
             pause: pause::Pause::default(),
             facts,
+            durability: durability::Durability { last_save_unix_s: now.unix_s(), changes_at_save: 0 },
             feed: Feed::default(),
-            pending: Pending::default(),
-            rise: rise::Rise::default(),
+            propagation: propagation::Propagation::default(),
+            listeners: listeners::Listeners::default(),
             timers: TimerWheel::new(now.mono_ms()),
             rng,
             clock: AccessClock::default(),
@@ -312,7 +307,6 @@ impl Engine {
             messaged: VecDeque::new(),
             deferred: Vec::new(),
             runnable: VecDeque::new(),
-            monitors: Vec::new(),
             jobs: VecDeque::new(),
             next_job: 1,
             unseen_jobs: BTreeSet::new(),
@@ -320,23 +314,18 @@ impl Engine {
             garbage_bytes: 0,
             garbage_objects: 0,
             buffers: Vec::new(),
-            ahead: Ahead::default(),
+            batch: input::Batch::default(),
             eviction: eviction::Eviction::default(),
-            last_ticks: ticks,
             now_ticks: ticks,
             ticks_per_ms: host.ticks_per_ms(),
             pace: Pace::default(),
             upkeep: timers::Upkeep::default(),
-            is_unusual: false,
-            rerun: None,
-            is_settling: false,
+            gates: 0,
             busy: None,
             scripts: script::Scripts::default(),
             is_short_of_memory: false,
-            nesting: transaction::Nesting::default(),
+            outermost: outermost::Outermost::default(),
             spare_transaction: None,
-            replying_to: None,
-            held_messages: Vec::new(),
             next_db_to_expire: 0,
             samples_due: 0,
             conf,
@@ -355,8 +344,8 @@ impl Engine {
         self.clock.set_time(self.now.unix_s());
         self.note_wanted();
         self.pace = Pace::new(&self.conf, self.ticks_per_ms);
-        self.rise.expiry_held = self.is_keyspace_held();
-        self.note_unusual();
+        self.listeners.expiry_held = self.is_keyspace_held();
+        self.configure_gates();
         let conf = &self.conf;
         self.slowlog.settle(conf.slowlog_log_slower_than_us, conf.slowlog_max_len);
         self.large_requests
@@ -369,25 +358,19 @@ impl Engine {
 
     /// Notes which events of the keyspace somebody wants to hear of.
     fn note_wanted(&mut self) {
-        let watched = if self.rise.watchers.is_empty() { 0 } else { EventClass::CHANGES };
-        let tracked = if self.rise.tracking.is_on() { EventClass::CHANGES } else { 0 };
-        self.rise.published = u32::from(self.conf.notify_keyspace_events.0);
-        let told = if self.rise.published & CHANNELS == 0 { 0 } else { self.rise.published };
-        self.rise.heard = told | watched;
-        self.rise.wanted = self.rise.heard | tracked;
-    }
-
-    /// Notes whether commands have to be looked at closely before they run.
-    fn note_unusual(&mut self) {
-        self.is_unusual = self.conf.maxmemory_bytes > 0
-            || self.lacks_replicas()
-            || self.pause.until_us != 0
-            || self.busy.is_some();
+        let watched = if self.listeners.watchers.is_empty() { 0 } else { EventClass::CHANGES };
+        let tracked = if self.listeners.tracking.is_on() { EventClass::CHANGES } else { 0 };
+        self.listeners.published = u32::from(self.conf.notify_keyspace_events.0);
+        let told = if self.listeners.published & CHANNELS == 0 { 0 } else { self.listeners.published };
+        self.listeners.heard = told | watched;
+        self.listeners.wanted = self.listeners.heard | tracked;
     }
 
     /// Starts or stops to gather what is propagated.
     pub fn follow_feed(&mut self, active: bool) {
-        self.feed.follow(&mut self.pending, active);
+        self.propagation.follow(active);
+        self.listeners.set_after(listeners::after::FEED, active);
+        self.feed.restart();
     }
 
     /// The slot of a client that is still there.
@@ -446,7 +429,7 @@ impl Engine {
 
     /// Whether the command that runs is part of another one, which must not wait.
     pub fn is_nested(&self) -> bool {
-        self.nesting.depth > 0
+        self.outermost.nesting.depth > 0
     }
 
     /// As [`Engine::free`] within EXEC or a script, whose client cannot wait for it: it does not count as freed lazily,
@@ -502,7 +485,7 @@ impl Engine {
 
     /// Looks at the clocks, unless EXEC or a script runs: these keep the time at which they began.
     pub fn read_clock(&mut self, host: &mut dyn Host) {
-        if self.nesting.depth == 0 {
+        if self.outermost.nesting.depth == 0 {
             let (now, ticks) = (host.now(), host.ticks());
             self.set_now(now, ticks);
         }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::client::{Address, state};
+use super::listeners::after;
 use super::slowlog::without_secrets;
 use super::table::Row;
 use crate::base::id::ClientId;
@@ -15,13 +16,15 @@ impl Engine {
         let Some(client) = self.client_mut(id) else { return };
         if !client.is(state::MONITOR) {
             client.set(state::MONITOR, true);
-            self.monitors.push(id);
+            self.listeners.monitors.push(id);
+            self.listeners.set_after(after::MONITORS, true);
         }
     }
 
     /// A monitor that was reset, or is going, is one no longer.
     pub fn remove_monitor(&mut self, id: ClientId) {
-        self.monitors.retain(|&m| m != id);
+        self.listeners.monitors.retain(|&m| m != id);
+        self.listeners.set_after(after::MONITORS, !self.listeners.monitors.is_empty());
         if let Some(client) = self.client_mut(id) {
             client.set(state::MONITOR, false);
         }
@@ -29,7 +32,7 @@ impl Engine {
 
     /// Clients that watch all commands.
     pub fn monitors(&self) -> usize {
-        self.monitors.len()
+        self.listeners.monitors.len()
     }
 
     /// Tells the monitors of a command that ran on a database.
@@ -38,7 +41,7 @@ impl Engine {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
         let from = match &client.peer {
-            _ if self.nesting.script => "lua".to_owned(),
+            _ if self.outermost.nesting.script => "lua".to_owned(),
             Address::Unix => format!("unix:{}", self.conf.unixsocket),
             _ => self.peer_text(slot),
         };
@@ -51,7 +54,7 @@ impl Engine {
         }
         line.push_str("\r\n");
         let line = Bytes::from(line);
-        for id in self.monitors.clone() {
+        for id in self.listeners.monitors.clone() {
             self.send(id, &line);
         }
     }

@@ -3,9 +3,9 @@
 //! While writes or everything is paused, the keyspace must not change: no key expires and none is evicted, although a
 //! dead key is still not seen. A paused request is kept and runs when the pause ends, in the order of arrival.
 
+use super::admission::gate;
 use super::client::{Blocked, state};
 use super::error::{Block, BlockOn};
-use super::spec::flag;
 use super::timers::Timer;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -25,16 +25,6 @@ pub struct Pause {
 }
 
 impl Engine {
-    /// Whether a command with these bits of [`flag`] has to wait for the end of a pause.
-    #[inline]
-    pub(super) fn paused_for(&self, flags: u32) -> Option<Block> {
-        if self.pause.until_us == 0 {
-            return None;
-        }
-        let waits = self.pause.all || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
-        waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
-    }
-
     /// Whether the keyspace must not change by itself: while clients are paused, and while a dataset is imported, whose
     /// source says what goes.
     pub fn is_keyspace_held(&self) -> bool {
@@ -45,8 +35,8 @@ impl Engine {
     pub fn pause_clients(&mut self, until_us: u64, all: bool) {
         self.pause.until_us = self.pause.until_us.max(until_us);
         self.pause.all |= all;
-        self.rise.expiry_held = self.is_keyspace_held();
-        self.note_unusual();
+        self.listeners.expiry_held = self.is_keyspace_held();
+        self.set_gate(gate::PAUSE, true);
         self.timers.insert(self.pause.until_us.div_ceil(1000), Timer::PauseEnd);
     }
 
@@ -54,8 +44,8 @@ impl Engine {
     pub fn unpause_clients(&mut self) {
         self.pause.until_us = 0;
         self.pause.all = false;
-        self.rise.expiry_held = self.is_keyspace_held();
-        self.note_unusual();
+        self.listeners.expiry_held = self.is_keyspace_held();
+        self.set_gate(gate::PAUSE, false);
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };
             let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;
@@ -73,23 +63,23 @@ impl Engine {
     /// Those who wait for any key of these databases have a look.
     pub fn signal_all(&mut self, dbs: std::ops::Range<usize>) {
         for db in dbs {
-            self.rise.waiters.signal_all(db as u32);
+            self.listeners.signal_all(db as u32);
         }
     }
 
     /// Who waits for which key.
     pub fn waiters(&self) -> &super::waiters::Waiters {
-        &self.rise.waiters
+        &self.listeners.waiters
     }
 
     /// Lets a client wait.
     pub(super) fn block_client(&mut self, slot: usize, block: Block, args: Vec<Bytes>, row: u16) {
         let id = self.clients[slot].handle;
-        let look_again_us = self.rise.look_again_us.take();
+        let look_again_us = self.listeners.waiters.next_wait.look_again_us.take();
         let look_again = look_again_us
             .filter(|us| *us < u64::MAX)
             .map(|us| self.timers.insert(us.div_ceil(1000), Timer::LookAgain(id)));
-        if let Some(mut before) = self.rerun.take() {
+        if let Some(mut before) = self.outermost.rerun.take() {
             if block.on == BlockOn::Keys {
                 if let Some(timer) = std::mem::replace(&mut before.look_again, look_again) {
                     self.timers.cancel(timer);
@@ -111,7 +101,7 @@ impl Engine {
         }
         let since_us = self.now.mono_us;
         let looks_again = look_again_us.is_some();
-        self.rise.lookers += usize::from(looks_again);
+        self.listeners.waiters.timed += usize::from(looks_again);
         let client = &mut self.clients[slot];
         client.set(state::BLOCKED, true);
         let blocked = Blocked { block, args, row, timer, looks_again, look_again, since_us, ticket };
@@ -134,9 +124,9 @@ impl Engine {
         for timer in [blocked.timer, blocked.look_again].into_iter().flatten() {
             self.timers.cancel(timer);
         }
-        self.rise.lookers -= usize::from(blocked.looks_again);
+        self.listeners.waiters.timed -= usize::from(blocked.looks_again);
         if blocked.ticket != 0 {
-            self.rise.waiters.leave(blocked.ticket);
+            self.listeners.waiters.leave(blocked.ticket);
         }
     }
 
@@ -150,7 +140,8 @@ impl Engine {
     pub(super) fn run_kept(&mut self, host: &mut dyn Host, slot: usize) {
         let Some(blocked) = self.unblock(slot) else { return };
         let args = Args::Owned(&blocked.args);
-        self.run_one(host, slot, args, Ok(blocked.row), None);
+        self.give_buffer(slot);
+        self.run_one(host, slot, args, Some(self.table.at(blocked.row)), None);
     }
 
     /// Answers a client that waited for a job, and lets it go on.

@@ -21,35 +21,36 @@ impl Engine {
     /// Publishes the events that rose from a command of `actor`, if it was one, and serves the keys that became ready.
     #[cold]
     pub(super) fn settle(&mut self, host: &mut dyn Host, actor: Option<ClientId>) {
-        if self.is_settling {
+        if self.outermost.is_settling {
             return;
         }
-        self.is_settling = true;
+        self.outermost.is_settling = true;
         loop {
             self.publish_events(actor, false);
-            let Some((db, key, waiters)) = self.rise.waiters.take_ready() else { break };
+            let Some((db, key, waiters)) = self.listeners.waiters.take_ready() else { break };
             self.serve_key(host, db, key, waiters);
         }
-        self.is_settling = false;
+        self.outermost.is_settling = false;
+        self.listeners.note_news();
     }
 
     /// Tells what has risen until now, in the middle of a transaction or a script: a message that it publishes comes after
     /// the events of what it did before.
     pub fn tell_what_rose(&mut self, actor: ClientId) {
-        if self.rise.is_told_of() {
+        if self.listeners.is_to_tell() {
             self.publish_events(Some(actor), true);
         }
     }
 
     /// Tells those who asked what a command of `actor` has done; it `goes_on`, or is done.
     fn publish_events(&mut self, actor: Option<ClientId>, goes_on: bool) {
-        if self.rise.tracking.has_changes() {
+        if self.listeners.tracking.has_changes() {
             self.tell_trackers(actor, goes_on);
         }
-        for (one, other) in std::mem::take(&mut self.rise.swaps) {
+        for (one, other) in std::mem::take(&mut self.listeners.news.swaps) {
             self.touch_swapped(one, other);
         }
-        for event in std::mem::take(&mut self.rise.events) {
+        for event in std::mem::take(&mut self.listeners.news.events) {
             if event.class.is_change() {
                 self.touch_watched(event.db, &event.key, event.class == EventClass::Expired);
             }
@@ -69,7 +70,7 @@ impl Engine {
         let mut kept = Vec::new();
         let mut some_want_it_gone = true;
         while let Some(waiter) = waiters.pop_front() {
-            if !self.rise.waiters.is_waiting(waiter.ticket) {
+            if !self.listeners.waiters.is_waiting(waiter.ticket) {
                 continue;
             }
             let found = self.type_at(db, &key);
@@ -78,7 +79,7 @@ impl Engine {
                 // What it caused is told before the next client's turn.
                 self.publish_events(Some(waiter.client), false);
             }
-            if self.rise.waiters.is_waiting(waiter.ticket) {
+            if self.listeners.waiters.is_waiting(waiter.ticket) {
                 kept.push(waiter);
             }
             if found.is_none() && some_want_it_gone {
@@ -91,7 +92,7 @@ impl Engine {
         for waiter in kept.into_iter().rev() {
             waiters.push_front(waiter);
         }
-        self.rise.waiters.put_back(db, key, waiters);
+        self.listeners.waiters.put_back(db, key, waiters);
     }
 
     /// The type of the value of a key that is not dead.
@@ -114,7 +115,7 @@ impl Engine {
     /// Runs the command of a client that waits for keys; if it cannot be served it waits on.
     fn run_again(&mut self, host: &mut dyn Host, client: ClientId, ticket: u64) {
         let Some(slot) = self.slot_of(client) else {
-            self.rise.waiters.leave(ticket);
+            self.listeners.waiters.leave(ticket);
             return;
         };
         let client = &mut self.clients[slot];
@@ -122,9 +123,10 @@ impl Engine {
         client.set(state::BLOCKED, false);
         client.active_us = self.now.mono_us;
         let (args, row) = (std::mem::take(&mut blocked.args), blocked.row);
-        self.rerun = Some(blocked);
-        self.run_one(host, slot, Args::Owned(&args), Ok(row), None);
-        if let Some(blocked) = self.rerun.take() {
+        self.outermost.rerun = Some(blocked);
+        self.give_buffer(slot);
+        self.run_one(host, slot, Args::Owned(&args), Some(self.table.at(row)), None);
+        if let Some(blocked) = self.outermost.rerun.take() {
             self.forget_wait(&blocked);
             self.queue_output(slot);
             self.resume(slot);
@@ -145,6 +147,6 @@ impl Engine {
             _ => Type::Stream,
         };
         let on_missing = row.full_name == "xreadgroup";
-        self.rise.waiters.enter(id, keys, wants, on_missing)
+        self.listeners.waiters.enter(id, keys, wants, on_missing)
     }
 }

@@ -4,7 +4,6 @@
 use super::Engine;
 use super::spec::flag;
 use super::table::Row;
-use crate::base::id::ClientId;
 use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -81,7 +80,7 @@ fn shortened(args: Args<'_>) -> Vec<Bytes> {
 impl Engine {
     /// A command took long: notes it in the slow log, and as a latency event.
     #[cold]
-    pub(super) fn note_slow(&mut self, slot: usize, id: ClientId, args: Args<'_>, row: &Row, ticks: u64) {
+    pub(super) fn note_slow(&mut self, slot: usize, args: Args<'_>, row: &Row, ticks: u64) {
         let us = ticks * 1000 / self.ticks_per_ms;
         let slow_us = self.conf.slowlog_log_slower_than_us;
         let slow = slow_us >= 0 && us >= slow_us as u64;
@@ -90,39 +89,29 @@ impl Engine {
         if !slow || row.has(flag::SKIP_SLOWLOG) || self.conf.slowlog_max_len == 0 {
             return;
         }
-        let entry = self.log_entry(slot, id, args, row, us);
+        let entry = self.log_entry(slot, args, row, us);
         self.slowlog.push(entry, self.conf.slowlog_max_len);
     }
 
     /// A request or a reply was large: notes it in the log of these.
     #[cold]
-    pub(super) fn note_large(
-        &mut self,
-        slot: usize,
-        id: ClientId,
-        args: Args<'_>,
-        row: &Row,
-        request: u64,
-        reply: u64,
-    ) {
+    pub(super) fn note_large(&mut self, slot: usize, args: Args<'_>, row: &Row, request: u64, reply: u64) {
         if row.has(flag::SKIP_SLOWLOG) {
             return;
         }
         if request >= self.pace.large_request_bytes {
-            let entry = self.log_entry(slot, id, args, row, request);
+            let entry = self.log_entry(slot, args, row, request);
             self.large_requests.push(entry, self.conf.commandlog_large_request_max_len);
         }
         if reply >= self.pace.large_reply_bytes {
-            let entry = self.log_entry(slot, id, args, row, reply);
+            let entry = self.log_entry(slot, args, row, reply);
             self.large_replies.push(entry, self.conf.commandlog_large_reply_max_len);
         }
     }
 
-    fn log_entry(&self, slot: usize, id: ClientId, args: Args<'_>, row: &Row, amount: u64) -> Entry {
+    fn log_entry(&self, slot: usize, args: Args<'_>, row: &Row, amount: u64) -> Entry {
         let args = without_secrets(row, args).unwrap_or_else(|| shortened(args));
-        let known = self.client(id).is_some();
-        let peer = if known { self.peer_text(slot) } else { String::new() };
-        let name = if known { Bytes::copy_from_slice(self.clients[slot].name()) } else { Bytes::new() };
+        let (peer, name) = (self.peer_text(slot), Bytes::copy_from_slice(self.clients[slot].name()));
         Entry { id: 0, unix_s: self.now.unix_s(), amount, args, peer, name }
     }
 }

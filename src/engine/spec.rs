@@ -6,13 +6,18 @@
 
 use super::ctx::Ctx;
 use super::error::CmdResult;
+use super::table::Row;
 use super::{Call, Engine};
+use crate::resp::Args;
+
+/// The handler of a command that needs what the [`Ctx`] lends.
+pub type Handler = fn(&mut Ctx<'_>) -> CmdResult;
 
 /// How a command runs.
 #[derive(Clone, Copy)]
 pub enum Run {
     /// It needs its client, its database and what the [`Ctx`] lends.
-    Local(fn(&mut Ctx<'_>) -> CmdResult),
+    Local(Handler),
     /// It needs the whole engine; the text says why.
     Global(fn(&mut Engine, &mut Call<'_>) -> CmdResult, &'static str),
     /// It only has subcommands.
@@ -52,6 +57,19 @@ pub mod flag {
     pub const CHANNELS: u32 = 1 << 24;
     /// All arguments are patterns of channels.
     pub const PATTERNS: u32 = 1 << 25;
+    /// Runs at once between MULTI and EXEC.
+    pub const RUNS_IN_MULTI: u32 = 1 << 26;
+    /// A client of RESP2 may run it while it has subscriptions.
+    pub const RUNS_SUBSCRIBED: u32 = 1 << 27;
+    /// Runs what its client has queued.
+    pub const RUNS_QUEUE: u32 = 1 << 28;
+    /// What CLIENT CACHING said outlasts it.
+    pub const KEEPS_CACHING: u32 = 1 << 29;
+    /// `enable-module-command` allows it, not `enable-debug-command`.
+    pub const LOADS_MODULES: u32 = 1 << 30;
+
+    /// Flags of a container that its subcommands have, too.
+    pub const INHERITED: u32 = KEEPS_CACHING;
 
     /// Names in the order in which COMMAND INFO lists them.
     pub const NAMES: &[(u32, &str)] = &[
@@ -309,7 +327,12 @@ pub struct Spec {
     pub replies_array: bool,
     /// Argument that names a member of the collection at the first key, whose memory is fetched ahead; 0: none.
     pub member: usize,
+    /// The flags of a request, where they depend on what it runs; none: those of the row.
+    pub flags_of: Option<FlagsOf>,
 }
+
+/// The bits of [`flag`] of a request of the client in a slot.
+pub type FlagsOf = fn(&Engine, usize, &Row, Args<'_>) -> u32;
 
 impl Spec {
     /// A row with nothing but the obligatory.
@@ -333,6 +356,7 @@ impl Spec {
             help: &[],
             replies_array: false,
             member: 0,
+            flags_of: None,
         }
     }
 
@@ -374,6 +398,11 @@ impl Spec {
     /// Sets the argument that names a member of the collection at the first key.
     pub const fn member(self, member: usize) -> Spec {
         Spec { member, ..self }
+    }
+
+    /// Sets what tells the flags of a request that runs others.
+    pub const fn runs_others(self, flags_of: FlagsOf) -> Spec {
+        Spec { flags_of: Some(flags_of), ..self }
     }
 
     /// Sets the key specs.

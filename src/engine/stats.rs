@@ -1,5 +1,6 @@
 //! Counters that INFO shows, and CONFIG RESETSTAT sets back.
 
+use super::table::Row;
 use crate::structures::histogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -64,10 +65,6 @@ impl Rate {
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "most fields are named as the INFO field that shows them")]
 pub struct Stats {
-    /// Changes of the keyspace since the server started; its increase tells that a command changed something.
-    pub dirty: u64,
-    /// `dirty` at the last save, or at the last flush with save points.
-    pub dirty_at_save: u64,
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
@@ -131,6 +128,26 @@ impl Stats {
         Stats { rows: vec![RowStats::default(); rows], ..Stats::default() }
     }
 
+    /// Counts a call of a command that took so many ticks; its nanoseconds go to the distribution of its latencies.
+    #[inline(always)]
+    pub fn count_call(&mut self, row: &Row, ticks: u64, latency_ns: Option<u64>) {
+        self.count_wait(ticks);
+        let row = &mut self.rows[row.id as usize];
+        row.calls += 1;
+        row.ticks += ticks;
+        if let Some(ns) = latency_ns {
+            row.latency_ns.get_or_insert_default().record(ns);
+        }
+    }
+
+    /// Counts a command that took so many ticks and then waits: its call counts when it has run.
+    #[inline(always)]
+    pub fn count_wait(&mut self, ticks: u64) {
+        self.total_commands_processed += 1;
+        self.turn_commands += 1;
+        self.command_ticks += ticks;
+    }
+
     /// Counts an error reply by its code. When there are too many codes, none is counted any more until all counters are
     /// set back.
     pub fn count_error(&mut self, text: &str) {
@@ -167,8 +184,6 @@ impl Stats {
     pub fn reset(&mut self) {
         let rows = self.rows.len();
         *self = Stats {
-            dirty: self.dirty,
-            dirty_at_save: self.dirty_at_save,
             over_maxmemory_since_us: self.over_maxmemory_since_us,
             peak_memory_bytes: self.peak_memory_bytes,
             peak_memory_unix_s: self.peak_memory_unix_s,

@@ -4,7 +4,7 @@
 //! look-up hashes the name without regard to case and allocates nothing. `rename-command` changes the names before the
 //! server starts; afterwards the table lives as long as the process.
 
-use super::spec::{Begin, Find, Run, Spec, flag};
+use super::spec::{Begin, Find, Spec, flag};
 use crate::resp::Args;
 
 /// A row in the table.
@@ -21,6 +21,10 @@ pub struct Row {
     pub categories: u32,
     /// Argument that is the first key, should there be any; 0 without a fixed one.
     pub first_key: usize,
+    /// Fewest arguments of a request.
+    arity_min: usize,
+    /// How many more it may have.
+    arity_extra: usize,
     /// Rows of the subcommands.
     pub subs: Vec<u16>,
     /// Row of the container.
@@ -33,8 +37,7 @@ impl Row {
     /// Whether a request of `count` arguments is complete.
     #[inline]
     pub fn admits(&self, count: usize) -> bool {
-        let arity = self.spec.arity;
-        if arity >= 0 { count == arity as usize } else { count >= -arity as usize }
+        count.wrapping_sub(self.arity_min) <= self.arity_extra
     }
 
     /// Whether any of the bits of [`flag`] is set.
@@ -51,6 +54,12 @@ impl Row {
     /// Whether this is a subcommand.
     pub fn is_sub(&self) -> bool {
         self.parent.is_some()
+    }
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.full_name)
     }
 }
 
@@ -78,9 +87,11 @@ impl Table {
         let mut table = Table { rows: Vec::new(), slots: Vec::new(), short: Vec::new() };
         for spec in families.iter().flat_map(|f| f.iter()) {
             let id = table.add(spec, None, Box::leak(spec.name.to_owned().into_boxed_str()));
+            let inherited = spec.flags & flag::INHERITED;
             for sub in spec.subs {
                 let full = format!("{}|{}", spec.name, sub.name);
                 let sub_id = table.add(sub, Some(id), Box::leak(full.into_boxed_str()));
+                table.rows[sub_id as usize].flags |= inherited;
                 table.rows[id as usize].subs.push(sub_id);
             }
         }
@@ -107,6 +118,8 @@ impl Table {
             flags: spec.flags | movable,
             categories: spec.categories(),
             first_key,
+            arity_min: usize::from(spec.arity.unsigned_abs()),
+            arity_extra: if spec.arity < 0 { usize::MAX / 2 } else { 0 },
             subs: Vec::new(),
             parent,
             name: spec.name.to_owned(),
@@ -137,14 +150,15 @@ impl Table {
 
     /// The row of a command whose name is in one word.
     #[inline]
-    fn find_short(&self, word: u64) -> Option<&Row> {
+    fn find_short(&self, word: u64, len: usize) -> Option<&Row> {
         let mut at = short_slot(word, self.short.len());
         loop {
             let known = &self.short[at];
             if known.row == 0 {
                 return None;
             }
-            if (known.word ^ word) & !known.letters == 0 {
+            // A zero byte at the end of a name is one more byte, though not of the word.
+            if (known.word ^ word) & !known.letters == 0 && usize::from(known.len) == len {
                 return Some(&self.rows[known.row as usize - 1]);
             }
             at = (at + 1) & (self.short.len() - 1);
@@ -192,7 +206,7 @@ impl Table {
     #[inline]
     pub fn resolve(&self, args: &Args<'_>) -> Result<&Row, NoRow> {
         let row = match args.short_name() {
-            Some(name) => self.find_short(name),
+            Some((word, len)) => self.find_short(word, len),
             None => self.find(args.at(0)),
         };
         let row = row.ok_or(NoRow::Command)?;
@@ -203,7 +217,6 @@ impl Table {
             None => Ok(row),
             Some(word) => match self.find_sub(row, word) {
                 Some(sub) => Ok(sub),
-                None if matches!(row.spec.run, Run::Container) => Err(NoRow::Subcommand(row.id)),
                 None => Err(NoRow::Subcommand(row.id)),
             },
         }
@@ -253,6 +266,8 @@ struct ShortName {
     letters: u64,
     /// Row number + 1; 0 for an empty slot.
     row: u16,
+    /// Bytes of the name.
+    len: u8,
 }
 
 impl ShortName {
@@ -260,7 +275,12 @@ impl ShortName {
         let mut bytes = [0; 8];
         bytes[..name.len()].copy_from_slice(name);
         let letters = bytes.map(|b| if b.is_ascii_alphabetic() { CASE } else { 0 });
-        ShortName { word: u64::from_le_bytes(bytes), letters: u64::from_le_bytes(letters), row: id + 1 }
+        ShortName {
+            word: u64::from_le_bytes(bytes),
+            letters: u64::from_le_bytes(letters),
+            row: id + 1,
+            len: name.len() as u8,
+        }
     }
 }
 

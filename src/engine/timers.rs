@@ -92,7 +92,8 @@ impl Engine {
         }
         self.upkeep.unfinished = 0;
         self.upkeep.deadlines_ms.resize(self.dbs.count(), u64::MAX);
-        for index in (0..self.dbs.count()).filter(|index| mask >> (index % 64) & 1 == 1) {
+        let first = mask.trailing_zeros() as usize;
+        for index in (first..self.dbs.count()).filter(|index| mask >> (index % 64) & 1 == 1) {
             let db = self.dbs.at_mut(index);
             let unfinished = db.step_table(TABLE_STEPS_PER_TURN) | db.compact_wheel(REGISTRATIONS_PER_TURN);
             self.upkeep.unfinished |= u64::from(unfinished) << (index % 64);
@@ -147,13 +148,14 @@ impl Engine {
 
     /// Removes a few keys whose deadline has passed, and tells it; true when more are due.
     fn expire_some(&mut self, host: &mut dyn Host, index: usize, now_ms: u64) -> bool {
-        let (rise, stats) = (&mut self.rise, &mut self.stats);
-        let (pending, conf) = (&mut self.pending, &self.conf);
+        let (listeners, stats) = (&mut self.listeners, &mut self.stats);
+        let (propagation, verb) = (&mut self.propagation, self.conf.verb_of_expiry());
         let mut hashes = Vec::new();
         let mut more =
             self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, due| match due {
                 Due::Expired(deadline) => {
-                    rise.expired(index as u32, key, now_ms - deadline, stats, pending, conf);
+                    let place = (index as u32, key);
+                    listeners.expired(place, now_ms - deadline, verb, stats, propagation);
                 }
                 Due::Fields => hashes.push(Bytes::copy_from_slice(key)),
             });
@@ -161,10 +163,8 @@ impl Engine {
             more |= self.expire_fields(index as u32, &key);
         }
         // Each key that died by itself is a change of its own.
-        if !self.pending.is_empty() {
-            self.feed.commit_each(&mut self.pending);
-        }
-        if self.rise.is_any() {
+        self.feed.commit_each(self.propagation.batch());
+        if self.listeners.has_news() {
             self.settle(host, None);
         }
         more
@@ -181,7 +181,8 @@ impl Engine {
         let removed = value.remove_due(now_ms, EXPIRED_KEYS_AT_ONCE, |name| gone.push(name.to_vec()));
         let is_gone = db.put(key, hash, value, self.clock.fresh()).is_none();
         db.arm_fields(key, hash);
-        self.rise.fields_expired(index, key, &gone, is_gone, &mut self.stats, &mut self.pending);
+        let (stats, propagation) = (&mut self.stats, &mut self.propagation);
+        self.listeners.fields_expired((index, key), &gone, is_gone, stats, propagation);
         removed == EXPIRED_KEYS_AT_ONCE
     }
 

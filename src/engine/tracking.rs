@@ -4,7 +4,7 @@
 //! whoever reads it again enters anew. A client in BCAST mode has prefixes instead, and hears of every key that begins
 //! with one of them; keys are gathered by prefix and told once a turn.
 //!
-//! What changes is a fact that rises from the keyspace (see [`super::rise`]), the same that WATCH follows: a server
+//! What changes is a fact that rises from the keyspace (see [`super::listeners`]), the same that WATCH follows: a server
 //! whose clients track nothing tests the one word there. The reader of a changed key is taken from the table at the
 //! moment of the change, so that what it reads next, in the same transaction, counts; it is told when the outermost
 //! command has replied, or others before something is published within that one.
@@ -338,14 +338,14 @@ impl<'a> Invalidation<'a> {
 impl Engine {
     /// Who tracks what.
     pub fn tracking(&self) -> &Tracking {
-        &self.rise.tracking
+        &self.listeners.tracking
     }
 
     /// Lets a client track, or track in another way. Prefixes are added to those that it has.
     pub fn track(&mut self, slot: usize, mode: Mode, prefixes: &[Bytes]) {
         let client = &mut self.clients[slot];
         let id = client.handle;
-        let tracking = &mut self.rise.tracking;
+        let tracking = &mut self.listeners.tracking;
         tracking.clients += usize::from(!client.is(state::TRACKING));
         client.set(state::TRACKING_BROKEN, false);
         client.set(state::TRACKING, true);
@@ -370,7 +370,7 @@ impl Engine {
         let id = client.handle;
         let Some(tracker) = client.tracker.take() else { return };
         client.set(state::TRACKING | state::TRACKING_BCAST | state::TRACKING_BROKEN, false);
-        let tracking = &mut self.rise.tracking;
+        let tracking = &mut self.listeners.tracking;
         tracking.clients -= 1;
         tracker.prefixes.iter().for_each(|prefix| tracking.remove_prefix(prefix, id));
         self.note_wanted();
@@ -380,43 +380,41 @@ impl Engine {
     #[cold]
     pub(super) fn note_read(&mut self, slot: usize, args: Args<'_>, row: &Row) {
         let client = &mut self.clients[slot];
-        let (id, is_queueing) = (client.handle, client.is(state::MULTI));
+        let id = client.handle;
         let Some(tracker) = &mut client.tracker else { return };
         let mode = &tracker.mode;
         let counts = !(mode.bcast || (mode.optin && !tracker.caching) || (mode.optout && tracker.caching));
-        // What CLIENT CACHING said holds for one command, or one transaction.
-        if self.nesting.depth == 0 && !is_queueing && !row.full_name.starts_with("client|") {
-            tracker.caching = false;
-        }
         // Of a script only the commands within count.
         if !counts || !row.has(flag::READONLY) || row.spec.acl & acl::SCRIPTING != 0 {
             return;
         }
-        let tracking = &mut self.rise.tracking;
+        let tracking = &mut self.listeners.tracking;
         for key in keys_of(row, args).unwrap_or_default() {
             tracking.remember(args.at(key.index), id);
         }
         tracking.forget_down_to(self.conf.tracking_table_max_keys, TRACKED_FORGOTTEN_PER_COMMAND);
+        self.listeners.note_news();
     }
 
     /// All keys of some database are gone: every client that tracks is told so, and nothing is remembered.
     pub fn flush_tracked(&mut self) {
-        if let Some(table) = self.rise.tracking.flush() {
+        if let Some(table) = self.listeners.tracking.flush() {
             self.free(table, None);
         }
+        self.listeners.note_news();
     }
 
     /// Tells of the changes that a command of `actor` has made; none: nobody made them. While the command `goes_on`, only
     /// others are told: the actor hears when it is done.
     pub(super) fn tell_trackers(&mut self, actor: Option<ClientId>, goes_on: bool) {
         let waits = actor.filter(|_| goes_on);
-        for change in std::mem::take(&mut self.rise.tracking.changes).0 {
+        for change in std::mem::take(&mut self.listeners.tracking.changes).0 {
             match change {
                 Change::Key { key, readers, is_by_itself } => {
                     if let Some(readers) = readers {
                         self.tell_readers(&key, &readers, actor, waits);
                     }
-                    self.rise.tracking.stir(&key, actor.filter(|_| !is_by_itself));
+                    self.listeners.tracking.stir(&key, actor.filter(|_| !is_by_itself));
                 }
                 Change::Owed { key, readers } => self.tell_readers(&key, &readers, None, waits),
                 Change::Flush(one) => {
@@ -425,7 +423,7 @@ impl Engine {
                     let clients = clients.map(|(_, client)| client.handle);
                     for id in clients.filter(|id| one.is_none_or(|one| one == *id)).collect::<Vec<_>>() {
                         if waits == Some(id) {
-                            self.rise.tracking.changes.0.push(Change::Flush(waits));
+                            self.listeners.tracking.changes.0.push(Change::Flush(waits));
                         } else {
                             self.tell_tracker(id, &mut message);
                         }
@@ -450,7 +448,7 @@ impl Engine {
             let hears = tracker.is_some_and(|t| !(t.mode.bcast || t.mode.noloop && is_own));
             if hears && waits == Some(id) {
                 let (key, readers) = (Bytes::copy_from_slice(key), Readers::One(id));
-                self.rise.tracking.changes.0.push(Change::Owed { key, readers });
+                self.listeners.tracking.changes.0.push(Change::Owed { key, readers });
             } else if hears {
                 self.tell_tracker(id, &mut message);
             }
@@ -499,7 +497,7 @@ impl Engine {
     /// Forgets what the table has no room for, and tells each prefix what has changed in this turn. True when the table is
     /// still too large.
     pub(super) fn tend_tracking(&mut self, host: &mut dyn Host) -> bool {
-        let tracking = &mut self.rise.tracking;
+        let tracking = &mut self.listeners.tracking;
         if !tracking.is_on() {
             return false;
         }
@@ -507,14 +505,14 @@ impl Engine {
         if tracking.has_changes() {
             self.settle(host, None);
         }
-        for prefix in std::mem::take(&mut self.rise.tracking.stirred) {
+        for prefix in std::mem::take(&mut self.listeners.tracking.stirred) {
             self.tell_prefix(&prefix);
         }
         !fits
     }
 
     fn tell_prefix(&mut self, prefix: &Bytes) {
-        let Some(prefix) = self.rise.tracking.prefixes.get_mut(prefix) else { return };
+        let Some(prefix) = self.listeners.tracking.prefixes.get_mut(prefix) else { return };
         let changed = std::mem::take(&mut prefix.changed);
         let clients: Vec<ClientId> = prefix.clients.iter().copied().collect();
         let mut to_all = Invalidation::of(Some(changed.keys().map(|key| &key[..]).collect()));

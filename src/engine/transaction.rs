@@ -5,12 +5,14 @@
 //! everything else, one level deeper: nothing is committed to the feed and nobody waits until the outermost command is
 //! done; nor is anybody told anything, but before a message that is published on the way.
 //!
-//! A watched key is one more listener to the facts that rise from the keyspace (see [`super::rise`]): whoever watches
+//! A watched key is one more listener to the facts that rise from the keyspace (see [`super::listeners`]): whoever watches
 //! it gets [`state::DIRTY_CAS`]. A key that was dead already when it was watched may be removed without anybody having
 //! changed anything.
 
 use super::client::state;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::outermost::Nesting;
+use super::spec::flag;
 use super::table::Row;
 use super::{Call, Engine, Hint};
 use crate::base::id::ClientId;
@@ -183,22 +185,6 @@ impl Watchers {
     }
 }
 
-/// The command within which others run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Nesting {
-    /// How many commands are around the one that runs.
-    pub depth: u32,
-    /// One of them is EXEC.
-    pub exec: bool,
-    /// One of them runs a script.
-    pub script: bool,
-}
-
-/// What runs at once between MULTI and EXEC.
-pub(super) fn runs_at_once(row: &Row) -> bool {
-    matches!(row.full_name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
-}
-
 impl Engine {
     /// Keeps a request for EXEC; `flags` are its bits of [`super::spec::flag`].
     pub(super) fn queue_request(
@@ -223,11 +209,8 @@ impl Engine {
     }
 
     /// The flags of a request, together with those of what EXEC would run.
-    pub(super) fn flags_with_queue(&self, slot: usize, row: &Row) -> u32 {
-        match &self.clients[slot].transaction {
-            Some(transaction) if row.full_name == "exec" => row.flags | transaction.flags,
-            _ => row.flags,
-        }
+    pub fn flags_with_queue(&self, slot: usize, row: &Row, _: Args<'_>) -> u32 {
+        row.flags | self.clients[slot].transaction.as_ref().map_or(0, |transaction| transaction.flags)
     }
 
     /// A request was refused: what its client has queued will not run. The text that EXEC gets instead.
@@ -238,7 +221,7 @@ impl Engine {
         row: Option<&'static Row>,
         error: &str,
     ) -> Option<String> {
-        if row.is_some_and(|row| row.full_name == "exec") {
+        if row.is_some_and(|row| row.has(flag::RUNS_QUEUE)) {
             self.discard_transaction(slot);
             let error = error.strip_prefix("ERR ").unwrap_or(error);
             return Some(format!("EXECABORT Transaction discarded because of: {error}"));
@@ -317,24 +300,25 @@ impl Engine {
     /// Runs commands within the one that runs: no frame leaves before that one is done, and it says itself what it
     /// propagates.
     pub(super) fn nest<T>(&mut self, mark: impl Fn(&mut Nesting), work: impl FnOnce(&mut Engine) -> T) -> T {
-        let before = self.nesting;
-        self.nesting.depth += 1;
-        mark(&mut self.nesting);
-        let (begin, counted) = (self.last_ticks, self.stats.command_ticks);
+        let before = self.outermost.nesting;
+        self.outermost.nesting.depth += 1;
+        mark(&mut self.outermost.nesting);
+        let (begin, counted) = (self.outermost.last_ticks, self.stats.command_ticks);
         let result = work(self);
-        self.nesting = before;
+        self.outermost.nesting = before;
         // The time of what ran within is part of the time of the command around it.
-        self.last_ticks = begin;
+        self.outermost.last_ticks = begin;
         self.stats.command_ticks = counted;
-        self.rise.rewritten = true;
+        // What it propagates it has said already.
+        self.propagation.nothing();
         result
     }
 
     /// The reply of a command that would have to wait, where nobody may wait.
     #[cold]
     pub(super) fn reply_instead_of_waiting(&mut self, slot: usize, on: BlockOn, row: &Row) {
-        self.rise.kept_request = None;
-        self.rise.look_again_us = None;
+        self.listeners.waiters.next_wait.request = None;
+        self.listeners.waiters.next_wait.look_again_us = None;
         match on {
             BlockOn::Job(job) => {
                 self.job_waiters.remove(&job);
@@ -353,7 +337,7 @@ impl Engine {
             return;
         }
         let was_dead = self.is_dead(db, &key);
-        let watchers = &mut self.rise.watchers;
+        let watchers = &mut self.listeners.watchers;
         watchers.clients += usize::from(mine.is_empty());
         watchers.by_key.entry((db, key.clone())).or_default().push(id);
         let spare = &mut self.spare_transaction;
@@ -371,7 +355,7 @@ impl Engine {
         let Some(transaction) = client.transaction.as_mut().filter(|t| !t.watched.is_empty()) else {
             return;
         };
-        let watchers = &mut self.rise.watchers;
+        let watchers = &mut self.listeners.watchers;
         watchers.clients -= 1;
         transaction.watched_bytes = 0;
         for Watched { db, key, .. } in transaction.watched.drain(..) {
@@ -388,7 +372,7 @@ impl Engine {
 
     /// Something happened to a key: the transactions of those who watch it will not run.
     pub(super) fn touch_watched(&mut self, db: u32, key: &Bytes, has_expired: bool) {
-        let Some(clients) = self.rise.watchers.by_key.get(&(db, key.clone())) else { return };
+        let Some(clients) = self.listeners.watchers.by_key.get(&(db, key.clone())) else { return };
         for id in clients.clone() {
             // Where a dead key was removed there is nothing, as before.
             self.touch_for(id, db, key, |watched| {
@@ -437,7 +421,7 @@ impl Engine {
 
     fn touch_all(&mut self, is_news: impl Fn(&Engine, &mut Watched) -> bool) {
         let all: Vec<((u32, Bytes), Vec<ClientId>)> = self
-            .rise
+            .listeners
             .watchers
             .by_key
             .iter()
@@ -492,11 +476,6 @@ impl Engine {
 
     /// Who watches which key.
     pub fn watchers(&self) -> &Watchers {
-        &self.rise.watchers
-    }
-
-    /// Whether a request will be queued: while memory is short the queue must not grow, whatever the request is.
-    pub(super) fn adds_to_queue(&self, slot: usize, row: &Row) -> bool {
-        self.clients[slot].is(state::MULTI) && !runs_at_once(row)
+        &self.listeners.watchers
     }
 }

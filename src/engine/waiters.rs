@@ -47,6 +47,20 @@ pub struct Waiters {
     tickets: BTreeMap<u64, (Vec<WaitedKey>, bool)>,
     next_ticket: u64,
     ready: VecDeque<WaitedKey>,
+    /// How many clients wait to which time alone may bring something.
+    pub timed: usize,
+    /// How the command that runs wants to wait.
+    pub next_wait: NextWait,
+}
+
+/// What a command says of its wait beside its keys and its end.
+#[derive(Debug, Default)]
+pub struct NextWait {
+    /// The request that is kept meanwhile, if it is another than what the client sent.
+    pub request: Option<Vec<Bytes>>,
+    /// When the client should look again without being told: monotonic microseconds, `u64::MAX` as long as nothing is
+    /// pending. None for a command to which the mere passing of time brings nothing.
+    pub look_again_us: Option<u64>,
 }
 
 impl Waiters {
@@ -102,23 +116,15 @@ impl Waiters {
         }
     }
 
-    /// Something happened to a key that may be what somebody waits for.
-    #[inline]
-    pub fn signal(&mut self, db: u32, key: &[u8]) {
-        if !self.queues.is_empty() {
-            self.note_ready(db, key);
-        }
-    }
-
+    /// Something happened to a key that may be what somebody waits for. True when the key is to be served.
     #[cold]
-    fn note_ready(&mut self, db: u32, key: &[u8]) {
+    pub fn signal(&mut self, db: u32, key: &[u8]) -> bool {
         let key = (db, Bytes::copy_from_slice(key));
-        if let Some(queue) = self.queues.get_mut(&key)
-            && !queue.is_ready
-        {
-            queue.is_ready = true;
+        let Some(queue) = self.queues.get_mut(&key) else { return false };
+        if !std::mem::replace(&mut queue.is_ready, true) {
             self.ready.push_back(key);
         }
+        true
     }
 
     /// Something happened to all keys of a database.

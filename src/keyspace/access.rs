@@ -39,6 +39,12 @@ impl AccessClock {
         if self.lfu { u32::from(self.lfu_minutes) << 8 | u32::from(LFU_INITIAL) } else { self.lru_s }
     }
 
+    /// Whether one more access changes nothing: in LRU, the second of the last one is not over.
+    #[inline]
+    pub fn is_noted(&self, access: u32) -> bool {
+        access == self.lru_s && !self.lfu
+    }
+
     /// The bits after one more access; `chance` is a random word.
     #[inline]
     pub fn touched(&self, access: u32, chance: impl FnOnce() -> u64) -> u32 {

@@ -1,8 +1,8 @@
 //! The databases of a server, by number.
 
-use super::db::Db;
+use super::db::{Db, KeyHash};
 use super::garbage::Garbage;
-use crate::base::hash::HashKey;
+use crate::base::hash::{HashKey, siphash13_inlined};
 
 /// All databases. Their number is fixed when the server starts.
 #[derive(Debug)]
@@ -25,8 +25,14 @@ impl Databases {
         self.dbs.len()
     }
 
+    /// The hash of a key, the same in all of them.
+    #[inline(always)]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        siphash13_inlined(&self.hash_key, key)
+    }
+
     /// The database at `index`.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, index: usize) -> &Db {
         &self.dbs[index]
     }
@@ -36,6 +42,11 @@ impl Databases {
     pub fn at_mut(&mut self, index: usize) -> &mut Db {
         self.touched |= 1 << (index % 64);
         &mut self.dbs[index]
+    }
+
+    /// How often a key of theirs was written or removed, as far as [`Db::writes`] counts it.
+    pub fn writes(&self) -> u64 {
+        self.dbs.iter().map(Db::writes).fold(0, u64::wrapping_add)
     }
 
     /// Which databases may have changed since the last call: bit `i % 64` for the database `i`.

@@ -24,7 +24,7 @@ use super::value::{NewValue, TYPES, Type, Value, ValueRef};
 use crate::base::hash::{HashKey, siphash13};
 use crate::base::limit::{EMBSTR_BYTES_MAX, INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
 use crate::base::rng::Rng;
-use crate::structures::dict::{Dict, Entries, Resizing};
+use crate::structures::dict::{Dict, Entries, First, Resizing};
 use crate::structures::slab::{Handle, PagedSlab};
 use crate::structures::wheel::KeyWheel;
 use bytes::Bytes;
@@ -70,11 +70,24 @@ pub enum Due {
     Fields,
 }
 
+/// What [`Db::look_up`] has found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The entry.
+    pub handle: Handle,
+    /// When its key dies, Unix time in milliseconds.
+    pub deadline: Option<u64>,
+    /// Its LRU or LFU bits.
+    pub access: u32,
+}
+
 /// One database.
 pub struct Db {
     dict: Dict,
     store: Store,
     wheel: KeyWheel,
+    /// See [`Db::writes`].
+    writes: u64,
     /// Keys with a deadline.
     dated: usize,
     /// Sum of all deadlines, for the average TTL.
@@ -121,6 +134,7 @@ impl Db {
                 epoch: 0,
             },
             wheel: KeyWheel::new(now_ms),
+            writes: 0,
             dated: 0,
             deadline_sum: 0,
             field_dated: 0,
@@ -139,6 +153,12 @@ impl Db {
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How often a key was written or removed, or a collection changed its size. A change within a collection, or of a
+    /// deadline of its fields, is not counted.
+    pub fn writes(&self) -> u64 {
+        self.writes
     }
 
     /// Keys with a deadline.
@@ -225,7 +245,7 @@ impl Db {
     }
 
     /// Fetches the entry of a key that will be looked up soon; its bucket should be there already.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch_entry(&self, hash: KeyHash) {
         if let Some(handle) = self.dict.candidate(hash) {
             self.store.slab.prefetch(handle);
@@ -241,23 +261,38 @@ impl Db {
     /// The entry of a key, with its deadline.
     #[inline]
     pub fn find_dated(&self, key: &[u8], hash: KeyHash) -> Option<(Handle, Option<u64>)> {
-        let mut deadline = None;
-        let handle = self.dict.find(hash, |handle| {
-            let entry = self.store.entry(handle);
-            let is_it = match entry.key() {
-                Ok(near) => near == key,
-                Err(at) => *self.store.far_keys[at as usize] == *key,
-            };
-            if is_it {
-                deadline = entry.deadline();
-            }
-            is_it
-        })?;
-        Some((handle, deadline))
+        self.look_up(key, hash).map(|found| (found.handle, found.deadline))
+    }
+
+    /// The entry of a key, with its deadline and its bits of the last access.
+    #[inline(always)]
+    pub fn look_up(&self, key: &[u8], hash: KeyHash) -> Option<Found> {
+        let found = match self.dict.first(hash) {
+            First::Nothing => return None,
+            First::Candidate(handle) => self.found_at(handle, key),
+            First::Elsewhere => None,
+        };
+        // Nearly always the first candidate is the one.
+        found.or_else(|| self.search(key, hash))
+    }
+
+    /// What is known of an entry, if it is that of a key.
+    #[inline(always)]
+    fn found_at(&self, handle: Handle, key: &[u8]) -> Option<Found> {
+        let entry = self.store.entry(handle);
+        let is_it = entry.is_key(key, |at| &self.store.far_keys[at as usize]);
+        is_it.then(|| Found { handle, deadline: entry.deadline(), access: entry.access() })
+    }
+
+    /// As [`Db::look_up`], among all entries that may have this hash.
+    #[inline(never)]
+    fn search(&self, key: &[u8], hash: KeyHash) -> Option<Found> {
+        let handle = self.find(key, hash)?;
+        Some(Found { handle, deadline: self.deadline(handle), access: self.access(handle) })
     }
 
     /// Notes an access of an entry.
-    #[inline]
+    #[inline(always)]
     pub fn touch(&mut self, handle: Handle, clock: &AccessClock, chance: impl FnOnce() -> u64) {
         let cell = self.store.slab.get_mut(handle);
         let access = clock.touched(Entry(cell).access(), chance);
@@ -270,7 +305,7 @@ impl Db {
     }
 
     /// The value of an entry.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, handle: Handle) -> ValueRef<'_> {
         let entry = self.entry(handle);
         match entry.kind() {
@@ -329,6 +364,7 @@ impl Db {
             return self.insert(key, hash, value, meta);
         };
         self.before_change(old);
+        self.writes += 1;
         let before = self.entry(old).meta();
         self.count_out(old);
         self.drop_value(old);
@@ -348,6 +384,7 @@ impl Db {
     /// Replaces the integer of an entry that holds one, in place.
     pub fn set_int(&mut self, handle: Handle, value: i64) {
         self.before_change(handle);
+        self.writes += 1;
         let old = self.value(handle).size();
         entry::set_int(self.store.slab.get_mut(handle), value);
         let new = self.value(handle).size();
@@ -361,6 +398,7 @@ impl Db {
             return handle;
         }
         self.before_change(handle);
+        self.writes += 1;
         let handle = match (before, deadline) {
             (Some(_), Some(ms)) => {
                 entry::set_deadline(self.store.slab.get_mut(handle), ms);
@@ -440,6 +478,7 @@ impl Db {
     }
 
     fn insert(&mut self, key: &[u8], hash: KeyHash, mut value: NewValue<'_>, mut meta: Meta) -> Handle {
+        self.writes += 1;
         let key_part = if key.len() <= INLINE_KEY_BYTES_MAX {
             KeyPart::Near(key)
         } else {
@@ -570,6 +609,7 @@ impl Db {
 
     /// Frees the cell of an entry that left the dict and whose value is gone.
     fn discard(&mut self, hash: KeyHash, handle: Handle) {
+        self.writes += 1;
         let deadline = self.entry(handle).deadline();
         self.account_deadline(hash, deadline, None);
         if let Err(at) = self.entry(handle).key() {

@@ -145,13 +145,30 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
     }
 }
 
+/// Whether two keys are the same: those of 8 to 16 bytes, as most are, by two words that may overlap.
+#[inline]
+fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if one.len() <= 16
+        && let (Some(front), Some(back)) = (one.first_chunk::<8>(), one.last_chunk::<8>())
+        && let (Some(other_front), Some(other_back)) = (other.first_chunk::<8>(), other.last_chunk::<8>())
+    {
+        let differ = (u64::from_ne_bytes(*front) ^ u64::from_ne_bytes(*other_front))
+            | (u64::from_ne_bytes(*back) ^ u64::from_ne_bytes(*other_back));
+        return differ == 0;
+    }
+    one == other
+}
+
 /// An entry as it lies in its cell.
 #[derive(Clone, Copy)]
 pub struct Entry<'a>(pub &'a [u8]);
 
 impl<'a> Entry<'a> {
     /// How the value is stored.
-    #[inline]
+    #[inline(always)]
     pub fn kind(self) -> Kind {
         match self.0[0] & 15 {
             0 => Kind::Inline,
@@ -189,7 +206,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Unix time in milliseconds at which the key dies.
-    #[inline]
+    #[inline(always)]
     pub fn deadline(self) -> Option<u64> {
         if self.0[0] & DEADLINE == 0 {
             return None;
@@ -197,13 +214,13 @@ impl<'a> Entry<'a> {
         Some(u64::from_le_bytes(self.0[HEAD_BYTES..HEAD_BYTES + 8].try_into().expect("eight bytes long")))
     }
 
-    #[inline]
+    #[inline(always)]
     fn key_at(self) -> usize {
         HEAD_BYTES + ((self.0[0] & DEADLINE) >> 1) as usize
     }
 
     /// The key, or the index at which the `Db` keeps it.
-    #[inline]
+    #[inline(always)]
     pub fn key(self) -> Result<&'a [u8], u32> {
         let at = self.key_at();
         if self.0[0] & FAR_KEY != 0 {
@@ -213,7 +230,16 @@ impl<'a> Entry<'a> {
         Ok(&self.0[at..at + len])
     }
 
-    #[inline]
+    /// Whether this is the entry of a key; `far` finds a key that the `Db` keeps.
+    #[inline(always)]
+    pub fn is_key<'k>(self, key: &[u8], far: impl FnOnce(u32) -> &'k [u8]) -> bool {
+        match self.key() {
+            Ok(near) => are_equal(near, key),
+            Err(at) => far(at) == key,
+        }
+    }
+
+    #[inline(always)]
     fn value_at(self) -> usize {
         let at = self.key_at();
         if self.0[0] & FAR_KEY != 0 {
@@ -224,7 +250,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The string or the packed collection inside the entry; not of [`Kind::Int`] and [`Kind::Far`].
-    #[inline]
+    #[inline(always)]
     pub fn inline(self) -> &'a [u8] {
         debug_assert!(!matches!(self.kind(), Kind::Int | Kind::Far));
         let (len, at) = read_varint(self.0, self.value_at());

@@ -4,7 +4,7 @@ use super::host::ShellHost;
 use crate::base::id::ClientId;
 use crate::base::limit::{READ_BYTES, READ_BYTES_PER_SERVING, WRITE_BYTES_PER_TURN};
 use crate::engine::Engine;
-use crate::engine::input::Foreseen;
+use crate::engine::input::Peeked;
 use crate::sys::read::{read, read_behind, write, write_pieces};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -97,8 +97,8 @@ pub struct Connection {
     pub is_ready: bool,
     /// The other end closed: a short read is not the last.
     pub read_to_end: bool,
-    /// The socket took less than it was given; the system will tell when it takes more.
-    is_stuffed: bool,
+    /// The socket took less than it was given; the system tells when it takes more.
+    pub is_stuffed: bool,
 }
 
 /// What a serving left.
@@ -163,27 +163,23 @@ impl Connections {
         }
         let mut written = 0;
         loop {
-            let Some(client) = engine.client(id) else { return };
-            if client.out.is_empty() {
-                return;
-            }
+            let Some(outgoing) = engine.output(id) else { return };
             if written >= WRITE_BYTES_PER_TURN {
                 // Its turn is over; the rest goes with the next.
                 engine.write_later(id);
                 return;
             }
-            let waiting = client.out.len();
-            let done = match client.out.one_piece() {
-                Some(piece) => write(connection.socket.fd(), &piece[..waiting.min(WRITE_BYTES_PER_TURN)]),
+            let waiting = outgoing.bytes();
+            let done = match outgoing.one_piece(WRITE_BYTES_PER_TURN) {
+                Some(piece) => write(connection.socket.fd(), piece),
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
-                    let filled = client.out.gather(&mut slices, WRITE_BYTES_PER_TURN);
+                    let filled = outgoing.gather(&mut slices, WRITE_BYTES_PER_TURN);
                     connection.socket.write_pieces(&slices[..filled])
                 }
             };
             match done {
                 Ok(n) => {
-                    connection.is_stuffed = false;
                     written += n;
                     engine.sent(id, n);
                     if n == waiting {
@@ -215,10 +211,15 @@ impl Connections {
 
 /// Serves several connections, in their order. All are read before the first request runs, so that the memory of one
 /// client's key is fetched while another's socket is read. Tells which may hold more: bit i for `ids[i]`.
-pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]) -> u32 {
+pub fn serve_several(
+    engine: &mut Engine,
+    host: &mut ShellHost,
+    ids: &[ClientId],
+    peeks: &mut [Peeked; SIDE_BY_SIDE],
+) -> u32 {
     debug_assert!(ids.len() <= SIDE_BY_SIDE);
     let connections = &mut host.connections;
-    let mut foreseen = [None; SIDE_BY_SIDE];
+    let mut is_peeked = [false; SIDE_BY_SIDE];
     let mut unfinished = 0;
     for (i, &id) in ids.iter().enumerate() {
         connections.batch[i] = (id, 0);
@@ -231,7 +232,7 @@ pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]
                     unfinished |= 1 << i;
                 }
                 connections.batch[i].1 = n;
-                foreseen[i] = engine.foresee(id, &piece[..n]);
+                is_peeked[i] = engine.peek(&mut peeks[i], id, &piece[..n]);
             }
             Some((Err(error), connection)) if error.kind() == io::ErrorKind::WouldBlock => {
                 connection.is_ready = false;
@@ -241,9 +242,11 @@ pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]
         }
         connections.pieces[i] = piece;
     }
-    foreseen.iter().flatten().for_each(|request| engine.fetch_foreseen(request));
-    for (i, foreseen) in foreseen.iter().take(ids.len()).enumerate() {
-        unfinished |= u32::from(run_piece(engine, host, i, foreseen.as_ref())) << i;
+    for (peeked, _) in peeks.iter().zip(is_peeked).filter(|(_, is_peeked)| *is_peeked) {
+        engine.fetch_peeked(peeked);
+    }
+    for (i, (peeked, is_peeked)) in peeks.iter().zip(is_peeked).take(ids.len()).enumerate() {
+        unfinished |= u32::from(run_piece(engine, host, i, is_peeked.then_some(peeked))) << i;
     }
     let mut more = 0;
     for (i, &id) in ids.iter().enumerate().filter(|(i, _)| unfinished >> i & 1 == 1) {
@@ -254,9 +257,9 @@ pub fn serve_several(engine: &mut Engine, host: &mut ShellHost, ids: &[ClientId]
     more
 }
 
-/// Runs what was read from one of the connections that are served side by side, unless that was done already; `foreseen`
-/// is what the engine saw in it. True when its socket may hold more.
-fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, foreseen: Option<&Foreseen>) -> bool {
+/// Runs what was read from one of the connections that are served side by side, unless that was done already; the
+/// engine may have peeked at it. True when its socket may hold more.
+fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, peeked: Option<&Peeked>) -> bool {
     let (id, n) = host.connections.batch[i];
     if n == 0 {
         return false;
@@ -265,8 +268,8 @@ fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, foreseen: Opti
     let piece = std::mem::take(&mut host.connections.pieces[i]);
     if engine.is_busy() {
         engine.input_while_busy(host, id, &piece[..n]);
-    } else if let Some(foreseen) = foreseen {
-        engine.input_foreseen(host, id, &piece[..n], foreseen);
+    } else if let Some(peeked) = peeked {
+        engine.input_peeked(host, peeked, id, &piece[..n]);
     } else {
         engine.input(host, id, &piece[..n]);
     }

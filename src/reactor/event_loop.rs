@@ -17,6 +17,7 @@ use super::host::ShellHost;
 use super::signals::{Signal, Signals};
 use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
+use crate::engine::input::Peeked;
 use crate::engine::recorder::Phase;
 use crate::engine::{Engine, Job};
 use crate::sys::alarm::Alarm;
@@ -48,6 +49,8 @@ pub struct EventLoop {
     host: ShellHost,
     signals: Signals,
     helper: Helper,
+    /// What the engine has seen of the requests of connections that are served side by side.
+    peeks: [Peeked; SIDE_BY_SIDE],
     alarm: Alarm,
     /// What the alarm is set to, by the monotonic clock; past when it has rung.
     alarm_at_us: u64,
@@ -74,6 +77,7 @@ impl EventLoop {
             host,
             signals,
             helper,
+            peeks: Default::default(),
             alarm,
             alarm_at_us: 0,
             busy: false,
@@ -186,7 +190,7 @@ impl EventLoop {
             let more = match ids[..together] {
                 [] => 0,
                 [id] => u32::from(serve(&mut self.engine, &mut self.host, id) == Served::More),
-                ref several => serve_several(&mut self.engine, &mut self.host, several),
+                ref several => serve_several(&mut self.engine, &mut self.host, several, &mut self.peeks),
             };
             if more != 0 {
                 let left_over = ids.iter().enumerate().filter(|(i, _)| more >> i & 1 == 1);

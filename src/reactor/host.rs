@@ -98,7 +98,7 @@ impl ShellHost {
                             self.ready.push_back(id);
                         }
                     }
-                    if event.is_writable() {
+                    if event.is_writable() && std::mem::take(&mut connection.is_stuffed) {
                         self.connections.write(engine, id);
                     }
                 }

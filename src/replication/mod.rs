@@ -1,3 +1,4 @@
 //! What leaves the server about its changes: the feed of propagated commands.
 
+pub mod batch;
 pub mod feed;

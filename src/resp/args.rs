@@ -43,7 +43,7 @@ impl<'a> Args<'a> {
     /// # Panics
     ///
     /// When there is none: the arity of the row bounds what a handler may ask for.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, index: usize) -> &'a [u8] {
         match self {
             Args::Spans(buffer, spans) => {
@@ -55,7 +55,7 @@ impl<'a> Args<'a> {
     }
 
     /// The argument at `index`, if there is one.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         if index < self.len() { Some(self.at(index)) } else { None }
     }
@@ -87,10 +87,10 @@ impl<'a> Args<'a> {
         (from..self.len()).map(move |i| self.at(i))
     }
 
-    /// The name of the command in one word; none when it is longer than eight bytes, or lies where eight bytes cannot be
+    /// The name of the command in one word, and its length; none when it is longer than eight bytes, or lies where eight bytes cannot be
     /// read at once.
-    #[inline]
-    pub fn short_name(&self) -> Option<u64> {
+    #[inline(always)]
+    pub fn short_name(&self) -> Option<(u64, usize)> {
         let Args::Spans(buffer, spans) = self else { return None };
         let span = spans[0];
         let len = (span.end - span.start) as usize;
@@ -99,11 +99,11 @@ impl<'a> Args<'a> {
             return None;
         }
         let word = u64::from_le_bytes(word.try_into().expect("eight bytes long"));
-        Some(word & u64::MAX >> (64 - 8 * len))
+        Some((word & u64::MAX >> (64 - 8 * len), len))
     }
 
     /// Bytes of the request, about: from the first argument to the last.
-    #[inline]
+    #[inline(always)]
     pub fn extent(&self) -> usize {
         match self {
             Args::Spans(_, [first, .., last]) => (last.end - first.start) as usize,

@@ -128,10 +128,6 @@ pub fn parse(
     spans: &mut Vec<Span>,
 ) -> Result<Step, ProtoError> {
     if progress.is_fresh() {
-        if let Some(plain) = parse_plain(input, base) {
-            spans.extend_from_slice(plain.spans());
-            return Ok(Step::Request(plain.end));
-        }
         match input.first() {
             None => return Ok(Step::Incomplete),
             Some(b'*') => {}
@@ -145,53 +141,42 @@ pub fn parse(
     parse_bulks(input, base, limits, progress, spans, before)
 }
 
-/// Arguments of a request that [`parse_plain`] takes.
-const PLAIN_ARGUMENTS_MAX: usize = 9;
-
-/// What [`parse_plain`] found.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain {
-    spans: [Span; PLAIN_ARGUMENTS_MAX],
-    count: usize,
-    /// Where the next request begins.
-    pub end: usize,
-}
-
-impl Plain {
-    /// The arguments.
-    #[inline]
-    pub fn spans(&self) -> &[Span] {
-        &self.spans[..self.count]
-    }
-}
-
-/// A whole request of at most nine arguments of at most 99 bytes, as nearly all are. None: look closer.
+/// Looks for a whole request of at most nine arguments of at most 99 bytes at `at`, as nearly all are. Its spans, as offsets
+/// in `input`, are appended; the end of the request is returned. None: look closer by [`parse`].
 ///
 /// No limit can be exceeded by such a request, so none is looked at.
-#[inline]
-pub fn parse_plain(input: &[u8], base: usize) -> Option<Plain> {
-    let &[b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = input else { return None };
-    let count = usize::from(count - b'0');
-    let mut spans = [Span::default(); PLAIN_ARGUMENTS_MAX];
-    let mut at = 4;
-    for span in &mut spans[..count] {
-        // The shortest argument takes six bytes, so five are always there in a whole request.
-        let &[b'$', tens, ones, third, _] = input.get(at..at + 5)?.first_chunk::<5>()? else { return None };
-        let (len, start) = if ones == b'\r' && tens.is_ascii_digit() {
-            (usize::from(tens - b'0'), at + 4)
-        } else if third == b'\r' && tens.is_ascii_digit() && ones.is_ascii_digit() && tens != b'0' {
-            (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), at + 5)
-        } else {
+#[inline(always)]
+pub fn parse_plain(input: &[u8], at: usize, spans: &mut Vec<Span>) -> Option<usize> {
+    let (first, mut at) = (spans.len(), at + 4);
+    let [b'*', count, b'\r', b'\n'] = *input.get(at - 4..at)?.first_chunk::<4>()? else { return None };
+    let count = count.wrapping_sub(b'0');
+    if !(1..=9).contains(&count) {
+        return None;
+    }
+    for _ in 0..count {
+        let Some(span) = plain_argument(input, at) else {
+            spans.truncate(first);
             return None;
         };
-        let end = start + len;
-        if input.len() < end + 2 {
-            return None;
-        }
-        *span = Span { start: (base + start) as u32, end: (base + end) as u32 };
-        at = end + 2;
+        spans.push(span);
+        at = span.end as usize + 2;
     }
-    Some(Plain { spans, count, end: at })
+    Some(at)
+}
+
+/// The argument of at most 99 bytes whose `$` stands at `at`, if it is there as a whole, line end included.
+#[inline(always)]
+fn plain_argument(input: &[u8], at: usize) -> Option<Span> {
+    // The shortest argument takes six bytes, so five are always there in a whole request.
+    let [b'$', tens, ones, third, _] = *input.get(at..at + 5)?.first_chunk::<5>()? else { return None };
+    let (tens, units) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    let (len, start) = match (ones, third) {
+        (b'\r', _) if tens < 10 => (usize::from(tens), at + 4),
+        (_, b'\r') if units < 10 && (1..10).contains(&tens) => (usize::from(tens * 10 + units), at + 5),
+        _ => return None,
+    };
+    let end = start + len;
+    (end + 2 <= input.len()).then_some(Span { start: start as u32, end: end as u32 })
 }
 
 fn shifted(span: Span, base: usize) -> Span {
@@ -338,6 +323,37 @@ mod tests {
 
     const OPEN: Limits = Limits { bulk_bytes_max: 512 << 20, unauthenticated: false };
     const SHUT: Limits = Limits { bulk_bytes_max: 512 << 20, unauthenticated: true };
+
+    #[test]
+    fn a_plain_request_is_what_the_careful_parser_says() {
+        let mut rng = crate::base::rng::Rng::from_seed(11);
+        let mut plain = 0;
+        for _ in 0..20_000 {
+            let count = 1 + rng.below(10) as usize;
+            let mut input = b"before".to_vec();
+            let words: Vec<Vec<u8>> = (0..count).map(|_| vec![b'x'; rng.below(120) as usize]).collect();
+            crate::resp::reply::encode_request(&words, &mut input);
+            match rng.below(4) {
+                0 => input.truncate(6 + rng.below(input.len() as u64 - 5) as usize),
+                1 => {
+                    let at = 6 + rng.below(input.len() as u64 - 6) as usize;
+                    input[at] = b"*$0129\r\n"[rng.below(8) as usize];
+                }
+                2 => input.extend_from_slice(b"*1\r\n$4\r\nPING\r\n"),
+                _ => {}
+            }
+            let (mut found, mut spans) = (vec![Span::default()], Vec::new());
+            let Some(end) = parse_plain(&input, 6, &mut found) else {
+                assert_eq!(found.len(), 1);
+                continue;
+            };
+            plain += 1;
+            let step = parse(&input[6..], 6, OPEN, &mut Progress::default(), &mut spans);
+            assert_eq!(step, Ok(Step::Request(end - 6)));
+            assert_eq!(found[1..], spans);
+        }
+        assert!(plain > 1000);
+    }
 
     fn once(input: &[u8], limits: Limits) -> Result<Step, String> {
         parse(input, 0, limits, &mut Progress::default(), &mut Vec::new()).map_err(|e| e.to_string())

@@ -97,7 +97,7 @@ impl<'a> Reply<'a> {
     }
 
     /// A bulk string.
-    #[inline]
+    #[inline(always)]
     pub fn bulk(&mut self, value: &[u8]) {
         if self.muted {
             return;
@@ -234,17 +234,17 @@ impl<'a> Reply<'a> {
 }
 
 /// Appends the length line of a bulk string.
-#[inline]
+#[inline(always)]
 fn header(tail: &mut Vec<u8>, sigil: u8, len: usize) {
-    if len < 100 {
-        // The common lengths need no division and no bounds.
-        if len < 10 {
-            tail.extend_from_slice(&[sigil, b'0' + len as u8, b'\r', b'\n']);
-        } else {
-            tail.extend_from_slice(&[sigil, b'0' + (len / 10) as u8, b'0' + (len % 10) as u8, b'\r', b'\n']);
-        }
-        return;
+    // The common lengths are written at once.
+    match u8::try_from(len).unwrap_or(u8::MAX) {
+        len @ 0..10 => tail.extend_from_slice(&[sigil, b'0' + len, b'\r', b'\n']),
+        len @ 10..100 => tail.extend_from_slice(&[sigil, b'0' + len / 10, b'0' + len % 10, b'\r', b'\n']),
+        _ => long_header(tail, sigil, len),
     }
+}
+
+fn long_header(tail: &mut Vec<u8>, sigil: u8, len: usize) {
     let mut digits = [0; 20];
     tail.push(sigil);
     tail.extend_from_slice(format_i64(len as i64, &mut digits));

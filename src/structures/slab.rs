@@ -214,7 +214,7 @@ impl PagedSlab {
     }
 
     /// The whole cell.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get(&self, handle: Handle) -> &[u8] {
         let page = &self.pages[handle.page()];
@@ -224,7 +224,7 @@ impl PagedSlab {
     }
 
     /// The whole cell, to be written.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get_mut(&mut self, handle: Handle) -> &mut [u8] {
         let page = &mut self.pages[handle.page()];
@@ -241,7 +241,7 @@ impl PagedSlab {
     }
 
     /// Asks for the first line of the cell, and for the next two if the cell reaches into them.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, handle: Handle) {
         const LINE_BYTES: usize = 64;
         let Some(page) = self.pages.get(handle.page()) else { return };

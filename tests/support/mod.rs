@@ -34,6 +34,7 @@ use waterwheel::commands;
 use waterwheel::engine::client::Address;
 use waterwheel::engine::config::Config;
 use waterwheel::engine::host::{ProcessFacts, ProcessNames, Request};
+use waterwheel::engine::input::Peeked;
 use waterwheel::engine::table::Table;
 use waterwheel::engine::{Engine, Host, Job};
 use waterwheel::resp::reply::encode_request;
@@ -51,6 +52,7 @@ pub struct World {
     /// Its model of a shell.
     pub host: FakeHost,
     clients: BTreeMap<String, Connection>,
+    peeked: Peeked,
     jobs: VecDeque<Job>,
     jobs_held: bool,
     /// Pieces of bytes that clients sent.
@@ -103,7 +105,15 @@ impl World {
         conf.save.clear();
         let mut engine = Engine::new(table(), conf, ProcessNames::default(), &mut host);
         engine.follow_feed(true);
-        World { engine, host, clients: BTreeMap::new(), jobs: VecDeque::new(), jobs_held: false, sent: 0 }
+        World {
+            engine,
+            host,
+            clients: BTreeMap::new(),
+            peeked: Peeked::default(),
+            jobs: VecDeque::new(),
+            jobs_held: false,
+            sent: 0,
+        }
     }
 
     /// Sends a line as the client `a` and gives what it is answered.
@@ -141,9 +151,9 @@ impl World {
         // The shell looks ahead where it can; every other time nobody does.
         self.sent += 1;
         let looks_ahead = self.sent.is_multiple_of(2) && self.engine.takes_small_reads(id);
-        match looks_ahead.then(|| self.engine.foresee(id, bytes)).flatten() {
-            Some(foreseen) => self.engine.input_foreseen(&mut self.host, id, bytes, &foreseen),
-            None => self.engine.input(&mut self.host, id, bytes),
+        match looks_ahead && self.engine.peek(&mut self.peeked, id, bytes) {
+            true => self.engine.input_peeked(&mut self.host, &self.peeked, id, bytes),
+            false => self.engine.input(&mut self.host, id, bytes),
         }
         self.turn();
     }
@@ -294,9 +304,9 @@ impl World {
             if connection.stopped {
                 continue;
             }
-            while let Some(client) = self.engine.client(id).filter(|c| !c.out.is_empty()) {
+            while let Some(outgoing) = self.engine.output(id) {
                 let mut slices = [IoSlice::new(&[]); 16];
-                let filled = client.out.gather(&mut slices, usize::MAX);
+                let filled = outgoing.gather(&mut slices, usize::MAX);
                 let sent = slices[..filled].iter().map(|slice| slice.len()).sum();
                 for slice in &slices[..filled] {
                     connection.received.extend_from_slice(slice);

@@ -22,6 +22,7 @@ const fn row(spec: Spec, since: &'static str, cost: &'static str, summary: &'sta
 }
 
 pub(super) const COMMANDS: &[Spec] = &[Spec::container("client", SUBCOMMANDS)
+    .flags(KEEPS_CACHING)
     .doc(Group::Connection, "2.4.0", "Depends on subcommand.", "Groups the commands about connections.")
     .help(HELP)];
 

@@ -72,8 +72,7 @@ fn flushall(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let outcome = flush(engine, call, all, waits)?;
     if !engine.conf().save.is_empty() {
         // There is nothing left that a save would have to keep.
-        engine.stats.dirty_at_save = engine.stats.dirty;
-        engine.facts.last_save_unix_s = engine.now.unix_s();
+        engine.note_saved();
     }
     Ok(outcome)
 }
@@ -90,7 +89,7 @@ fn waits_for_memory(engine: &Engine, call: &Call<'_>) -> Result<bool, CmdError> 
 
 fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, waits: bool) -> CmdResult {
     let removed: usize = dbs.clone().map(|db| engine.dbs.at(db).len()).sum();
-    engine.stats.dirty += removed as u64;
+    engine.propagation.changed(removed as u64);
     // Also where nothing was removed: those who follow may hold what is dead here.
     engine.propagate(call.slot, call.args);
     let now_ms = engine.now.unix_ms();

@@ -76,9 +76,9 @@ pub(in crate::commands) fn add_places(ctx: &mut Ctx<'_>, data: usize, pairs: &[(
     let args = ctx.args;
     let has = |word| (2..data).any(|index| args.is(index, word));
     let how = Change { new_only: has("nx"), old_only: has("xx"), ..Change::default() };
-    let dirty = ctx.stats.dirty;
+    let changes = ctx.changes();
     let result = set_pairs(ctx, how, has("ch"), pairs.len(), || pairs.iter().copied());
-    if ctx.stats.dirty != dirty && ctx.is_followed() {
+    if ctx.changes() != changes && ctx.is_followed() {
         let mut words: Vec<Vec<u8>> = vec![b"ZADD".to_vec()];
         words.extend((1..data).map(|index| args.at(index).to_vec()));
         for (score, member) in pairs {

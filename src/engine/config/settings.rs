@@ -355,6 +355,11 @@ impl Config {
         config.unread.clear();
         config
     }
+
+    /// The command by which the removal of an expired key is propagated.
+    pub fn verb_of_expiry(&self) -> &'static [u8] {
+        if self.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+    }
 }
 
 impl Default for Config {

@@ -17,6 +17,7 @@ mod tests;
 pub mod vm;
 
 use super::error::{CmdError, CmdResult};
+use super::table::Row;
 use super::{Call, Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::EVAL_SCRIPTS_MAX;
@@ -34,14 +35,6 @@ use vm::{Chance, Purpose, Vm};
 
 /// A digest of SHA-1.
 type Sha = [u8; 20];
-
-/// What `redis.set_repl` takes, one bit each.
-pub mod repl {
-    /// Nothing is propagated.
-    pub const NONE: u8 = 0;
-    /// To the append-only file and to replicas.
-    pub const ALL: u8 = 3;
-}
 
 /// A script that EVALSHA finds.
 struct Script {
@@ -317,19 +310,23 @@ impl Engine {
         self.scripts.vm_bytes() + self.scripts.libraries.vm_bytes()
     }
 
-    /// The flags of EVAL or FCALL with those of what the request would run.
-    pub(super) fn flags_with_script(&self, row_flags: u32, name: &str, args: Args<'_>) -> u32 {
-        let found = match name {
-            "eval" | "eval_ro" => {
-                args.get(1).and_then(|text| flags::of_script(text).ok()).map(|shebang| shebang.flags)
-            }
-            "evalsha" | "evalsha_ro" => {
-                let sha = args.get(1).and_then(parse_sha);
-                sha.and_then(|sha| self.scripts.cached.get(&sha)).map(|script| script.flags)
-            }
-            _ => args.get(1).and_then(|name| self.scripts.libraries.function_flags(name)),
-        };
-        flags::of_command(row_flags, found.unwrap_or(script_flag::COMPATIBLE))
+    /// The flags of an EVAL with those of its script.
+    pub fn flags_of_script(&self, _: usize, row: &Row, args: Args<'_>) -> u32 {
+        let shebang = args.get(1).and_then(|text| flags::of_script(text).ok());
+        flags::of_command(row.flags, shebang.map_or(script_flag::COMPATIBLE, |shebang| shebang.flags))
+    }
+
+    /// The flags of an EVALSHA with those of its script.
+    pub fn flags_of_digest(&self, _: usize, row: &Row, args: Args<'_>) -> u32 {
+        let sha = args.get(1).and_then(parse_sha);
+        let script = sha.and_then(|sha| self.scripts.cached.get(&sha));
+        flags::of_command(row.flags, script.map_or(script_flag::COMPATIBLE, |script| script.flags))
+    }
+
+    /// The flags of an FCALL with those of its function.
+    pub fn flags_of_function(&self, _: usize, row: &Row, args: Args<'_>) -> u32 {
+        let found = args.get(1).and_then(|name| self.scripts.libraries.function_flags(name));
+        flags::of_command(row.flags, found.unwrap_or(script_flag::COMPATIBLE))
     }
 
     /// SCRIPT KILL and FUNCTION KILL.

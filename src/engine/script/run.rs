@@ -7,14 +7,15 @@ use super::pace::Pace;
 use super::reply::Encoder;
 use super::stack::{Answer, Request};
 use super::vm::{Ask, Ended, Server, Vm};
-use super::{Name, Running, repl};
+use super::{Name, Running};
 use crate::base::lossless;
-use crate::engine::acl::Context;
+use crate::engine::admission::{Asker, Refusal};
 use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag;
 use crate::engine::table::Row;
 use crate::engine::{Call, Engine, Job};
+use crate::replication::batch::target;
 use crate::resp::{Args, Output};
 use bytes::Bytes;
 use mlua::{Function, Lua, Value};
@@ -65,9 +66,14 @@ const BREATH_MS: u64 = 1;
 impl Engine {
     /// Runs a script, with the keys and arguments of a call, and answers with its result.
     pub(super) fn run_script(&mut self, call: &mut Call<'_>, script: ToRun) -> CmdResult {
-        self.may_begin(&script)?;
         let slot = call.slot;
-        if !self.monitors.is_empty() {
+        if script.flags & script_flag::COMPATIBLE == 0 {
+            let by = Asker::ScriptStart { flags: script.flags, is_read_only: script.is_read_only };
+            if let Err(Refusal::Error(error)) = self.admit_script(call.host, slot, call.args, call.row, by) {
+                return Err(error);
+            }
+        }
+        if !self.listeners.monitors.is_empty() {
             let db = self.clients[slot].db;
             self.feed_monitors(slot, db, call.row, call.args);
         }
@@ -85,7 +91,7 @@ impl Engine {
             is_killed: false,
             is_slow: false,
             ended_at: None,
-            replicates: repl::ALL,
+            replicates: target::ALL,
             resp: 2,
         });
         let client = &mut self.clients[slot];
@@ -147,31 +153,6 @@ impl Engine {
                 })
             }
         }
-    }
-
-    /// Whether a script may begin as things are.
-    fn may_begin(&self, script: &ToRun) -> Result<(), CmdError> {
-        if script.flags & script_flag::COMPATIBLE != 0 {
-            return Ok(());
-        }
-        if script.flags & script_flag::NO_CLUSTER != 0 && self.conf.cluster_enabled {
-            return Err(CmdError::err("Can not run script on cluster, 'no-cluster' flag is set."));
-        }
-        if script.flags & script_flag::NO_WRITES == 0 {
-            if script.is_read_only {
-                return Err(CmdError::err("Can not execute a script with write flag using *_ro command."));
-            }
-            if self.lacks_replicas() {
-                return Err(CmdError::coded("NOREPLICAS Not enough good replicas to write."));
-            }
-        }
-        let may_grow = script.flags & (script_flag::ALLOW_OOM | script_flag::NO_WRITES) != 0;
-        if self.is_short_of_memory && self.conf.maxmemory_bytes > 0 && !may_grow {
-            return Err(CmdError::coded(
-                "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-            ));
-        }
-        Ok(())
     }
 
     /// Ticks after which a script is slow.
@@ -309,34 +290,6 @@ impl Session<'_, '_> {
         }
         self.whole = Bytes::new();
     }
-
-    /// Why a command must not run now, if it must not.
-    fn refusal(&mut self, row: &'static Row, args: Args<'_>) -> Option<String> {
-        if !row.admits(args.len()) {
-            return Some("ERR Wrong number of args calling Redis command from script".to_owned());
-        }
-        if row.has(flag::NOSCRIPT) && !self.engine.facts.allows_all_in_scripts {
-            return Some("ERR This Redis command is not allowed from script".to_owned());
-        }
-        let slot = self.call.slot;
-        if let Err(denial) = self.engine.check(slot, row, args) {
-            return Some(self.engine.deny(slot, row, args, denial, Context::Lua).to_string());
-        }
-        let lacks_replicas = self.engine.lacks_replicas();
-        let is_short = self.engine.is_short_of_memory && self.engine.conf.maxmemory_bytes > 0;
-        let running = self.running();
-        if row.has(flag::WRITE | flag::MAY_REPLICATE) && running.is_read_only {
-            return Some("ERR Write commands are not allowed from read-only scripts.".to_owned());
-        }
-        if row.has(flag::WRITE) && lacks_replicas && !running.has_written {
-            return Some("NOREPLICAS Not enough good replicas to write.".to_owned());
-        }
-        if is_short && row.has(flag::DENYOOM) && !running.allows_oom && !running.has_written {
-            return Some("OOM command not allowed when used memory > 'maxmemory'.".to_owned());
-        }
-        running.has_written |= row.has(flag::WRITE);
-        None
-    }
 }
 
 impl Server for Session<'_, '_> {
@@ -366,7 +319,7 @@ impl Server for Session<'_, '_> {
         match done {
             Ok(Ok(())) => {
                 // Calls can take long, and their number between two looks of the hook may be large.
-                let ticks = self.engine.last_ticks;
+                let ticks = self.engine.outermost.last_ticks;
                 self.pace.looked(ticks, self.engine.ticks_per_ms);
                 if ticks >= self.next_look && !self.goes_on() {
                     return Answer::Refused { text: ENDS.as_bytes(), is_counted: false };
@@ -463,7 +416,7 @@ impl Session<'_, '_> {
                     return Err(Failure::text("redis.set_repl() requires one argument."));
                 };
                 let flags = number_or_text(lua, flags)? as i64;
-                if flags & !i64::from(repl::ALL) != 0 {
+                if flags & !i64::from(target::ALL) != 0 {
                     return Err(Failure::text(
                         "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
                     ));
@@ -514,15 +467,16 @@ impl Session<'_, '_> {
         let Ok(row) = self.engine.table.resolve(&args) else {
             return Err((None, Cow::Borrowed("ERR Unknown Redis command called from script")));
         };
-        if let Some(text) = self.refusal(row, args) {
-            return Err((Some(row), Cow::Owned(text)));
-        }
         let slot = self.call.slot;
-        let frames = self.engine.pending.len();
-        self.engine.run_admitted(&mut *self.call.host, slot, args, row, None);
-        if self.running().replicates == repl::NONE {
-            self.engine.pending.truncate(frames);
+        let admitted = self.engine.admit_script(self.call.host, slot, args, row, Asker::ScriptCall);
+        if let Err(Refusal::Error(error)) = admitted {
+            return Err((Some(row), Cow::Owned(error.to_string())));
         }
+        self.running().has_written |= row.has(flag::WRITE);
+        let targets = self.running().replicates;
+        self.engine.propagation.set_targets(targets);
+        self.engine.run_admitted(&mut *self.call.host, slot, args, row, None);
+        self.engine.propagation.set_targets(target::ALL);
         let answer = std::mem::take(&mut self.engine.clients[slot].out);
         match answer.one_piece() {
             Some(_) => self.answer = Some(answer),

@@ -170,6 +170,7 @@ impl Db {
             return Some(self.insert(key, hash, NewValue::Whole(value.into()), meta));
         };
         self.resize(T::TYPE, old_len, len);
+        self.writes += u64::from(old_len != len);
         let deadline = value.next_deadline();
         if deadline != old_deadline {
             self.account_field_deadline(hash, old, old_deadline, deadline);

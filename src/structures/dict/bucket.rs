@@ -39,7 +39,7 @@ impl Bucket {
     pub(super) const EMPTY: Bucket = Bucket { tags: [0; SLOTS], high: 0, low: [0; SLOTS] };
 
     /// The slots whose tag is `tag`, as a set of bits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn matching(&self, tag: u8) -> u32 {
         let mut line = [0u8; 16];
         line[..SLOTS].copy_from_slice(&self.tags);
@@ -66,7 +66,7 @@ impl Bucket {
         self.tags[slot]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn handle(&self, slot: usize) -> Handle {
         let high = u64::from(self.high >> (2 * slot) & 3);
         Handle::from_number(high << 32 | u64::from(self.low[slot]))
@@ -86,7 +86,7 @@ impl Bucket {
     }
 
     /// The overflow bucket that continues this one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn link(&self) -> Option<u32> {
         if self.high & CHAINED == 0 { None } else { Some(self.low[LINK_SLOT]) }
     }
@@ -148,7 +148,7 @@ impl Buckets {
         Buckets { segments: Vec::new() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, index: usize) -> &Bucket {
         &self.segments[index / SEGMENT_BUCKETS][index % SEGMENT_BUCKETS]
     }

@@ -67,6 +67,17 @@ pub enum Resizing {
     Forbidden,
 }
 
+/// What the home bucket of a hash says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// No entry has this hash.
+    Nothing,
+    /// This entry may have it.
+    Candidate(Handle),
+    /// Entries that may have it lie in other buckets.
+    Elsewhere,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trend {
     Still,
@@ -84,6 +95,10 @@ pub struct Dict {
     /// Home buckets that have been divided: those below `split` and their partners have one bit more.
     /// Always less than `2^level`.
     split: usize,
+    /// `2^level + split`.
+    buckets: usize,
+    /// The low `level + 1` bits.
+    mask: usize,
     len: usize,
     trend: Trend,
     resizing: Resizing,
@@ -138,7 +153,7 @@ impl Overflow {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn tag_of(hash: u64) -> u8 {
     // Zero means an empty slot.
     ((hash >> 56) as u8).max(1)
@@ -158,6 +173,8 @@ impl Dict {
             homes: Buckets::new(),
             level: 0,
             split: 0,
+            buckets: 1,
+            mask: 1,
             len: 0,
             trend: Trend::Still,
             resizing: Resizing::Allowed,
@@ -184,7 +201,14 @@ impl Dict {
     #[inline]
     #[must_use]
     pub fn buckets(&self) -> usize {
-        (1 << self.level) + self.split
+        self.buckets
+    }
+
+    /// Sets how many bits of the hash count and how many buckets have been divided.
+    fn set_size(&mut self, level: u32, split: usize) {
+        (self.level, self.split) = (level, split);
+        self.buckets = (1 << level) + split;
+        self.mask = (2 << level) - 1;
     }
 
     /// Overflow buckets in use: a measure of how crowded the table is.
@@ -202,7 +226,7 @@ impl Dict {
     }
 
     /// The entry with this hash for which `is_it` answers yes.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(Handle) -> bool) -> Option<Handle> {
         if self.len == 0 {
             return None;
@@ -238,20 +262,33 @@ impl Dict {
         });
     }
 
-    /// The first entry that may have this hash, to be prefetched. Reads only the home bucket.
-    #[inline]
+    /// The first entry that may have this hash. Reads only the home bucket.
+    #[inline(always)]
     #[must_use]
-    pub fn candidate(&self, hash: u64) -> Option<Handle> {
+    pub fn first(&self, hash: u64) -> First {
         if self.len == 0 {
-            return None;
+            return First::Nothing;
         }
         let bucket = self.homes.get(self.home(hash));
-        let hits = bucket.matching(tag_of(hash));
-        if hits == 0 { None } else { Some(bucket.handle(hits.trailing_zeros() as usize)) }
+        match bucket.matching(tag_of(hash)) {
+            0 if bucket.link().is_none() => First::Nothing,
+            0 => First::Elsewhere,
+            hits => First::Candidate(bucket.handle(hits.trailing_zeros() as usize)),
+        }
+    }
+
+    /// The first entry that may have this hash, to be prefetched. Reads only the home bucket.
+    #[inline(always)]
+    #[must_use]
+    pub fn candidate(&self, hash: u64) -> Option<Handle> {
+        match self.first(hash) {
+            First::Candidate(handle) => Some(handle),
+            First::Nothing | First::Elsewhere => None,
+        }
     }
 
     /// Asks for the home bucket of this hash.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch_bucket(&self, hash: u64) {
         if self.len != 0 {
             prefetch(self.homes.get(self.home(hash)));
@@ -409,11 +446,10 @@ impl Dict {
     }
 
     /// The home of a hash among the buckets that there are.
-    #[inline]
+    #[inline(always)]
     fn home(&self, hash: u64) -> usize {
-        let low = (1usize << self.level) - 1;
-        let index = hash as usize & (low << 1 | 1);
-        if index < self.buckets() { index } else { index & low }
+        let index = hash as usize & self.mask;
+        if index < self.buckets { index } else { index & (self.mask >> 1) }
     }
 
     #[inline]
@@ -549,22 +585,20 @@ impl Dict {
             self.put(if goes { new } else { old }, *tag, *handle);
         }
         self.moving = moving;
-        self.split += 1;
+        self.set_size(self.level, self.split + 1);
         self.trend = Trend::Growing;
         if self.split == 1 << self.level {
-            self.level += 1;
-            self.split = 0;
+            self.set_size(self.level + 1, 0);
             self.trend = Trend::Still;
             self.moving = Vec::new();
         }
     }
 
     fn merge_last(&mut self) {
-        if self.split == 0 {
-            self.level -= 1;
-            self.split = 1 << self.level;
+        match self.split {
+            0 => self.set_size(self.level - 1, (1 << (self.level - 1)) - 1),
+            _ => self.set_size(self.level, self.split - 1),
         }
-        self.split -= 1;
         let moving = self.empty_chain(self.split + (1 << self.level));
         for (tag, handle) in &moving {
             self.put(self.split, *tag, *handle);

@@ -1,0 +1,200 @@
+//! What leaves the engine: replies and messages, by client, and the end of a turn.
+//!
+//! A client with replies is in one list, a client with only messages of others in another: the shell writes all of the
+//! first before it sleeps ([`Engine::poll_output`]), and as many of the second as a turn has time for
+//! ([`Engine::poll_message`]). How much of a client's bytes may leave is the engine's to say: [`Engine::output`].
+
+use super::client::state;
+use super::recorder::Phase;
+use super::{Engine, Job};
+use crate::base::id::ClientId;
+use crate::base::limit::{SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
+use crate::resp::Output;
+use std::io::IoSlice;
+
+/// What may be sent to one client now.
+pub struct Outgoing<'a>(&'a Output);
+
+impl<'a> Outgoing<'a> {
+    /// Bytes that may be sent.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The first `limit` bytes at most, where all that may be sent lies in one piece.
+    pub fn one_piece(&self, limit: usize) -> Option<&'a [u8]> {
+        self.0.one_piece().map(|piece| &piece[..piece.len().min(limit)])
+    }
+
+    /// The bytes as slices, at most `slices.len()` of them and, but for the last slice, `limit` bytes; returns how many
+    /// slices were filled.
+    pub fn gather(&self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
+        self.0.gather(slices, limit)
+    }
+}
+
+impl Engine {
+    /// What may be sent to a client; none when it is gone or there is nothing.
+    pub fn output(&self, id: ClientId) -> Option<Outgoing<'_>> {
+        self.client(id).map(|client| Outgoing(&client.out)).filter(|outgoing| outgoing.bytes() > 0)
+    }
+
+    /// Offers what a client is answered to the shell. A client that goes after its replies, and has none, goes at once.
+    pub(super) fn send_replies(&mut self, slot: usize) {
+        let client = &self.clients[slot];
+        if !client.out.is_empty() {
+            self.queue_output(slot);
+        } else if client.is(state::CLOSE_AFTER_REPLY) {
+            self.close_soon(slot);
+        }
+    }
+
+    /// Marks a client as one with output.
+    #[inline]
+    pub(super) fn queue_output(&mut self, slot: usize) {
+        self.check_output_limit(slot);
+        self.note_weight(slot);
+        let client = &mut self.clients[slot];
+        if !client.is(state::QUEUED) {
+            client.set(state::QUEUED, true);
+            self.outputs.push(client.handle);
+        }
+    }
+
+    /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
+    pub(super) fn queue_message(&mut self, slot: usize) {
+        self.check_output_limit(slot);
+        self.note_weight(slot);
+        let client = &mut self.clients[slot];
+        if !client.is(state::QUEUED | state::MESSAGED) {
+            client.set(state::MESSAGED, true);
+            self.messaged.push_back(client.handle);
+        }
+    }
+
+    /// Prepares a client for a reply: it gets the messages that are on their way to it, and an output buffer if it has
+    /// none.
+    #[inline]
+    pub(super) fn lend_buffer(&mut self, slot: usize) {
+        if !self.deliveries.is_empty() {
+            self.catch_up(slot);
+        }
+        self.give_buffer(slot);
+    }
+
+    /// Gives a client an output buffer if it has none.
+    #[inline]
+    pub(super) fn give_buffer(&mut self, slot: usize) {
+        let out = &mut self.clients[slot].out;
+        if out.wants_buffer() {
+            out.give_buffer(self.buffers.pop().unwrap_or_default());
+        }
+    }
+
+    /// A client that has replies to be sent; the shell writes all its output and tells by [`Engine::sent`].
+    pub fn poll_output(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.outputs.pop() {
+            if let Some(client) = self.client_mut(id) {
+                client.set(state::QUEUED, false);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// As [`Engine::poll_output`], a client that has only messages from others. There may be a hundred thousand of those
+    /// after one PUBLISH: the shell takes as many as a turn has time for, and the rest come in later turns.
+    pub fn poll_message(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.messaged.pop_front() {
+            if let Some(client) = self.client_mut(id) {
+                client.set(state::MESSAGED, false);
+                if !client.is(state::QUEUED) && !client.out.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// `n` bytes of a client's output went out.
+    pub fn sent(&mut self, id: ClientId, n: usize) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.stats.total_net_output_bytes += n as u64;
+        self.stats.total_writes_processed += 1;
+        self.note_weight(slot);
+        let now_us = self.now.mono_us;
+        let client = &mut self.clients[slot];
+        client.bytes_out += n as u64;
+        client.active_us = now_us;
+        client.reply_peak.peak = client.reply_peak.peak.max(client.out.len().min(u32::MAX as usize) as u32);
+        client.out.advance(n);
+        if !client.out.is_empty() {
+            return;
+        }
+        client.over_soft_limit_us = 0;
+        if client.is(state::CLOSE_AFTER_REPLY) {
+            self.close_soon(slot);
+            return;
+        }
+        self.resize_reply_model(slot);
+        if let Some(buffer) = self.clients[slot].out.take_buffer()
+            && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
+            && self.buffers.len() < SPARE_BUFFERS_MAX
+        {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// The rest of a client's output goes at the next turn.
+    pub fn write_later(&mut self, id: ClientId) {
+        if let Some(slot) = self.slot_of(id) {
+            self.deferred.push(self.clients[slot].handle);
+        }
+    }
+
+    /// The connection failed: it is closed without another word.
+    pub fn failed(&mut self, id: ClientId) {
+        if let Some(slot) = self.slot_of(id) {
+            self.close_soon(slot);
+        }
+    }
+
+    /// Clients with messages that were not written.
+    pub fn messaged_count(&self) -> usize {
+        self.messaged.len()
+    }
+
+    /// Clients that wait for a turn.
+    pub fn runnable_count(&self) -> usize {
+        self.runnable.len()
+    }
+
+    /// A turn of the loop ended: it worked so long and ran so many commands.
+    pub fn end_turn(&mut self, busy_ticks: u64, commands: u64) {
+        let busy_us = self.pace.ns(busy_ticks).div_ceil(1000);
+        let cron_ticks = self.recorder.last_ticks_of(Phase::Expire);
+        self.stats.eventloop_cron_us += self.pace.ns(cron_ticks).div_ceil(1000);
+        let stats = &mut self.stats;
+        stats.eventloop_cycles += 1;
+        stats.eventloop_us += busy_us;
+        stats.eventloop_us_max = stats.eventloop_us_max.max(busy_us);
+        stats.eventloop_commands_max = stats.eventloop_commands_max.max(commands);
+        if commands > 0 {
+            self.note_traffic();
+        }
+        while let Some(id) = self.deferred.pop() {
+            if let Some(slot) = self.slot_of(id) {
+                self.queue_output(slot);
+            }
+        }
+    }
+
+    /// Closes a client as soon as no borrow stands in the way: the shell is told, and no command of it runs any more.
+    pub(super) fn close_soon(&mut self, slot: usize) {
+        let client = &mut self.clients[slot];
+        if !client.is(state::CLOSE_ASAP) {
+            client.set(state::CLOSE_ASAP, true);
+            self.jobs.push_back(Job::Close(client.handle));
+        }
+    }
+}

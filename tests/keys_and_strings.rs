@@ -259,3 +259,14 @@ fn while_memory_is_short_a_transaction_takes_what_needs_none() {
     assert!(world.run("SET other 1").contains("OOM command not allowed"));
     assert!(world.run("EXEC").contains("EXECABORT Transaction discarded because of previous errors."));
 }
+
+#[test]
+fn a_client_that_is_not_answered_is_closed_when_it_quits_or_talks_nonsense() {
+    for last in [&b"*1\r\n$4\r\nQUIT\r\n"[..], b"*1\r\n:3\r\n"] {
+        let mut world = World::new();
+        world.run("CLIENT REPLY OFF");
+        world.send_bytes("a", last);
+        assert_eq!(world.received("a"), "(closed)");
+        assert_eq!(world.engine.clients.len(), 0);
+    }
+}

@@ -42,9 +42,13 @@ fn redis_gives_the_replies_of_the_transcripts() {
         .collect();
     let mut used = BTreeSet::new();
     let (mut wrong, mut replies) = (Vec::new(), 0);
+    let left_out = peer.left_out("transcripts");
     // What is newer than the peer is specified only by documentation.
     for (name, transcript) in transcript::all().into_iter().filter(|(name, _)| !name.starts_with("newer")) {
         for scene in &transcript.scenes {
+            if left_out.contains(&format!("{}, {}", name.trim_end_matches(".txt"), title(scene)).as_str()) {
+                continue;
+            }
             for &version in &scene.versions {
                 // A real server has a real clock: a scene that differs because a millisecond went by is played again.
                 for is_last in [false, true] {

@@ -580,6 +580,12 @@ impl<'a> Ctx<'a> {
         handle
     }
 
+    /// Tells that fields of a hash have died, which itself stays.
+    pub fn tell_expired_fields(&mut self, key: Key<'_>, names: &[Vec<u8>]) {
+        let place = (*self.db_index, key.bytes);
+        self.listeners.fields_expired(place, names, false, self.stats, self.propagation);
+    }
+
     /// Counts changes of the keyspace; the command is propagated when there was one.
     #[inline]
     pub fn changed(&mut self, changes: u64) {

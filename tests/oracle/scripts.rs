@@ -6,7 +6,7 @@
 //! reply.
 //!
 //! A script runs by EVAL or EVAL_RO, by EVALSHA after SCRIPT LOAD, or as a function of a library. It never raises what is
-//! neither a text nor an error reply outside of a protected call: Redis 8.0.2 ends with a segmentation fault there.
+//! neither a text nor an error reply outside of a protected call: Redis before 8.0.6 ends with a segmentation fault there.
 
 use crate::support::requests::{Drawn, Requests};
 use waterwheel::base::rng::Rng;

@@ -79,6 +79,26 @@ impl Peer {
         }
     }
 
+    /// What a part of the tests leaves out with this Redis, because it is older than the reference: tests/peers/lower.tsv.
+    pub fn left_out(&self, part: &str) -> Vec<&'static str> {
+        let number = |version: &str| {
+            let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+            parts
+        };
+        let info = self.ask(&["INFO", "server"]);
+        let here = info.split("redis_version:").nth(1).and_then(|rest| rest.split("\\r").next());
+        let here = here.expect("INFO shows a version");
+        let mut left_out = Vec::new();
+        for row in include_str!("../peers/lower.tsv").lines().filter(|row| !row.starts_with('#')) {
+            let cells: Vec<&str> = row.split('\t').collect();
+            if cells[1] == part && number(here) < number(cells[0]) {
+                println!("note: left out, for Redis is {here} here: {}: {}", cells[2], cells[3]);
+                left_out.push(cells[2]);
+            }
+        }
+        left_out
+    }
+
     fn end(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();

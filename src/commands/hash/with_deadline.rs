@@ -11,6 +11,7 @@ use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::keyspace::EventClass;
 use crate::keyspace::types::Hash;
 use crate::keyspace::types::hash::FieldDeadline;
+use crate::structures::slab::Handle;
 
 const UNITS: [(&str, Unit); 4] =
     [("ex", SECONDS), ("px", MILLISECONDS), ("exat", UNIX_SECONDS), ("pxat", UNIX_MILLISECONDS)];
@@ -71,6 +72,9 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
         None if args.is(2, "persist") => (Change::Persist, 3),
         None => (Change::Nothing, 2),
     };
+    if at + 1 >= args.len() {
+        return Err(CmdError::Arity(ctx.row.full_name));
+    }
     let fields = fields_at(ctx, at, NO_COUNT)?;
     let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
     reply_values(ctx, found, fields.clone());
@@ -199,6 +203,27 @@ fn set_options(ctx: &Ctx<'_>) -> Result<SetOptions, CmdError> {
     Err(CmdError::coded("ERR missing FIELDS argument"))
 }
 
+/// Whether all of the fields are there, or none of them, and which dead ones were met until that was known.
+fn are_fields_there<'a>(
+    ctx: &Ctx<'_>,
+    found: Option<Handle>,
+    mut names: impl Iterator<Item = &'a [u8]>,
+    wanted: bool,
+) -> (bool, Vec<&'a [u8]>) {
+    let now_ms = ctx.now.unix_ms();
+    let mut dead = Vec::new();
+    let hash = found.and_then(|handle| ctx.db_ref().value(handle).hash().ok());
+    let fits = names.all(|name| {
+        let field = hash.and_then(|hash| hash.get(name));
+        let lives = field.is_some_and(|field| is_alive(&field, now_ms));
+        if field.is_some() && !lives && !ctx.is_expiry_held() {
+            dead.push(name);
+        }
+        lives == wanted
+    });
+    (fits, dead)
+}
+
 pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let options = set_options(ctx)?;
@@ -206,21 +231,23 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let tuning = &ctx.conf.tuning;
     let now_ms = ctx.now.unix_ms();
     let names = (options.first..args.len()).step_by(2);
-    let found =
-        write(ctx, key)?.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, names.clone())));
-    let hash = match found {
-        Some(handle) => Some(ctx.db_ref().value(handle).hash()?),
-        None => None,
-    };
-    let is_there =
-        |name: &[u8]| hash.and_then(|hash| hash.get(name)).is_some_and(|field| is_alive(&field, now_ms));
-    let fits = options.key_there.is_none_or(|wanted| wanted == found.is_some())
-        && options
-            .fields_there
-            .is_none_or(|wanted| names.clone().all(|index| is_there(args.at(index)) == wanted));
-    if !fits {
+    let found = write(ctx, key)?;
+    if options.key_there.is_some_and(|wanted| wanted != found.is_some()) {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
+    }
+    let mut dead = Vec::new();
+    if let Some(wanted) = options.fields_there {
+        let names = names.clone().map(|index| args.at(index));
+        let (fits, met) = are_fields_there(ctx, found, names, wanted);
+        dead = met;
+        if !fits {
+            if let Some(handle) = found.filter(|_| !dead.is_empty()) {
+                ctx.expire_fields(key, handle, Some(&dead));
+            }
+            ctx.reply.int(0);
+            return Ok(Outcome::Done);
+        }
     }
     let deadline = match options.deadline {
         Some((_, ms)) => FieldDeadline::At(ms),
@@ -229,6 +256,9 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     let is_past = matches!(deadline, FieldDeadline::At(ms) if ms <= now_ms);
     let mut hash = ctx.take_or_new::<Hash>(key)?;
+    // The key stays, even when these were all that it had.
+    dead.retain(|name| hash.remove(name));
+    ctx.tell_expired_fields(key, &dead.iter().map(|name| name.to_vec()).collect::<Vec<_>>());
     super::make_room(ctx, &mut hash, options.first);
     if let FieldDeadline::At(_) = deadline {
         hash.allow_deadlines();

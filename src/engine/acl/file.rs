@@ -181,7 +181,7 @@ mod tests {
              'u.acl:9: username 'd\te' contains invalid characters. {END}"
         );
         assert_eq!(complaint(text), wanted);
-        // Where Redis 8.0.2 ends with a crash.
+        // Where Redis 8.0.6 ends with a crash.
         assert_eq!(
             complaint("user a (+get ~x"),
             format!("u.acl:1: Unmatched parenthesis in selector definition.{END}")

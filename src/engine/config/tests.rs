@@ -1,4 +1,4 @@
-//! The configuration against what a real Redis 8.0.2 answers, kept as data beside this file.
+//! The configuration against what a real Redis 8.0.6 answers, kept as data beside this file.
 
 mod command_lines;
 mod defaults;

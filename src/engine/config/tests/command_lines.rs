@@ -1,4 +1,4 @@
-//! What Redis 8.0.2 makes of command lines.
+//! What Redis 8.0.6 makes of command lines.
 
 /// Arguments, and the report on standard error.
 pub(super) const BAD: &[(&[&str], &str)] = &[

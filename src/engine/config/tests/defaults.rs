@@ -1,4 +1,4 @@
-//! What Redis 8.0.2 answers to CONFIG GET on a fresh server: every pattern and every hidden name, but `dir`.
+//! What Redis 8.0.6 answers to CONFIG GET on a fresh server: every pattern and every hidden name, but `dir`.
 
 pub(super) const REDIS_DEFAULTS: &[(&str, &str)] = &[
     ("acl-pubsub-default", "resetchannels"),

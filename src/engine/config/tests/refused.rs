@@ -1,4 +1,4 @@
-//! What Redis 8.0.2 answers to CONFIG SET of bad values.
+//! What Redis 8.0.6 answers to CONFIG SET of bad values.
 
 /// Directive, value, error.
 pub(super) const REFUSED: &[(&str, &str, &str)] = &[

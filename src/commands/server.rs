@@ -145,8 +145,10 @@ fn shutdown(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    engine.reply(call.slot).ok();
-    engine.add_monitor(call.id);
+    // Redis says nothing to a second one.
+    if engine.add_monitor(call.id) {
+        engine.reply(call.slot).ok();
+    }
     Ok(Outcome::Done)
 }
 

@@ -33,6 +33,9 @@ pub(super) enum Ran {
     Stop,
 }
 
+/// Flags of what a monitor may not run: for Redis it is a kind of replica.
+const ON_KEYS: u32 = flag::WRITE | flag::READONLY | flag::MAY_REPLICATE;
+
 /// Why a request is refused before its handler runs.
 enum Refusal {
     /// This error.
@@ -149,7 +152,7 @@ impl Engine {
             self.note_large(slot, id, args, row, requested, replied);
         }
         if !self.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
-            self.feed_monitors(slot, db, row, args);
+            self.feed_monitors(slot, row, args);
         }
         if self.rise.is_any() && self.nesting.depth == 0 {
             self.settle(host, Some(id));
@@ -264,7 +267,7 @@ impl Engine {
         }
         if self.is_unusual
             || row.has(flag::PROTECTED)
-            || self.clients[slot].is(state::PUBSUB | state::MULTI | state::LIMITED)
+            || self.clients[slot].is(state::PUBSUB | state::MULTI | state::LIMITED | state::MONITOR)
         {
             return self.admit_unusual(host, slot, args, row);
         }
@@ -329,6 +332,9 @@ impl Engine {
         }
         if let Some(busy) = self.busy.filter(|_| !row.has(flag::ALLOW_BUSY)) {
             return Err(Refusal::Error(CmdError::coded(busy.refusal)));
+        }
+        if self.clients[slot].is(state::MONITOR) && flags & ON_KEYS != 0 {
+            return Err(Refusal::Error(CmdError::err("Replica can't interact with the keyspace")));
         }
         if let Some(block) = self.paused_for(flags) {
             return Err(Refusal::Wait(block));

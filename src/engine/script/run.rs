@@ -67,10 +67,6 @@ impl Engine {
     pub(super) fn run_script(&mut self, call: &mut Call<'_>, script: ToRun) -> CmdResult {
         self.may_begin(&script)?;
         let slot = call.slot;
-        if !self.monitors.is_empty() {
-            let db = self.clients[slot].db;
-            self.feed_monitors(slot, db, call.row, call.args);
-        }
         let is_strict = script.flags & script_flag::COMPATIBLE == 0;
         let begin_ticks = call.host.ticks();
         self.scripts.running = Some(Running {

@@ -461,16 +461,8 @@ impl<'a> Ctx<'a> {
         const TOO_LARGE: CmdError = CmdError::coded("ERR timeout is out of range");
         let text = self.args.at(index);
         let seconds = Extended::parse(text).filter(|value| !value.is_nan()).ok_or(NO_FLOAT)?;
-        let text = seconds.format_human();
-        let seconds: f64 = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(NO_FLOAT)?;
-        let ms = (seconds * 1000.0).ceil();
-        if ms > i64::MAX as f64 {
-            return Err(TOO_LARGE);
-        }
-        if ms < 0.0 {
-            return Err(CmdError::coded("ERR timeout is negative"));
-        }
-        let ms = ms as u64;
+        let ms = seconds.milliseconds().ok_or(TOO_LARGE)?;
+        let ms = u64::try_from(ms).map_err(|_| CmdError::coded("ERR timeout is negative"))?;
         if ms > i64::MAX as u64 - self.now.unix_ms() {
             return Err(TOO_LARGE);
         }

@@ -186,8 +186,16 @@ impl Engine {
                 false
             }
             Ok(Outcome::Block(block)) => {
-                let kept = self.rise.kept_request.take();
-                self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
+                let (kept, asked) = (self.rise.kept_request.take(), args.to_owned_args());
+                match kept {
+                    None => self.block_client(slot, block, asked, row.id),
+                    Some(kept) => {
+                        self.block_client(slot, block, kept, row.id);
+                        if let Some(blocked) = &mut self.clients[slot].block {
+                            blocked.asked.get_or_insert(asked);
+                        }
+                    }
+                }
                 false
             }
             Err(error) => {
@@ -225,22 +233,37 @@ impl Engine {
         self.stats.total_commands_processed += 1;
         self.stats.turn_commands += 1;
         self.stats.command_ticks += spent;
-        if self.clients[slot].block.as_ref().is_some_and(|b| b.block.on == BlockOn::Keys) {
+        if let Some(blocked) = self.clients[slot].block.as_mut().filter(|b| b.block.on == BlockOn::Keys) {
             // It counts when it has run.
             return;
         }
         let stats = &mut self.stats.rows[row.id as usize];
         stats.calls += 1;
+            blocked.spent_ticks += spent;
         stats.ticks += spent;
         stats.failed += u64::from(failed);
+        self.count_call(slot, id, args, row, spent, failed);
+        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.nesting.depth == 0 {
+            self.pass_time(ticks);
+        }
+    }
+
+    /// Notes a call that is over, and its time.
+    #[inline]
+    pub(super) fn count_call(
+        &mut self,
+        slot: usize,
+        id: ClientId,
+        args: Args<'_>,
+        row: &'static Row,
+        spent: u64,
+        failed: bool,
+    ) {
         if self.conf.latency_tracking {
             stats.latency_ns.get_or_insert_default().record(self.pace.ns(spent));
         }
         if spent >= self.pace.slow_ticks {
             self.note_slow(slot, id, args, row, spent);
-        }
-        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.nesting.depth == 0 {
-            self.pass_time(ticks);
         }
     }
 

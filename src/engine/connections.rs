@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The connection is gone.
-    pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
+    pub fn closed(&mut self, host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.unsubscribe_all(id);
         self.track_no_longer(slot);
@@ -121,6 +121,11 @@ impl Engine {
         self.forget_weight(slot);
         let client = self.clients.remove(slot);
         self.by_id.remove(&client.id);
+        drop(client);
+        if self.give_back.has_fallen(host.allocated_bytes()) {
+            // Somebody has to see what it held, and give it back.
+            self.note_traffic();
+        }
     }
 
     /// Another client asked for the end of this connection.

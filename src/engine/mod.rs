@@ -16,6 +16,7 @@ pub mod ctx;
 pub mod deliveries;
 pub mod error;
 pub mod eviction;
+mod give_back;
 pub mod host;
 pub mod input;
 pub mod key_batch;
@@ -137,6 +138,7 @@ pub struct Engine {
     /// Clients with requests that wait for a turn.
     runnable: VecDeque<ClientId>,
     monitors: Vec<ClientId>,
+    give_back: give_back::GiveBack,
     jobs: VecDeque<Job>,
     next_job: u64,
     /// Jobs that free what SYNC was asked for where nobody can wait.
@@ -313,6 +315,7 @@ impl Engine {
             deferred: Vec::new(),
             runnable: VecDeque::new(),
             monitors: Vec::new(),
+            give_back: give_back::GiveBack::default(),
             jobs: VecDeque::new(),
             next_job: 1,
             unseen_jobs: BTreeSet::new(),

@@ -309,11 +309,17 @@ impl<'a> Ctx<'a> {
     /// Notes an access.
     #[inline]
     pub fn touch(&mut self, handle: Handle) {
-        if *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch" {
+        if self.touches_nothing() {
             return;
         }
         let rng = &mut *self.rng;
         self.dbs.at_mut(*self.db_index as usize).touch(handle, self.clock, || rng.next_u64());
+    }
+
+    /// Whether the client leaves no trace of its accesses: CLIENT NO-TOUCH.
+    #[inline]
+    fn touches_nothing(&self) -> bool {
+        *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch"
     }
 
     /// The string in an entry.
@@ -514,11 +520,12 @@ impl<'a> Ctx<'a> {
         self.db().put(key.bytes, key.hash, taken, access);
     }
 
-    /// The access bits of a value that is written: a frequency outlives a new value, as in Redis.
+    /// The access bits of a value that is written: a frequency outlives a new value, and so does the last access where
+    /// this one leaves no trace.
     #[inline]
     fn access_for(&self, found: Option<Handle>) -> u32 {
         match found {
-            Some(handle) if self.clock.lfu => self.db_ref().access(handle),
+            Some(handle) if self.clock.lfu || self.touches_nothing() => self.db_ref().access(handle),
             _ => self.clock.fresh(),
         }
     }

@@ -8,6 +8,7 @@ use super::table::{NoRow, Row};
 use super::transaction::runs_at_once;
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
+use crate::base::lossless;
 use crate::resp::{Args, Reply};
 
 /// What a global command is given besides the engine.
@@ -32,6 +33,9 @@ pub(super) enum Ran {
     /// The client waits, or is going.
     Stop,
 }
+
+/// Bytes of a request that an error quotes, as it came.
+const QUOTED_BYTES_MAX: usize = 128;
 
 /// Flags of what a monitor may not run: for Redis it is a kind of replica.
 const ON_KEYS: u32 = flag::WRITE | flag::READONLY | flag::MAY_REPLICATE;
@@ -235,13 +239,9 @@ impl Engine {
         self.stats.command_ticks += spent;
         if let Some(blocked) = self.clients[slot].block.as_mut().filter(|b| b.block.on == BlockOn::Keys) {
             // It counts when it has run.
+            blocked.spent_ticks += spent;
             return;
         }
-        let stats = &mut self.stats.rows[row.id as usize];
-        stats.calls += 1;
-            blocked.spent_ticks += spent;
-        stats.ticks += spent;
-        stats.failed += u64::from(failed);
         self.count_call(slot, id, args, row, spent, failed);
         if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.nesting.depth == 0 {
             self.pass_time(ticks);
@@ -259,6 +259,10 @@ impl Engine {
         spent: u64,
         failed: bool,
     ) {
+        let stats = &mut self.stats.rows[row.id as usize];
+        stats.calls += 1;
+        stats.ticks += spent;
+        stats.failed += u64::from(failed);
         if self.conf.latency_tracking {
             stats.latency_ns.get_or_insert_default().record(self.pace.ns(spent));
         }
@@ -414,7 +418,7 @@ impl Engine {
             );
             return Refusal::Close;
         }
-        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(128)]).into_owned();
+        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(QUOTED_BYTES_MAX)]).into_owned();
         if let NoRow::Subcommand(container) = none {
             let container = self.table.at(container).spec.name.to_ascii_uppercase();
             let sub = cut(args.at(1));
@@ -422,12 +426,14 @@ impl Engine {
                 "unknown subcommand '{sub}'. Try {container} HELP."
             )));
         }
-        let mut shown = String::new();
+        let (mut shown, mut shown_bytes) = (String::new(), 0);
         for arg in args.iter_from(1) {
-            if shown.len() >= 128 {
+            if shown_bytes >= QUOTED_BYTES_MAX {
                 break;
             }
-            let piece = cut(&arg[..arg.len().min(128 - shown.len())]);
+            let piece = cut(&arg[..arg.len().min(QUOTED_BYTES_MAX - shown_bytes)]);
+            // What is no UTF-8 takes more room in a text of ours than on the wire.
+            shown_bytes += lossless::to_bytes(&piece).len() + "'' ".len();
             shown += &format!("'{piece}' ");
         }
         let name = cut(args.at(0));

@@ -74,6 +74,15 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     write_pid_file(&conf);
     announce(&conf, config_file.as_deref());
 
+    for (name, reason) in conf.changed_without_effect() {
+        log::warn!("The directive '{name}' has no effect: {reason}.");
+    }
+    let refusal = conf.refusal();
+    if !refusal.is_empty() {
+        refusal.iter().for_each(|line| log::warn!("{line}"));
+        return Ok(1);
+    }
+
     let failed = |error: std::io::Error| format!("cannot start the loop: {error}");
     let poll = mio::Poll::new().map_err(failed)?;
     let waker = mio::Waker::new(poll.registry(), event_loop::WAKER).map_err(failed)?;

@@ -112,15 +112,35 @@ fn the_sum_is_that_of_all_clients_whatever_they_do() {
                 ["CONFIG SET maxmemory-clients 0", "CONFIG SET maxmemory-clients 90%"][step as usize % 2],
             )),
         }
-        world.received(name);
+        // Who goes may have been sent a part of a line.
+        world.received_bytes(name);
         world.advance_ms(1);
-        let clients = world.engine.clients.iter();
-        let sum: usize = clients
-            .filter(|(_, c)| !c.is(waterwheel::engine::client::state::MONITOR))
-            .map(|(_, c)| c.memory_bytes())
-            .sum();
+        let sum: usize = world.engine.clients.iter().map(|(_, c)| c.memory_bytes()).sum();
         if world.engine.conf.maxmemory_clients != 0 {
             assert_eq!(world.engine.clients_weigh(), sum, "step {step}");
         }
     }
+}
+
+#[test]
+fn memory_of_clients_that_left_goes_back_to_the_system() {
+    const MIB: usize = 1 << 20;
+    let mut world = World::new();
+    let given_back =
+        |world: &World| world.host.requests.iter().filter(|name| *name == "release memory").count();
+    world.host.allocated_bytes = 150 * MIB;
+    world.run_as("b", "PING");
+    world.engine.note_traffic();
+    world.advance_ms(200);
+    world.host.allocated_bytes = 50 * MIB;
+    world.disconnect("b");
+    let pass_s = |world: &mut World, seconds: usize| (0..10 * seconds).for_each(|_| world.advance_ms(100));
+    pass_s(&mut world, 3);
+    assert_eq!(given_back(&world), 1);
+    // What is not much less than before stays, and an idle server does not wake up.
+    world.host.allocated_bytes = 45 * MIB;
+    world.engine.note_traffic();
+    pass_s(&mut world, 10);
+    assert_eq!(given_back(&world), 1);
+    assert_eq!(world.engine.next_deadline_in_us(), None);
 }

@@ -270,3 +270,20 @@ fn a_client_that_is_not_answered_is_closed_when_it_quits_or_talks_nonsense() {
         assert_eq!(world.engine.clients.len(), 0);
     }
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it is about the time that it takes")]
+fn watching_many_keys_takes_time_in_proportion() {
+    let mut world = World::new();
+    let keys = |count: usize| (0..count).map(|i| format!(" key:{i}")).collect::<String>();
+    let mut took_ms = |count: usize| {
+        let (watch, begin) = (format!("WATCH{}", keys(count)), std::time::Instant::now());
+        // Twice the same keys, which are watched once; then all of them are looked at, and let go.
+        for line in [&watch, &watch, "SWAPDB 1 2", "FLUSHALL", "UNWATCH"] {
+            assert_eq!(world.run(line), "OK");
+        }
+        begin.elapsed().as_millis().max(1)
+    };
+    let (few, many) = (took_ms(2_000), took_ms(40_000));
+    assert!(many < 100 * few.max(5), "{few} ms, with 20 times the keys {many} ms");
+}

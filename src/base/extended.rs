@@ -14,7 +14,7 @@
 
 use crate::base::number::{I64_BYTES_MAX, format_u64};
 use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::{Float, Round, Status};
 
 /// Longest text that is read. Redis: MAX_LONG_DOUBLE_CHARS less the closing zero.
 pub const EXTENDED_BYTES_MAX: usize = 5 * 1024 - 1;
@@ -72,6 +72,21 @@ impl Extended {
     #[must_use]
     pub fn is_infinite(self) -> bool {
         self.0.is_infinite()
+    }
+
+    /// Seconds as whole milliseconds, rounded up, so that no wait that is longer than nothing becomes nothing; `None`
+    /// above what 64 bits hold. What is far below zero is the least number.
+    #[must_use]
+    pub fn milliseconds(self) -> Option<i64> {
+        const BITS: usize = 64;
+        let thousand = X87DoubleExtended::from_u128(1000).value;
+        let ms = (self.0 * thousand).value;
+        let whole = ms.to_i128_r(BITS, Round::TowardPositive, &mut false);
+        match whole.status.contains(Status::INVALID_OP) {
+            true if ms.is_negative() => Some(i64::MIN),
+            true => None,
+            false => Some(whole.value as i64),
+        }
     }
 
     /// Plain notation rounded to 17 places, without zeros at the end, and never `-0`.

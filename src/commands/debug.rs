@@ -2,8 +2,6 @@
 
 mod values;
 
-pub use values::dataset_digest;
-
 use crate::base::number::{parse_i64, parse_memory};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::{Crash, Request};

@@ -238,8 +238,8 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
+        "mem_clients_slaves",
     ]);
-    text.field("mem_clients_slaves", seen.monitors);
     text.field("mem_clients_normal", seen.clients);
     text.idle(&["mem_cluster_links", "mem_aof_buffer"]);
     text.field("mem_allocator", &engine.facts.names.allocator);

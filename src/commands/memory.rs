@@ -2,7 +2,6 @@
 
 use super::help::help_row;
 use crate::base::number::parse_i64;
-use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::Request;
@@ -120,8 +119,6 @@ pub(super) struct Overview {
     pub overhead: usize,
     /// Buffers of clients.
     pub clients: usize,
-    /// Buffers of monitors.
-    pub monitors: usize,
     /// Keys.
     pub keys: usize,
     /// Resident, as the kernel counts.
@@ -135,11 +132,7 @@ pub(super) struct Overview {
 impl Overview {
     pub(super) fn of(engine: &mut Engine, host: &mut dyn Host) -> Overview {
         let used = engine.used_memory(host);
-        let (mut clients, mut monitors) = (0, 0);
-        for (_, client) in &engine.clients {
-            let bytes = client.memory_bytes();
-            if client.is(state::MONITOR) { monitors += bytes } else { clients += bytes }
-        }
+        let clients: usize = engine.clients.iter().map(|(_, client)| client.memory_bytes()).sum();
         if used > engine.stats.peak_memory_bytes {
             engine.stats.peak_memory_bytes = used;
             engine.stats.peak_memory_unix_s = engine.now.unix_s();
@@ -150,9 +143,8 @@ impl Overview {
             used,
             peak: engine.stats.peak_memory_bytes,
             startup,
-            overhead: (startup + clients + monitors + tables).min(used),
+            overhead: (startup + clients + tables).min(used),
             clients,
-            monitors,
             keys: engine.dbs.keys(),
             resident: host.facts().rss_bytes,
             slab_holes: engine.dbs.iter().map(crate::keyspace::Db::free_bytes).sum(),
@@ -206,7 +198,7 @@ fn stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     whole(reply, "startup.allocated", seen.startup as i64);
     whole(reply, "replication.backlog", 0);
     whole(reply, "replica.fullsync.buffer", 0);
-    whole(reply, "clients.slaves", seen.monitors as i64);
+    whole(reply, "clients.slaves", 0);
     whole(reply, "clients.normal", seen.clients as i64);
     for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches", "script.VMs"] {
         whole(reply, name, 0);

@@ -148,8 +148,10 @@ fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if engine.is_nested() {
         return Err(CmdError::err("MONITOR isn't allowed for DENY BLOCKING client"));
     }
-    engine.reply(call.slot).ok();
-    engine.add_monitor(call.id);
+    // Redis says nothing to a second one.
+    if engine.add_monitor(call.id) {
+        engine.reply(call.slot).ok();
+    }
     Ok(Outcome::Done)
 }
 

@@ -14,6 +14,7 @@ use super::script::flags::script_flag;
 use super::spec::flag;
 use super::table::{NoRow, Row};
 use super::{Engine, Host};
+use crate::base::lossless;
 use crate::resp::Args;
 
 /// Reasons that may be in force for every client, one bit each.
@@ -33,6 +34,9 @@ const WATCHED_STATES: u32 = state::PUBSUB | state::MULTI | state::LIMITED | stat
 
 const NO_REPLICAS: CmdError = CmdError::coded("NOREPLICAS Not enough good replicas to write.");
 const NO_MEMORY: CmdError = CmdError::coded("OOM command not allowed when used memory > 'maxmemory'.");
+
+/// Bytes of a request that an error quotes, as it came.
+const QUOTED_BYTES_MAX: usize = 128;
 
 /// Why a request is refused before its handler runs.
 pub(super) enum Refusal {
@@ -358,7 +362,7 @@ impl Engine {
             );
             return Refusal::Close;
         }
-        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(128)]).into_owned();
+        let cut = |text: &'_ [u8]| quoted(&text[..text.len().min(QUOTED_BYTES_MAX)]).into_owned();
         if let Err(NoRow::Subcommand(container)) = self.table.resolve(&args) {
             let container = self.table.at(container).spec.name.to_ascii_uppercase();
             let sub = cut(args.at(1));
@@ -366,12 +370,14 @@ impl Engine {
                 "unknown subcommand '{sub}'. Try {container} HELP."
             )));
         }
-        let mut shown = String::new();
+        let (mut shown, mut shown_bytes) = (String::new(), 0);
         for arg in args.iter_from(1) {
-            if shown.len() >= 128 {
+            if shown_bytes >= QUOTED_BYTES_MAX {
                 break;
             }
-            let piece = cut(&arg[..arg.len().min(128 - shown.len())]);
+            let piece = cut(&arg[..arg.len().min(QUOTED_BYTES_MAX - shown_bytes)]);
+            // What is no UTF-8 takes more room in a text of ours than on the wire.
+            shown_bytes += lossless::to_bytes(&piece).len() + "'' ".len();
             shown += &format!("'{piece}' ");
         }
         let name = cut(args.at(0));

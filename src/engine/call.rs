@@ -1,7 +1,7 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
 use super::admission::Refusal;
-use super::client::{Client, state};
+use super::client::state;
 use super::config::Config;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
 use super::listeners::after;
@@ -158,7 +158,7 @@ impl Engine {
             self.note_large(slot, args, row, requested, replied);
         }
         if self.listeners.afterwards | (bits & state::TRACKING) != 0 {
-            self.follow_up(host, slot, db, args, row, is_rerun);
+            self.follow_up(host, slot, args, row, is_rerun);
         }
     }
 
@@ -168,7 +168,6 @@ impl Engine {
         &mut self,
         host: &mut dyn Host,
         slot: usize,
-        db: u32,
         args: Args<'_>,
         row: &'static Row,
         is_rerun: bool,
@@ -185,7 +184,7 @@ impl Engine {
             self.feed.commit(self.propagation.batch());
         }
         if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
-            self.feed_monitors(slot, db, row, args);
+            self.feed_monitors(slot, row, args);
         }
         if self.listeners.has_news() && is_outermost {
             self.settle(host, Some(id));
@@ -221,7 +220,16 @@ impl Engine {
             }
             Ok(Outcome::Block(block)) => {
                 let kept = self.listeners.waiters.next_wait.request.take();
-                self.block_client(slot, block, kept.unwrap_or_else(|| args.to_owned_args()), row.id);
+                let asked = args.to_owned_args();
+                match kept {
+                    None => self.block_client(slot, block, asked, row.id),
+                    Some(kept) => {
+                        self.block_client(slot, block, kept, row.id);
+                        if let Some(blocked) = &mut self.clients[slot].block {
+                            blocked.asked.get_or_insert(asked);
+                        }
+                    }
+                }
                 false
             }
             Err(error) => {
@@ -236,20 +244,32 @@ impl Engine {
         let ticks = host.ticks();
         let spent = ticks.saturating_sub(self.outermost.last_ticks);
         self.outermost.last_ticks = ticks;
-        let waits = |client: &Client| client.block.as_ref().is_some_and(|b| b.block.on == BlockOn::Keys);
-        if waits(&self.clients[slot]) {
+        self.stats.count_command(spent);
+        if let Some(blocked) = self.clients[slot].block.as_mut().filter(|b| b.block.on == BlockOn::Keys) {
             // It counts when it has run.
-            self.stats.count_wait(spent);
+            blocked.spent_ticks += spent;
             return;
         }
+        self.count_call(slot, args, row, spent, failed);
+        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.outermost.nesting.depth == 0 {
+            self.pass_time(ticks);
+        }
+    }
+
+    /// Notes a call that is over, and its time.
+    pub(super) fn count_call(
+        &mut self,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+        spent: u64,
+        failed: bool,
+    ) {
         let latency_ns = self.conf.latency_tracking.then(|| self.pace.ns(spent));
         self.stats.count_call(row, spent, latency_ns);
         self.stats.rows[row.id as usize].failed += u64::from(failed);
         if spent >= self.pace.slow_ticks {
             self.note_slow(slot, args, row, spent);
-        }
-        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.outermost.nesting.depth == 0 {
-            self.pass_time(ticks);
         }
     }
 

@@ -228,6 +228,10 @@ pub struct Blocked {
     pub since_us: u64,
     /// Its ticket among the [`super::waiters`], while it waits for keys.
     pub ticket: u64,
+    /// What the client sent, where another request runs again in its place.
+    pub asked: Option<Vec<Bytes>>,
+    /// Ticks that its command has taken until now.
+    pub spent_ticks: u64,
 }
 
 impl Client {

@@ -4,8 +4,7 @@
 //! nobody else is looked at. Those who may go stand in buckets by the power of two of their weight; when the sum is
 //! over the limit, clients of the highest bucket go until it is not. Without a limit nothing is kept.
 //!
-//! CLIENT NO-EVICT takes a client out of its bucket; its weight counts all the same. Monitors, which Redis counts among
-//! the replicas, neither count nor go.
+//! CLIENT NO-EVICT takes a client out of its bucket; its weight counts all the same.
 
 use super::Engine;
 use super::client::state;
@@ -153,7 +152,7 @@ impl Engine {
     /// Weighs a client; one that is going weighs nothing.
     fn weigh(&mut self, slot: usize) {
         let client = &mut self.clients[slot];
-        let counts = !client.is(state::CLOSE_ASAP | state::MONITOR);
+        let counts = !client.is(state::CLOSE_ASAP);
         let bytes = if counts { client.memory_bytes() } else { 0 };
         let bucket = (counts && !client.is(state::NO_EVICT)).then(|| bucket_of(bytes));
         let before = std::mem::replace(&mut client.weight, Weight { bytes, bucket });

@@ -105,9 +105,12 @@ impl Engine {
     }
 
     /// The connection is gone.
-    pub fn closed(&mut self, _host: &mut dyn Host, id: ClientId) {
-        if let Some(slot) = self.slot_of(id) {
-            self.forget_client(slot);
+    pub fn closed(&mut self, host: &mut dyn Host, id: ClientId) {
+        let Some(slot) = self.slot_of(id) else { return };
+        self.forget_client(slot);
+        if self.give_back.has_fallen(host.allocated_bytes()) {
+            // Somebody has to see what it held, and give it back.
+            self.note_traffic();
         }
     }
 

@@ -326,11 +326,17 @@ impl<'a> Ctx<'a> {
     /// Notes an access.
     #[inline]
     pub fn touch(&mut self, handle: Handle) {
-        if *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch" {
+        if self.touches_nothing() {
             return;
         }
         let rng = &mut *self.rng;
         self.dbs.at_mut(*self.db_index as usize).touch(handle, self.clock, || rng.next_u64());
+    }
+
+    /// Whether the client leaves no trace of its accesses: CLIENT NO-TOUCH.
+    #[inline]
+    fn touches_nothing(&self) -> bool {
+        *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch"
     }
 
     /// The string in an entry.
@@ -478,16 +484,8 @@ impl<'a> Ctx<'a> {
         const TOO_LARGE: CmdError = CmdError::coded("ERR timeout is out of range");
         let text = self.args.at(index);
         let seconds = Extended::parse(text).filter(|value| !value.is_nan()).ok_or(NO_FLOAT)?;
-        let text = seconds.format_human();
-        let seconds: f64 = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).ok_or(NO_FLOAT)?;
-        let ms = (seconds * 1000.0).ceil();
-        if ms > i64::MAX as f64 {
-            return Err(TOO_LARGE);
-        }
-        if ms < 0.0 {
-            return Err(CmdError::coded("ERR timeout is negative"));
-        }
-        let ms = ms as u64;
+        let ms = seconds.milliseconds().ok_or(TOO_LARGE)?;
+        let ms = u64::try_from(ms).map_err(|_| CmdError::coded("ERR timeout is negative"))?;
         if ms > i64::MAX as u64 - self.now.unix_ms() {
             return Err(TOO_LARGE);
         }
@@ -539,11 +537,12 @@ impl<'a> Ctx<'a> {
         self.db().put(key.bytes, key.hash, taken, access);
     }
 
-    /// The access bits of a value that is written: a frequency outlives a new value, as in Redis.
+    /// The access bits of a value that is written: a frequency outlives a new value, and so does the last access where
+    /// this one leaves no trace.
     #[inline]
     fn access_for(&self, found: Option<Handle>) -> u32 {
         match found {
-            Some(handle) if self.clock.lfu => self.db_ref().access(handle),
+            Some(handle) if self.clock.lfu || self.touches_nothing() => self.db_ref().access(handle),
             _ => self.clock.fresh(),
         }
     }

@@ -193,7 +193,8 @@ impl Engine {
     }
 
     fn append_message(&mut self, slot: usize, message: &Bytes) {
-        if self.clients[slot].is(state::CLOSE_ASAP) {
+        // Who has said QUIT hears the reply to it, and no more.
+        if self.clients[slot].is(state::CLOSE_ASAP | state::CLOSE_AFTER_REPLY) {
             return;
         }
         if self.outermost.replying_to == Some(self.clients[slot].handle) {

@@ -6,6 +6,7 @@ use super::spec::{Begin, Find, KeySpec, key};
 use super::table::Row;
 use crate::base::number::parse_i64;
 use crate::resp::Args;
+use std::collections::BTreeSet;
 
 /// One key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,52 @@ pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
         keys.extend((first..=last).step_by(step).map(|index| KeyAt { index, flags }));
     }
     Some(keys)
+}
+
+/// All arguments that a command may take for a key, also where its specs cannot tell: those of [`keys_of`], and what its
+/// handler finds where a word of a spec stands more than once.
+///
+/// GEORADIUS takes the last of several STORE, a spec the first. The consumer of XREADGROUP may be called STREAMS.
+pub fn all_keys_of(row: &Row, args: Args<'_>) -> Vec<KeyAt> {
+    let mut keys = keys_of(row, args).unwrap_or_default();
+    let more = match row.full_name {
+        "georadius" => stores(args, 6),
+        "georadiusbymember" => stores(args, 5),
+        "xread" | "xreadgroup" => streams(args).collect(),
+        _ => return keys,
+    };
+    let flags = row.spec.keys.last().map_or(0, |spec| spec.flags);
+    let known: BTreeSet<usize> = keys.iter().map(|key| key.index).collect();
+    let unknown = more.into_iter().filter(|index| !known.contains(index));
+    keys.extend(unknown.map(|index| KeyAt { index, flags }));
+    keys
+}
+
+/// The destinations of GEORADIUS and its kind, whose options begin at `from`.
+fn stores(args: Args<'_>, from: usize) -> Vec<usize> {
+    let (mut found, mut at) = (Vec::new(), from);
+    while at + 1 < args.len() {
+        let stores = args.is(at, "store") || args.is(at, "storedist");
+        if stores {
+            found.push(at + 1);
+        }
+        at += if stores || args.is(at, "count") { 2 } else { 1 };
+    }
+    found
+}
+
+/// The streams of XREAD and XREADGROUP, behind the word that is no argument of an option.
+fn streams(args: Args<'_>) -> std::ops::Range<usize> {
+    let mut at = 1;
+    while at < args.len() && !args.is(at, "streams") {
+        at += match () {
+            () if args.is(at, "group") => 3,
+            () if ["block", "count", "claim"].iter().any(|word| args.is(at, word)) => 2,
+            () => 1,
+        };
+    }
+    let first = (at + 1).min(args.len());
+    first..first + (args.len() - first) / 2
 }
 
 /// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
@@ -161,6 +208,22 @@ mod tests {
         assert_eq!(destination("sort k get store x"), None);
         assert_eq!(destination("sort k limit store store x"), None);
         assert_eq!(destination("sort k desc store"), None);
+    }
+
+    #[test]
+    fn what_a_handler_takes_for_a_key_is_found_behind_words_that_come_twice() {
+        let places = |line: &str| {
+            let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+            match words[0].starts_with(b"geo") {
+                true => stores(Args::Owned(&words), 6),
+                false => streams(Args::Owned(&words)).collect(),
+            }
+        };
+        assert_eq!(places("georadius k 1 1 9 km store a storedist b store c"), [7, 9, 11]);
+        assert_eq!(places("georadius k 1 1 9 km store store storedist storedist"), [7, 9]);
+        assert_eq!(places("georadius k 1 1 9 km count store store"), [0; 0]);
+        assert_eq!(places("xreadgroup group streams streams noack streams a b > >"), [6, 7]);
+        assert_eq!(places("xreadgroup count streams block streams"), [0; 0]);
     }
 
     #[test]

@@ -30,8 +30,6 @@ impl Engine {
     fn output_limit(&self, client: &Client) -> OutputLimit {
         let class = match client.is(state::PUBSUB) {
             true => OutputLimit::PUBSUB,
-            // A monitor counts as a replica.
-            false if client.is(state::MONITOR) => OutputLimit::REPLICA,
             false => OutputLimit::NORMAL,
         };
         self.conf.client_output_buffer_limits[class]

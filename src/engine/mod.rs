@@ -18,6 +18,7 @@ pub mod deliveries;
 pub mod durability;
 pub mod error;
 pub mod eviction;
+mod give_back;
 pub mod host;
 pub mod input;
 pub mod key_batch;
@@ -144,6 +145,7 @@ pub struct Engine {
     deferred: Vec<ClientId>,
     /// Clients with requests that wait for a turn.
     runnable: VecDeque<ClientId>,
+    give_back: give_back::GiveBack,
     jobs: VecDeque<Job>,
     next_job: u64,
     /// Jobs that free what SYNC was asked for where nobody can wait.
@@ -307,6 +309,7 @@ impl Engine {
             messaged: VecDeque::new(),
             deferred: Vec::new(),
             runnable: VecDeque::new(),
+            give_back: give_back::GiveBack::default(),
             jobs: VecDeque::new(),
             next_job: 1,
             unseen_jobs: BTreeSet::new(),

@@ -104,7 +104,18 @@ impl Engine {
         self.listeners.waiters.timed += usize::from(looks_again);
         let client = &mut self.clients[slot];
         client.set(state::BLOCKED, true);
-        let blocked = Blocked { block, args, row, timer, looks_again, look_again, since_us, ticket };
+        let blocked = Blocked {
+            block,
+            args,
+            row,
+            timer,
+            looks_again,
+            look_again,
+            since_us,
+            ticket,
+            asked: None,
+            spent_ticks: 0,
+        };
         client.block = Some(Box::new(blocked));
     }
 
@@ -168,7 +179,7 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
-        self.count_ended_wait(&blocked, false);
+        self.count_ended_wait(slot, &blocked, false);
         self.reply_to_timeout(slot, &blocked);
         self.queue_output(slot);
         self.resume(slot);
@@ -178,7 +189,7 @@ impl Engine {
     pub fn end_wait(&mut self, slot: usize, with_error: bool) {
         let Some(blocked) = self.unblock(slot) else { return };
         self.lend_buffer(slot);
-        self.count_ended_wait(&blocked, with_error);
+        self.count_ended_wait(slot, &blocked, with_error);
         if with_error {
             self.error_reply(slot, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else {
@@ -189,12 +200,12 @@ impl Engine {
     }
 
     /// Counts the call of a command that waited for keys in vain; one that is served counts as it runs.
-    fn count_ended_wait(&mut self, blocked: &Blocked, failed: bool) {
+    fn count_ended_wait(&mut self, slot: usize, blocked: &Blocked, failed: bool) {
         if blocked.block.on == BlockOn::Keys {
+            let row = self.table.at(blocked.row);
             self.stats.total_commands_processed += 1;
-            let stats = &mut self.stats.rows[blocked.row as usize];
-            stats.calls += 1;
-            stats.failed += u64::from(failed);
+            let args = Args::Owned(blocked.asked.as_ref().unwrap_or(&blocked.args));
+            self.count_call(slot, args, row, blocked.spent_ticks, failed);
         }
     }
 

@@ -8,7 +8,7 @@ use super::client::state;
 use super::waiters::Waiter;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
-use crate::engine::keys::keys_of;
+use crate::engine::keys::all_keys_of;
 use crate::engine::spec::{Group, key};
 use crate::keyspace::Type;
 use crate::keyspace::db::is_past;
@@ -138,7 +138,7 @@ impl Engine {
         let row = self.table.at(row);
         let client = &self.clients[slot];
         let (id, db) = (client.handle, client.db);
-        let keys = keys_of(row, Args::Owned(args)).unwrap_or_default();
+        let keys = all_keys_of(row, Args::Owned(args));
         let taken = keys.iter().filter(|at| at.flags & key::ACCESS != 0);
         let keys = taken.map(|at| (db, Bytes::copy_from_slice(&args[at.index]))).collect();
         let wants = match row.spec.group {

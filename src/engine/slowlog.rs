@@ -89,6 +89,9 @@ impl Engine {
         if !slow || row.has(flag::SKIP_SLOWLOG) || self.conf.slowlog_max_len == 0 {
             return;
         }
+        // What runs again may stand for what was sent: XREAD has other IDs by then.
+        let asked = self.outermost.rerun.as_ref().and_then(|blocked| blocked.asked.clone());
+        let args = asked.as_deref().map_or(args, Args::Owned);
         let entry = self.log_entry(slot, args, row, us);
         self.slowlog.push(entry, self.conf.slowlog_max_len);
     }

@@ -128,24 +128,23 @@ impl Stats {
         Stats { rows: vec![RowStats::default(); rows], ..Stats::default() }
     }
 
-    /// Counts a call of a command that took so many ticks; its nanoseconds go to the distribution of its latencies.
+    /// Counts a command that took so many ticks. If it waits now its call counts later, when it has run.
+    #[inline(always)]
+    pub fn count_command(&mut self, ticks: u64) {
+        self.total_commands_processed += 1;
+        self.turn_commands += 1;
+        self.command_ticks += ticks;
+    }
+
+    /// Counts a call that took so many ticks; its nanoseconds go to the distribution of the latencies.
     #[inline(always)]
     pub fn count_call(&mut self, row: &Row, ticks: u64, latency_ns: Option<u64>) {
-        self.count_wait(ticks);
         let row = &mut self.rows[row.id as usize];
         row.calls += 1;
         row.ticks += ticks;
         if let Some(ns) = latency_ns {
             row.latency_ns.get_or_insert_default().record(ns);
         }
-    }
-
-    /// Counts a command that took so many ticks and then waits: its call counts when it has run.
-    #[inline(always)]
-    pub fn count_wait(&mut self, ticks: u64) {
-        self.total_commands_processed += 1;
-        self.turn_commands += 1;
-        self.command_ticks += ticks;
     }
 
     /// Counts an error reply by its code. When there are too many codes, none is counted any more until all counters are

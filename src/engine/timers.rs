@@ -4,6 +4,7 @@
 //! periodically while nothing happens: the sampler that feeds the `instantaneous_` figures is armed by traffic.
 
 use super::client::state;
+use super::host::Request;
 use super::stats::SAMPLES;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -231,7 +232,7 @@ impl Engine {
     }
 
     /// Samples the counters, and does so again until the last traffic has left the figures.
-    fn sample(&mut self, host: &dyn Host) {
+    fn sample(&mut self, host: &mut dyn Host) {
         let now_us = self.now.mono_us;
         self.note_peak(host);
         let stats = &mut self.stats;
@@ -241,10 +242,26 @@ impl Engine {
         stats.cycles.sample(stats.eventloop_cycles, now_us);
         stats.cycle_us.sample(stats.eventloop_us, now_us);
         let is_moving = [&stats.ops, &stats.input, &stats.output].iter().any(|rate| rate.is_moving());
-        self.samples_due = self.samples_due.max(usize::from(is_moving));
+        self.give_memory_back(host);
+        let goes_on = is_moving || self.give_back.is_waiting();
+        self.samples_due = self.samples_due.max(usize::from(goes_on));
         if self.samples_due > 0 {
             self.arm_sampler();
         }
+    }
+
+    /// Gives free memory back to the system when there is much, and has been for a while.
+    fn give_memory_back(&mut self, host: &mut dyn Host) {
+        let now_us = self.now.mono_us;
+        if !self.give_back.is_due(host.allocated_bytes(), now_us) {
+            return;
+        }
+        let begin = host.ticks();
+        if let Err(error) = host.apply(Request::ReleaseMemory) {
+            log::warn!("Memory could not be given back: {error}");
+        }
+        let took_us = self.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
+        self.give_back.gave(host.allocated_bytes(), took_us, now_us);
     }
 
     /// Arms the idle timer of every client, when `timeout` was set.

@@ -19,7 +19,7 @@ use crate::base::id::ClientId;
 use crate::keyspace::db::is_past;
 use crate::resp::{Args, Span};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request of more bytes keeps arguments of its own in the queue.
 const FLAT_BYTES_MAX: usize = 16 * 1024;
@@ -50,11 +50,12 @@ struct Queued {
     hint: Hint,
 }
 
-/// A key that a client watches.
+/// A key of a database that is watched.
+type WatchedKey = (u32, Bytes);
+
+/// What is known of a key that a client watches.
 #[derive(Clone, Debug)]
 struct Watched {
-    db: u32,
-    key: Bytes,
     /// It had passed its deadline when it was watched, and was not removed yet.
     was_dead: bool,
 }
@@ -119,7 +120,8 @@ pub struct Transaction {
     flags: u32,
     /// Requests, those included that EXEC runs at the moment.
     len: usize,
-    watched: Vec<Watched>,
+    /// The keys that are watched, by database.
+    watched: BTreeMap<WatchedKey, Watched>,
     /// Bytes of the keys that are watched.
     watched_bytes: usize,
 }
@@ -149,7 +151,7 @@ impl Transaction {
     pub fn heap_bytes(&self) -> usize {
         size_of::<Transaction>()
             + self.queue.heap_bytes()
-            + self.watched.len() * size_of::<Watched>()
+            + self.watched.len() * size_of::<(WatchedKey, Watched)>()
             + self.watched_bytes
     }
 
@@ -163,7 +165,7 @@ impl Transaction {
 /// Who watches which key.
 #[derive(Debug, Default)]
 pub struct Watchers {
-    by_key: BTreeMap<(u32, Bytes), Vec<ClientId>>,
+    by_key: BTreeMap<WatchedKey, BTreeSet<ClientId>>,
     /// Clients that watch some key.
     clients: usize,
 }
@@ -332,19 +334,18 @@ impl Engine {
     pub fn watch(&mut self, slot: usize, key: Bytes) {
         let client = &self.clients[slot];
         let (id, db) = (client.handle, client.db);
-        let mine = client.transaction.as_deref().map_or(&[][..], |transaction| &transaction.watched);
-        if mine.iter().any(|watched| watched.db == db && watched.key == key) {
-            return;
-        }
+        let watched_before = client.transaction.as_deref().map_or(0, Transaction::watched);
         let was_dead = self.is_dead(db, &key);
         let watchers = &mut self.listeners.watchers;
-        watchers.clients += usize::from(mine.is_empty());
-        watchers.by_key.entry((db, key.clone())).or_default().push(id);
+        if !watchers.by_key.entry((db, key.clone())).or_default().insert(id) {
+            return;
+        }
+        watchers.clients += usize::from(watched_before == 0);
         let spare = &mut self.spare_transaction;
         let transaction =
             self.clients[slot].transaction.get_or_insert_with(|| spare.take().unwrap_or_default());
         transaction.watched_bytes += key.len();
-        transaction.watched.push(Watched { db, key, was_dead });
+        transaction.watched.insert((db, key), Watched { was_dead });
         self.note_wanted();
     }
 
@@ -358,10 +359,9 @@ impl Engine {
         let watchers = &mut self.listeners.watchers;
         watchers.clients -= 1;
         transaction.watched_bytes = 0;
-        for Watched { db, key, .. } in transaction.watched.drain(..) {
-            let place = (db, key);
+        for place in std::mem::take(&mut transaction.watched).into_keys() {
             if let Some(clients) = watchers.by_key.get_mut(&place) {
-                clients.retain(|client| *client != id);
+                clients.remove(&id);
                 if clients.is_empty() {
                     watchers.by_key.remove(&place);
                 }
@@ -372,10 +372,11 @@ impl Engine {
 
     /// Something happened to a key: the transactions of those who watch it will not run.
     pub(super) fn touch_watched(&mut self, db: u32, key: &Bytes, has_expired: bool) {
-        let Some(clients) = self.listeners.watchers.by_key.get(&(db, key.clone())) else { return };
+        let place = (db, key.clone());
+        let Some(clients) = self.listeners.watchers.by_key.get(&place) else { return };
         for id in clients.clone() {
             // Where a dead key was removed there is nothing, as before.
-            self.touch_for(id, db, key, |watched| {
+            self.touch_for(id, &place, |watched| {
                 !(has_expired && std::mem::replace(&mut watched.was_dead, false))
             });
         }
@@ -383,8 +384,8 @@ impl Engine {
 
     /// All keys of these databases go: the transactions of those who watch one will not run.
     pub fn touch_emptied(&mut self, dbs: std::ops::Range<usize>) {
-        self.touch_all(|engine, watched| {
-            if !dbs.contains(&(watched.db as usize)) || !engine.is_stored(watched.db, &watched.key) {
+        self.touch_all(|engine, (db, key), watched| {
+            if !dbs.contains(&(*db as usize)) || !engine.is_stored(*db, key) {
                 return false;
             }
             !std::mem::replace(&mut watched.was_dead, false)
@@ -393,15 +394,14 @@ impl Engine {
 
     /// Two databases have changed places: the transactions of those who watch a key that one of them has will not run.
     pub(super) fn touch_swapped(&mut self, one: u32, other: u32) {
-        self.touch_all(|engine, watched| {
-            let before = match watched.db {
+        self.touch_all(|engine, (db, key), watched| {
+            let before = match *db {
                 db if db == one => other,
                 db if db == other => one,
                 _ => return false,
             };
-            let (was_there, is_there) =
-                (engine.is_stored(before, &watched.key), engine.is_stored(watched.db, &watched.key));
-            let is_dead = is_there && engine.is_dead(watched.db, &watched.key);
+            let (was_there, is_there) = (engine.is_stored(before, key), engine.is_stored(*db, key));
+            let is_dead = is_there && engine.is_dead(*db, key);
             match (was_there, is_there) {
                 (false, false) => false,
                 // What was dead is gone, or is dead again; what was not there is, and dead: nothing to see in any case.
@@ -419,22 +419,22 @@ impl Engine {
         });
     }
 
-    fn touch_all(&mut self, is_news: impl Fn(&Engine, &mut Watched) -> bool) {
-        let all: Vec<((u32, Bytes), Vec<ClientId>)> = self
+    fn touch_all(&mut self, is_news: impl Fn(&Engine, &WatchedKey, &mut Watched) -> bool) {
+        let all: Vec<(WatchedKey, BTreeSet<ClientId>)> = self
             .listeners
             .watchers
             .by_key
             .iter()
             .map(|(place, clients)| (place.clone(), clients.clone()))
             .collect();
-        for ((db, key), clients) in all {
+        for (place, clients) in all {
             for id in clients {
                 let Some(slot) = self.slot_of(id) else { continue };
                 let mine = self.clients[slot].transaction.as_deref();
-                let found = mine.and_then(|t| t.watched.iter().find(|w| w.db == db && w.key == key));
+                let found = mine.and_then(|transaction| transaction.watched.get(&place));
                 let Some(mut watched) = found.cloned() else { continue };
-                let news = is_news(self, &mut watched);
-                self.touch_for(id, db, &key, |old| {
+                let news = is_news(self, &place, &mut watched);
+                self.touch_for(id, &place, |old| {
                     old.was_dead = watched.was_dead;
                     news
                 });
@@ -442,13 +442,11 @@ impl Engine {
         }
     }
 
-    fn touch_for(&mut self, id: ClientId, db: u32, key: &[u8], is_news: impl Fn(&mut Watched) -> bool) {
+    fn touch_for(&mut self, id: ClientId, place: &WatchedKey, is_news: impl Fn(&mut Watched) -> bool) {
         let Some(slot) = self.slot_of(id) else { return };
         let client = &mut self.clients[slot];
         let Some(transaction) = &mut client.transaction else { return };
-        let Some(watched) = transaction.watched.iter_mut().find(|w| w.db == db && w.key == key) else {
-            return;
-        };
+        let Some(watched) = transaction.watched.get_mut(place) else { return };
         if is_news(watched) {
             client.set(state::DIRTY_CAS, true);
             // Whatever else happens to its keys changes nothing any more.
@@ -458,7 +456,7 @@ impl Engine {
 
     fn has_watched_key_died(&self, slot: usize) -> bool {
         let Some(transaction) = &self.clients[slot].transaction else { return false };
-        transaction.watched.iter().any(|watched| !watched.was_dead && self.is_dead(watched.db, &watched.key))
+        transaction.watched.iter().any(|((db, key), watched)| !watched.was_dead && self.is_dead(*db, key))
     }
 
     /// Whether a key is there whose deadline has passed.

@@ -23,9 +23,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::World;
+use support::fingerprint::fingerprint;
 use support::reply::{Resp, extent};
 use waterwheel::base::rng::Rng;
-use waterwheel::commands::debug::dataset_digest;
 use waterwheel::engine::config::Permission;
 use waterwheel::keyspace::Type;
 use waterwheel::persist::rdb;
@@ -201,7 +201,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
         let values = values(rng, &mut world);
         world.run("SET kept text");
         world.run("RPUSH kept:list a b 3");
-        let digest = dataset_digest(&world.engine);
+        let digest = fingerprint(&world.engine);
         for _ in 0..ROUND {
             let mut payload = any(rng, &values).clone();
             damage(rng, &mut payload, &values);
@@ -216,7 +216,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
             if let Some(error) = reply.strip_prefix(b"-") {
                 outcomes.refused += 1;
                 outcomes.wrong_footer += u64::from(error.starts_with(b"ERR DUMP payload"));
-                assert_eq!(dataset_digest(&world.engine), digest, "{}", payload.escape_ascii());
+                assert_eq!(fingerprint(&world.engine), digest, "{}", payload.escape_ascii());
                 continue;
             }
             assert_eq!(reply, b"+OK\r\n", "{}", payload.escape_ascii());
@@ -247,7 +247,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
             work.changes.run(&mut world);
             delete.run(&mut world);
             world.engine.feed.take();
-            assert_eq!(dataset_digest(&world.engine), digest, "{}", shown());
+            assert_eq!(fingerprint(&world.engine), digest, "{}", shown());
         }
         drop(world);
     });

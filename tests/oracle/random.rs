@@ -630,7 +630,8 @@ fn expected(name: &str, option: &str) -> [bool; 3] {
     [success, empty, error]
 }
 
-/// All keys of the selected database: value, type and perhaps encoding, and the deadline or -1.
+/// All keys of the selected database: the value of a string, the sum of any value, type and perhaps encoding, and the
+/// deadline or -1.
 fn dataset(server: &mut Server, with_encoding: bool) -> BTreeMap<Vec<u8>, (String, i64)> {
     let Some(Resp::Array(keys)) = server.ask(0, &[b"KEYS", b"*"]) else { panic!("KEYS gives an array") };
     let mut bytes = Vec::new();
@@ -641,17 +642,18 @@ fn dataset(server: &mut Server, with_encoding: bool) -> BTreeMap<Vec<u8>, (Strin
     let encoding: &[&[u8]] = if with_encoding { &[b"OBJECT", b"ENCODING"] } else { &[b"TYPE"] };
     for key in &keys {
         let encoding = [encoding, &[key]].concat();
-        for words in [&[b"GET", &key[..]][..], &encoding, &[b"TYPE", key], &[b"PEXPIRETIME", key]] {
+        let sum: &[&[u8]] = &[b"DEBUG", b"DIGEST-VALUE", key];
+        for words in [&[b"GET", &key[..]][..], &encoding, &[b"TYPE", key], sum, &[b"PEXPIRETIME", key]] {
             encode_request(words, &mut bytes);
         }
     }
     server.send(0, &bytes);
-    let ends = server.receive(0, keys.len() * 4).expect("a server answers");
+    let ends = server.receive(0, keys.len() * 5).expect("a server answers");
     let mut replies = Resp::all(&server.buffer[..ends.last().copied().unwrap_or(0)]).into_iter();
     let mut dataset = BTreeMap::new();
     for key in keys {
-        let mut next = || replies.next().expect("there are four replies a key");
-        let value = [next().shown(), next().shown(), next().shown()].join(" ");
+        let mut next = || replies.next().expect("there are five replies a key");
+        let value = [next().shown(), next().shown(), next().shown(), next().shown()].join(" ");
         let Resp::Int(deadline) = next() else { panic!("PEXPIRETIME gives a number") };
         dataset.insert(key, (value, deadline));
     }

@@ -4,9 +4,9 @@
 //! says so. And a frame whose meaning depends on the clock, such as a relative deadline, has another meaning here.
 
 use crate::support::World;
+use crate::support::fingerprint::fingerprint;
 use crate::support::reply::Resp;
 use std::collections::VecDeque;
-use waterwheel::commands::debug::dataset_digest;
 use waterwheel::keyspace::ValueRef;
 use waterwheel::keyspace::types::stream::StreamId;
 use waterwheel::resp::reply::encode_request;
@@ -91,7 +91,7 @@ impl Follower {
         if let Some(failure) = self.failure.take() {
             return Err(format!("a frame failed: {failure}"));
         }
-        let (ours, theirs) = (dataset_digest(&leader.engine), dataset_digest(&self.world.engine));
+        let (ours, theirs) = (fingerprint(&leader.engine), fingerprint(&self.world.engine));
         if ours == theirs {
             return Ok(());
         }

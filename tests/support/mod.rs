@@ -16,6 +16,7 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub mod fingerprint;
 pub mod peer;
 pub mod reply;
 pub mod requests;

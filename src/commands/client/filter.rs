@@ -21,7 +21,7 @@ const FLAGS: &[u8] = b"OSMPxbtRBdcuAUreTIiEN";
 enum Class {
     Normal,
     Pubsub,
-    /// Replicas, among which monitors count in Redis.
+    /// Replicas. A monitor is none, though Redis treats it as one where commands on keys are concerned.
     Replica,
     /// The link to a primary.
     Primary,
@@ -39,13 +39,7 @@ impl Class {
     }
 
     fn of(client: &Client) -> Class {
-        if client.is(state::PUBSUB) {
-            Class::Pubsub
-        } else if client.is(state::MONITOR) {
-            Class::Replica
-        } else {
-            Class::Normal
-        }
+        if client.is(state::PUBSUB) { Class::Pubsub } else { Class::Normal }
     }
 }
 

@@ -67,6 +67,10 @@ fn check(now: Option<&Tracker>, mode: &Mode, prefixes: &[Bytes]) -> Result<(), C
              with a different mode.",
         );
     }
+    // Those that begin with a prefix stand right behind it in their order.
+    let mut sorted: Vec<&Bytes> = prefixes.iter().collect();
+    sorted.sort_unstable();
+    let some_overlap = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));
     for (index, prefix) in prefixes.iter().enumerate() {
         let overlap = |kind: &str, other: &[u8]| {
             let (prefix, other) = (quoted(prefix), quoted(other));
@@ -77,7 +81,7 @@ fn check(now: Option<&Tracker>, mode: &Mode, prefixes: &[Bytes]) -> Result<(), C
         if let Some(own) = now.and_then(|now| now.overlapping(prefix)) {
             return overlap("an existing", own);
         }
-        let later = &prefixes[index + 1..];
+        let later = if some_overlap { &prefixes[index + 1..] } else { &[] };
         if let Some(other) = later.iter().find(|p| p.starts_with(prefix) || prefix.starts_with(p)) {
             return overlap("another provided", other);
         }

@@ -1,117 +1,101 @@
 //! DEBUG on values: fingerprints of what the databases hold, and a trip through the dump format.
 
-use crate::base::hash::{HashKey, siphash13};
+use crate::base::number::format_double;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 use crate::keyspace::db::is_past;
-use crate::keyspace::types::Stream;
 use crate::keyspace::types::stream::StreamId;
-use crate::keyspace::{Db, Deadline, ValueRef};
+use crate::keyspace::{Db, Deadline, Type, ValueRef};
 use crate::persist::rdb::{self, Options};
 use crate::structures::slab::Handle;
+use sha1_smol::Sha1;
 
-/// A hash of 160 bits that does not depend on the process.
-type Digest = [u64; 3];
+/// A SHA-1, or several in one.
+type Digest = [u8; 20];
 
-fn digest_bytes(bytes: &[u8]) -> Digest {
-    std::array::from_fn(|i| siphash13(&HashKey { k0: i as u64, k1: 0x5761_7465_7277_6865 }, bytes))
+/// The sums of Redis, by which a server can be compared with one of another make.
+trait Sum {
+    /// Adds bytes whose place among others does not matter: twice the same is nothing.
+    fn add(&mut self, bytes: &[u8]);
+    /// Adds bytes behind what is there already.
+    fn append(&mut self, bytes: &[u8]);
+}
+
+impl Sum for Digest {
+    fn add(&mut self, bytes: &[u8]) {
+        let hash = Sha1::from(bytes).digest().bytes();
+        self.iter_mut().zip(hash).for_each(|(sum, byte)| *sum ^= byte);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        *self = Sha1::from(&self[..]).digest().bytes();
+    }
 }
 
 fn hex(digest: Digest) -> String {
-    let text: String = digest.iter().map(|word| format!("{word:016x}")).collect();
-    text[..40].to_owned()
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Gathers what belongs to one key: a text, and a sum over elements whose order does not matter.
-#[derive(Default)]
-struct Gather {
-    text: Vec<u8>,
-    sum: Digest,
+/// The number of a type in Redis.
+fn number_of(kind: Type) -> u32 {
+    match kind {
+        Type::String => 0,
+        Type::List => 1,
+        Type::Set => 2,
+        Type::Zset => 3,
+        Type::Hash => 4,
+        Type::Stream => 6,
+    }
 }
 
-impl Gather {
-    /// A part at its place.
-    fn part(&mut self, part: &[u8]) {
-        self.text.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        self.text.extend_from_slice(part);
-    }
-
-    /// An element at any place.
-    fn element(&mut self, parts: &[&[u8]]) {
-        let mut one = Gather::default();
-        parts.iter().for_each(|part| one.part(part));
-        self.sum
-            .iter_mut()
-            .zip(digest_bytes(&one.text))
-            .for_each(|(sum, word)| *sum = sum.wrapping_add(word));
-    }
-
-    fn value(&mut self, value: ValueRef<'_>) {
-        self.part(value.type_of().name().as_bytes());
-        match value {
-            ValueRef::Inline(bytes, _) => self.part(bytes),
-            ValueRef::Shared(bytes) => self.part(bytes),
-            ValueRef::Int(value) => self.part(value.to_string().as_bytes()),
-            ValueRef::List(list) => list.walk(0, true, |item| {
-                self.part(&item.to_vec());
-                true
-            }),
-            ValueRef::Set(set) => set.iter().for_each(|member| self.element(&[&member.to_vec()])),
-            ValueRef::Hash(hash) => hash.iter().for_each(|field| {
-                let deadline = field.deadline.unwrap_or(0).to_le_bytes();
-                self.element(&[&field.name.to_vec(), &field.value.element().to_vec(), &deadline]);
-            }),
-            ValueRef::Zset(zset) => zset.iter().for_each(|(member, score)| {
-                self.element(&[&member.to_vec(), &score.to_le_bytes()]);
-            }),
-            ValueRef::Stream(stream) => self.stream(stream),
-        }
-    }
-
-    /// Entries, what is remembered of others, and who was given which. How they lie in nodes does not matter, nor how often
-    /// they were delivered: reading again what one has is not propagated.
-    fn stream(&mut self, stream: &Stream) {
-        let log = &stream.log;
-        log.walk(StreamId::ZERO, StreamId::MAX, true, |entry| {
-            self.part(&entry.id.to_vec());
-            entry.fields.for_each(|(name, value)| {
-                self.part(&name.to_vec());
-                self.part(&value.to_vec());
-            });
+/// Adds a value. Of a deadline only its existence counts, and of a stream only its entries.
+fn add_value(digest: &mut Digest, value: ValueRef<'_>) {
+    digest.append(&number_of(value.type_of()).to_be_bytes());
+    match value {
+        ValueRef::Inline(bytes, _) => digest.append(bytes),
+        ValueRef::Shared(bytes) => digest.append(bytes),
+        ValueRef::Int(value) => digest.append(value.to_string().as_bytes()),
+        ValueRef::List(list) => list.walk(0, true, |item| {
+            digest.append(&item.to_vec());
             true
-        });
-        for id in [log.last_id, log.max_deleted_id] {
-            self.part(&id.to_vec());
-        }
-        self.part(&log.entries_added.to_le_bytes());
-        for (name, group) in stream.groups() {
-            self.part(name);
-            self.part(&group.last_id.to_vec());
-            for (id, pending) in group.pending(StreamId::ZERO, StreamId::MAX) {
-                let owner = group.consumer(pending.consumer);
-                self.part(&id.to_vec());
-                self.part(&owner.name);
+        }),
+        ValueRef::Set(set) => set.iter().for_each(|member| digest.add(&member.to_vec())),
+        ValueRef::Hash(hash) => hash.iter().for_each(|field| {
+            let mut one = Digest::default();
+            one.append(&field.name.to_vec());
+            one.append(&field.value.element().to_vec());
+            if field.deadline.is_some() {
+                one.add(b"!!hexpire!!");
             }
+            digest.add(&one);
+        }),
+        ValueRef::Zset(zset) => zset.iter().for_each(|(member, score)| {
+            let (mut one, mut text) = (Digest::default(), Vec::new());
+            format_double(score, &mut text);
+            one.append(&member.to_vec());
+            one.append(&text);
+            digest.add(&one);
+        }),
+        ValueRef::Stream(stream) => {
+            stream.log.walk(StreamId::ZERO, StreamId::MAX, true, |entry| {
+                digest.append(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                entry.fields.for_each(|(name, value)| {
+                    digest.append(&name.to_vec());
+                    digest.append(&value.to_vec());
+                });
+                true
+            });
         }
-    }
-
-    fn finish(mut self) -> Digest {
-        self.sum.into_iter().for_each(|word| self.text.extend_from_slice(&word.to_le_bytes()));
-        digest_bytes(&self.text)
     }
 }
 
-fn digest_of(db: u64, db_entries: &Db, handle: Handle, with_key: bool) -> Digest {
-    let mut gather = Gather::default();
-    if with_key {
-        gather.part(&db.to_le_bytes());
-        gather.part(db_entries.key(handle));
+/// Adds an entry, but for its key.
+fn add_entry(digest: &mut Digest, db: &Db, handle: Handle) {
+    add_value(digest, db.value(handle));
+    if db.deadline(handle).is_some() {
+        digest.add(b"!!expire!!");
     }
-    gather.value(db_entries.value(handle));
-    if let Some(deadline) = db_entries.deadline(handle) {
-        gather.part(&deadline.to_le_bytes());
-    }
-    gather.finish()
 }
 
 pub(super) fn digest(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
@@ -120,16 +104,19 @@ pub(super) fn digest(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// A hash of all databases, in hex; the order of the keys does not matter. All zeros when there is no key.
-pub fn dataset_digest(engine: &Engine) -> String {
-    let mut all: Digest = [0; 3];
-    for (index, db) in engine.dbs.iter().enumerate() {
+/// A sum of all databases, in hex; the order of the keys does not matter. All zeros when there is no key.
+fn dataset_digest(engine: &Engine) -> String {
+    let mut all = Digest::default();
+    for (index, db) in engine.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        all.append(&(index as u32).to_be_bytes());
         let mut cursor = 0;
         loop {
             // Nothing changes meanwhile, so every entry is seen once.
             cursor = db.scan(cursor, |handle| {
-                let one = digest_of(index as u64, db, handle, true);
-                all.iter_mut().zip(one).for_each(|(a, b)| *a ^= b);
+                let mut one = Digest::default();
+                one.append(db.key(handle));
+                add_entry(&mut one, db, handle);
+                all.add(&one);
             });
             if cursor == 0 {
                 break;
@@ -140,13 +127,18 @@ pub fn dataset_digest(engine: &Engine) -> String {
 }
 
 pub(super) fn digest_values(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let index = engine.clients[call.slot].db as usize;
-    let db = engine.dbs.at(index);
+    let db = engine.dbs.at(engine.clients[call.slot].db as usize);
     let digests: Vec<String> = call
         .args
         .iter_from(2)
-        .map(|key| db.find(key, db.hash(key)).map_or([0; 3], |handle| digest_of(0, db, handle, false)))
-        .map(hex)
+        .map(|key| {
+            let mut digest = Digest::default();
+            // Also of one whose deadline has passed: it is there until somebody looks for it.
+            if let Some(handle) = db.find(key, db.hash(key)) {
+                add_entry(&mut digest, db, handle);
+            }
+            hex(digest)
+        })
         .collect();
     let mut reply = engine.reply(call.slot);
     reply.array(digests.len());

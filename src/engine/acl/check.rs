@@ -3,7 +3,7 @@
 use super::selector::Selector;
 use super::user::User;
 use crate::base::number::parse_i64;
-use crate::engine::keys::{KeyAt, keys_of, may_have_keys, only_key};
+use crate::engine::keys::{KeyAt, all_keys_of, may_have_keys, only_key};
 use crate::engine::spec::{acl, flag};
 use crate::engine::table::Row;
 use crate::resp::Args;
@@ -98,7 +98,7 @@ impl Selector {
             let only = only_key(row, args);
             let keys = match &only {
                 Some(at) => std::slice::from_ref(at),
-                None => keys.get_or_insert_with(|| keys_of(row, args).unwrap_or_default()),
+                None => keys.get_or_insert_with(|| all_keys_of(row, args)),
             };
             for at in keys {
                 if !self.allows_key(args.at(at.index), at.flags) {

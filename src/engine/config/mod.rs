@@ -22,6 +22,7 @@ mod set;
 mod settings;
 mod syntax;
 mod table;
+mod unheeded;
 mod values;
 
 /// Whether what is set under a name is kept out of what others may see.

@@ -321,6 +321,7 @@ impl Engine {
     ///
     /// When there is no such function, it cannot be begun, and what it fails with.
     pub fn call_function(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        self.announce(call);
         let libraries = &self.scripts.libraries;
         let (Some(function), Some(vm)) = (libraries.find(call.args.at(1)), &libraries.vm) else {
             return Err(CmdError::err("Function not found"));

@@ -185,6 +185,7 @@ impl Engine {
     ///
     /// When it cannot be compiled or begun, and what it fails with.
     pub fn eval(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        self.announce(call);
         if self.debugs_scripts(call.slot) {
             return self.eval_in_debugger(call, is_read_only);
         }
@@ -202,6 +203,7 @@ impl Engine {
     ///
     /// When there is no such script, it cannot be begun, and what it fails with.
     pub fn eval_sha(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
+        self.announce(call);
         let sha = parse_sha(call.args.at(1)).ok_or(NO_SCRIPT)?;
         if self.debugs_scripts(call.slot) {
             return Err(CmdError::err("Please use EVAL instead of EVALSHA for debugging"));

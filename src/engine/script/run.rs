@@ -73,10 +73,6 @@ impl Engine {
                 return Err(error);
             }
         }
-        if !self.listeners.monitors.is_empty() {
-            let db = self.clients[slot].db;
-            self.feed_monitors(slot, db, call.row, call.args);
-        }
         let is_strict = script.flags & script_flag::COMPATIBLE == 0;
         let begin_ticks = call.host.ticks();
         self.scripts.running = Some(Running {

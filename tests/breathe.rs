@@ -47,6 +47,9 @@ struct Shell {
     sent: BTreeMap<u32, Vec<u8>>,
     /// The same at the end of each pause.
     sent_while_busy: Vec<BTreeMap<u32, String>>,
+    /// The counter, in nanoseconds, and by how much it grows at each look.
+    ticks: u64,
+    ticks_per_look: u64,
 }
 
 impl Shell {
@@ -75,10 +78,12 @@ fn shown(bytes: &[u8]) -> String {
 
 impl Host for Shell {
     fn now(&mut self) -> Now {
-        Now { unix_us: 1_700_000_000_000_000, mono_us: 1_000_000 }
+        let us = self.ticks / 1000;
+        Now { unix_us: 1_700_000_000_000_000 + us, mono_us: 1_000_000 + us }
     }
     fn ticks(&mut self) -> u64 {
-        1
+        self.ticks += self.ticks_per_look;
+        self.ticks
     }
     fn ticks_per_ms(&self) -> u64 {
         1_000_000
@@ -105,7 +110,13 @@ impl Host for Shell {
 }
 
 fn start() -> (Engine, Shell, [ClientId; 2]) {
-    let mut shell = Shell { arriving: VecDeque::new(), sent: BTreeMap::new(), sent_while_busy: Vec::new() };
+    let mut shell = Shell {
+        arriving: VecDeque::new(),
+        sent: BTreeMap::new(),
+        sent_while_busy: Vec::new(),
+        ticks: 1,
+        ticks_per_look: 0,
+    };
     let families: Vec<&'static [Spec]> = commands::FAMILIES.iter().copied().chain([LONG]).collect();
     let table: &'static Table = Box::leak(Box::new(Table::new(&families)));
     let mut engine = Engine::new(table, Config::new(), ProcessNames::default(), &mut shell);
@@ -187,5 +198,29 @@ fn who_is_closed_while_a_long_command_runs_goes_when_it_is_over() {
     engine.closed(&mut shell, b);
     turn(&mut engine, &mut shell);
     assert_eq!(shell.received(a), "DONE | PONG");
-    assert_eq!(engine.feed.take(), b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nLONG\r\n$3\r\nkey\r\n");
+    assert_eq!(
+        engine.replication.feed.take(),
+        b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nLONG\r\n$3\r\nkey\r\n"
+    );
+}
+
+#[test]
+fn time_stands_in_a_script_until_it_lets_others_speak() {
+    const SCRIPT: &str = "local function now() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end \
+                          local began = now() \
+                          for i = 1, 100 do if now() ~= began then return 'it moved' end end \
+                          repeat until now() >= began + 40000 \
+                          return now() - began";
+    let (mut engine, mut shell, [a, _]) = start();
+    engine.input(&mut shell, a, b"CONFIG SET busy-reply-threshold 30\r\n");
+    turn(&mut engine, &mut shell);
+    shell.received(a);
+    shell.ticks_per_look = 10_000;
+    let request = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{SCRIPT}\r\n$1\r\n0\r\n", SCRIPT.len());
+    engine.input(&mut shell, a, request.as_bytes());
+    turn(&mut engine, &mut shell);
+    let passed_us = shell.received(a);
+    let passed_us: u64 =
+        passed_us.strip_prefix("(integer) ").and_then(|us| us.parse().ok()).expect(&passed_us);
+    assert!((40_000..60_000).contains(&passed_us), "{passed_us}");
 }

@@ -90,7 +90,7 @@ fn whoever_speaks_meanwhile_has_its_messages_first_and_once() {
     let last = *subscribers.last().expect("there are many");
     send(&mut engine, &mut host, last, &["SUNSUBSCRIBE", "news"]);
     send(&mut engine, &mut host, publisher, &["SPUBLISH", "news", "three"]);
-    while engine.tick(&mut host) && !engine.deliveries.is_empty() {}
+    while engine.tick(&mut host) && engine.deliveries_waiting() > 0 {}
     let text = |id: ClientId| {
         let mut slices = [std::io::IoSlice::new(&[]); 8];
         let client = engine.client(id).expect("it is there");

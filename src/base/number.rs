@@ -143,6 +143,18 @@ pub fn parse_memory(text: &[u8]) -> Option<u64> {
 /// that read back the same, in plain notation unless that needs many zeros; `inf`, `-inf`, `nan`; `-0`.
 pub fn format_double(value: f64, out: &mut Vec<u8>) {
     const WHOLE_MAX: f64 = (1u64 << 62) as f64;
+    if value.is_finite() && value.abs() <= WHOLE_MAX && value == value.trunc() {
+        if value == 0.0 && value.is_sign_negative() {
+            out.push(b'-');
+        }
+        out.extend_from_slice(format_i64(value as i64, &mut [0; I64_BYTES_MAX]));
+        return;
+    }
+    format_few_digits(value, out);
+}
+
+/// As [`format_double`], integers as well in few digits: ten to the eighth is `1e+8`.
+pub fn format_few_digits(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
         return;
@@ -151,11 +163,8 @@ pub fn format_double(value: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
         return;
     }
-    if value.abs() <= WHOLE_MAX && value == value.trunc() {
-        if value == 0.0 && value.is_sign_negative() {
-            out.push(b'-');
-        }
-        out.extend_from_slice(format_i64(value as i64, &mut [0; I64_BYTES_MAX]));
+    if value == 0.0 {
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
         return;
     }
     let Decimal { digits, count, scale } = shortest::digits_of(value.abs());

@@ -39,7 +39,7 @@ const SUBCOMMANDS: &[Spec] = &[
     )
     .syntax("category?"),
     row(
-        Spec::global("deluser", -3, deluser, WHY),
+        Spec::global("deluser", -3, deluser, WHY).secrets(|_, index| index > 1),
         "6.0.0",
         "O(1) amortized time considering the typical user.",
         "Deletes users, and closes their connections.",
@@ -62,13 +62,18 @@ const SUBCOMMANDS: &[Spec] = &[
         "Makes up a password.",
     )
     .syntax("bits:integer?"),
-    row(Spec::global("getuser", 3, getuser, WHY), "6.0.0", OF_DEFINITION, "Describes a user for programs.")
-        .flags(ADMIN)
-        .syntax("username")
-        .history(&[
-            ("6.2.0", "The patterns of channels."),
-            ("7.0.0", "The selectors; patterns of keys and channels as rules."),
-        ]),
+    row(
+        Spec::global("getuser", 3, getuser, WHY).secrets(|_, index| index > 1),
+        "6.0.0",
+        OF_DEFINITION,
+        "Describes a user for programs.",
+    )
+    .flags(ADMIN)
+    .syntax("username")
+    .history(&[
+        ("6.2.0", "The patterns of channels."),
+        ("7.0.0", "The selectors; patterns of keys and channels as rules."),
+    ]),
     help_row(Group::Server, "6.0.0", 0),
     row(Spec::global("list", 2, list, WHY), "6.0.0", OF_USERS, "Describes all users as a file would.")
         .flags(ADMIN),
@@ -87,7 +92,7 @@ const SUBCOMMANDS: &[Spec] = &[
         .flags(ADMIN)
         .tips(TO_ALL_NODES),
     row(
-        Spec::global("setuser", -3, setuser, WHY),
+        Spec::global("setuser", -3, setuser, WHY).secrets(|_, index| index > 1),
         "6.0.0",
         OF_RULES,
         "Creates a user, or changes its rules.",

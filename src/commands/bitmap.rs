@@ -65,6 +65,10 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         )
         .history(&[("8.2.0", "`DIFF`, `DIFF1`, `ANDOR` and `ONE` came.")]),
     Spec::local("bitfield", -2, bitfield)
+        .key_flags(|args| match (2..args.len()).any(|i| args.is(i, "set") || args.is(i, "incrby")) {
+            true => key::RW | key::ACCESS | key::UPDATE,
+            false => key::RO | key::ACCESS,
+        })
         .flags(WRITE | DENYOOM)
         .acl(acl::BITMAP)
         .keys(KEY_OF_BITFIELD)

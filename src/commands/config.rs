@@ -1,6 +1,7 @@
 //! CONFIG: the directives while the server runs.
 
 use super::help::help_row;
+use crate::engine::config::is_sensitive;
 use crate::engine::config::{Asker, Group as Effect};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::Request;
@@ -23,7 +24,8 @@ const TO_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all
 const SUBCOMMANDS: &[Spec] = &[
     help_row(Group::Server, "5.0.0", 0),
     row(
-        Spec::global("set", -4, set, WHY),
+        Spec::global("set", -4, set, WHY)
+            .secrets(|args, i| i > 2 && i % 2 == 1 && is_sensitive(args.at(i - 1))),
         "2.0.0",
         "O(N) when N is the number of configuration parameters provided",
         "Changes directives, all that are named or none.",
@@ -107,7 +109,7 @@ fn resetstat(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn rewrite(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    if engine.facts.names.config_file.is_empty() {
+    if engine.process.names.config_file.is_empty() {
         return Err(CmdError::coded("ERR The server is running without a config file"));
     }
     let old = call.host.apply(Request::ReadConfigFile).ok();

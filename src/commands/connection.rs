@@ -15,6 +15,7 @@ const HANDSHAKE: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY 
 
 pub(super) const COMMANDS: &[Spec] = &[
     Spec::global("auth", -2, auth, "its client may run more afterwards")
+        .secrets(|_, index| index > 0)
         .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
         .doc(
@@ -31,6 +32,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::Connection, "1.0.0", "O(1)", "Gives back what it was given.")
         .syntax("message"),
     Spec::global("hello", -1, hello, "changes the protocol and the name of its client")
+        .secrets(|args, i| (i > 1 && args.is(i - 1, "AUTH")) || (i > 2 && args.is(i - 2, "AUTH")))
         .flags(HANDSHAKE)
         .acl(acl::CONNECTION)
         .doc(
@@ -60,6 +62,7 @@ SETNAME=clientname?}?",
         .acl(acl::CONNECTION)
         .doc(Group::Connection, "6.2.0", "O(1)", "Makes the connection as good as new."),
     Spec::local("select", 2, select)
+        .databases(|_| vec![1])
         .flags(LOADING | STALE | FAST)
         .acl(acl::CONNECTION)
         .doc(Group::Connection, "1.0.0", "O(1)", "Chooses the database of the connection.")

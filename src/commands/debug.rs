@@ -110,13 +110,13 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             return Ok(Outcome::Done);
         }
         (b"sleep", 3) => sleep(engine, call)?,
-        (b"set-active-expire", 3) => engine.facts.active_expire = flag_at(call, 2),
-        (b"pause-cron", 3) => engine.facts.cron_paused = flag_at(call, 2),
+        (b"set-active-expire", 3) => engine.switches.active_expire = flag_at(call, 2),
+        (b"pause-cron", 3) => engine.switches.cron_paused = flag_at(call, 2),
         (b"turn-cpu", 3) => {
             engine.recorder.cpu.is_on = flag_at(call, 2);
             engine.recorder.reset();
         }
-        (b"set-disable-deny-scripts", 3) => engine.facts.allows_all_in_scripts = flag_at(call, 2),
+        (b"set-disable-deny-scripts", 3) => engine.switches.allows_all_in_scripts = flag_at(call, 2),
         (b"dict-resizing", 3) => {
             let resizing = if flag_at(call, 2) { Resizing::Allowed } else { Resizing::Avoid };
             engine.dbs.iter_mut().for_each(|db| db.set_resizing(resizing));
@@ -229,9 +229,9 @@ fn populate(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), CmdError> {
 fn reply_buffer(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), CmdError> {
     let value = call.args.at(3);
     if call.args.is(2, "resizing") {
-        engine.facts.reply_resizing = flag_at(call, 3);
+        engine.switches.reply_resizing = flag_at(call, 3);
     } else if call.args.is(2, "peak-reset-time") {
-        engine.facts.reply_peak_reset_ms = match value.to_ascii_lowercase().as_slice() {
+        engine.switches.reply_peak_reset_ms = match value.to_ascii_lowercase().as_slice() {
             b"never" => None,
             b"reset" => Some(PEAK_RESET_MS),
             _ => Some(parse_i64(value).ok_or(CmdError::NotInteger)?.max(0) as u64),

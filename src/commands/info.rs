@@ -136,23 +136,23 @@ fn human(bytes: u64) -> String {
 }
 
 fn server(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
-    let facts = engine.facts.clone();
+    let process = engine.process.clone();
     let now = engine.now;
-    let uptime_s = now.unix_s().saturating_sub(facts.started_unix_s);
+    let uptime_s = now.unix_s().saturating_sub(process.started_unix_s);
     text.field("redis_version", REDIS_VERSION);
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
-    text.field("redis_build_id", &facts.run_id[..16]);
+    text.field("redis_build_id", &process.run_id[..16]);
     text.field("redis_mode", if engine.conf.cluster_enabled { "cluster" } else { "standalone" });
-    text.field("os", &facts.names.os);
+    text.field("os", &process.names.os);
     text.field("arch_bits", 64);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
     text.field("atomicvar_api", "c11-builtin");
-    text.field("gcc_version", &facts.names.compiler);
-    text.field("process_id", facts.names.pid);
+    text.field("gcc_version", &process.names.compiler);
+    text.field("process_id", process.names.pid);
     text.field("process_supervised", "no");
-    text.field("run_id", &facts.run_id);
+    text.field("run_id", &process.run_id);
     text.field("tcp_port", engine.conf.port);
     text.field("server_time_usec", now.unix_us);
     text.field("uptime_in_seconds", uptime_s);
@@ -160,8 +160,8 @@ fn server(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("hz", engine.conf.hz);
     text.field("configured_hz", engine.conf.hz);
     text.field("lru_clock", now.unix_s() & 0xff_ffff);
-    text.field("executable", &facts.names.executable);
-    text.field("config_file", &facts.names.config_file);
+    text.field("executable", &process.names.executable);
+    text.field("config_file", &process.names.config_file);
     text.field("io_threads_active", 0);
     let mut listeners = 0;
     if engine.conf.port != 0 {
@@ -179,7 +179,7 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     use crate::engine::client::state;
     let blocked = engine.blocked_clients();
     let (mut inbox, mut out, mut pubsub, mut timed) = (0, 0, 0, 0);
-    for (_, client) in &engine.clients {
+    for (_, client) in engine.clients.iter() {
         inbox = inbox.max(client.inbox.heap_bytes());
         out = out.max(client.out.heap_bytes());
         pubsub += usize::from(client.is(state::PUBSUB));
@@ -242,7 +242,7 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     ]);
     text.field("mem_clients_normal", seen.clients);
     text.idle(&["mem_cluster_links", "mem_aof_buffer"]);
-    text.field("mem_allocator", &engine.facts.names.allocator);
+    text.field("mem_allocator", &engine.process.names.allocator);
     text.idle(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
     text.field("lazyfree_pending_objects", engine.pending_free_objects());
     text.field("lazyfreed_objects", engine.stats.lazyfreed_objects);
@@ -372,7 +372,7 @@ fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("role", "master");
     text.field("connected_slaves", 0);
     text.field("master_failover_state", "no-failover");
-    text.field("master_replid", &engine.facts.replication_id);
+    text.field("master_replid", &engine.replication.id);
     text.field("master_replid2", "0".repeat(40));
     text.field("master_repl_offset", 0);
     text.field("second_repl_offset", -1);
@@ -494,7 +494,7 @@ fn recorder(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     }
     text.field("loop_turns_above_2ms", recorder.turns_above_2ms);
     text.field("loop_turns_above_10ms", recorder.turns_above_10ms);
-    text.field("loop_deliveries_waiting", engine.deliveries.len());
+    text.field("loop_deliveries_waiting", engine.deliveries_waiting());
     text.field("loop_messaged_clients", engine.messaged_count());
     if recorder.cpu.is_on {
         text.field("loop_cpu_turns_above_2ms", recorder.cpu.above_2ms);

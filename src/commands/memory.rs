@@ -138,7 +138,7 @@ impl Overview {
             engine.stats.peak_memory_unix_s = engine.now.unix_s();
         }
         let tables: usize = engine.dbs.iter().map(crate::keyspace::Db::overhead_bytes).sum();
-        let startup = engine.facts.startup_bytes;
+        let startup = engine.process.startup_bytes;
         Overview {
             used,
             peak: engine.stats.peak_memory_bytes,

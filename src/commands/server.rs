@@ -9,7 +9,7 @@ use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};
 
 pub(super) const COMMANDS: &[Spec] = &[
-    Spec::local("time", 1, time)
+    Spec::global("time", 1, time, "the clock goes on while a script lets others speak")
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
         .doc(Group::Server, "2.6.0", "O(1)", "Tells the wall clock of the server."),
@@ -82,11 +82,12 @@ const MODULE_HELP: &[&str] = &[
     "    Unload a module.",
 ];
 
-fn time(ctx: &mut Ctx<'_>) -> CmdResult {
-    let us = ctx.now.unix_us;
-    ctx.reply.array(2);
-    ctx.reply.bulk_int((us / 1_000_000) as i64);
-    ctx.reply.bulk_int((us % 1_000_000) as i64);
+fn time(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let us = engine.clock_us();
+    let mut reply = engine.reply(call.slot);
+    reply.array(2);
+    reply.bulk_int((us / 1_000_000) as i64);
+    reply.bulk_int((us % 1_000_000) as i64);
     Ok(Outcome::Done)
 }
 

@@ -69,13 +69,13 @@ const HELP: &[&str] = &[
 const DEFAULT_COUNT: i64 = 10;
 
 fn len(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let len = engine.slowlog.entries.len();
+    let len = engine.logs.slow.entries.len();
     engine.reply(call.slot).int(len as i64);
     Ok(Outcome::Done)
 }
 
 fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    engine.slowlog.entries.clear();
+    engine.logs.slow.entries.clear();
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }
@@ -134,9 +134,9 @@ impl Kind {
 
     fn log(self, engine: &mut Engine) -> &mut CommandLog {
         match self {
-            Kind::Slow => &mut engine.slowlog,
-            Kind::LargeRequest => &mut engine.large_requests,
-            Kind::LargeReply => &mut engine.large_replies,
+            Kind::Slow => &mut engine.logs.slow,
+            Kind::LargeRequest => &mut engine.logs.large_requests,
+            Kind::LargeReply => &mut engine.logs.large_replies,
         }
     }
 }

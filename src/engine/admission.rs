@@ -198,7 +198,7 @@ impl Engine {
             Gate::Transaction if row.has(flag::NO_MULTI) && client.is(state::MULTI) => {
                 CmdError::err("Command not allowed inside a transaction")
             }
-            Gate::Script if row.has(flag::NOSCRIPT) && !self.facts.allows_all_in_scripts => {
+            Gate::Script if row.has(flag::NOSCRIPT) && !self.switches.allows_all_in_scripts => {
                 CmdError::coded("ERR This Redis command is not allowed from script")
             }
             Gate::Permission => return self.judge(asked),
@@ -211,7 +211,7 @@ impl Engine {
             {
                 subscribed(row)
             }
-            Gate::Busy if !row.has(flag::ALLOW_BUSY) => match self.busy {
+            Gate::Busy if !row.has(flag::ALLOW_BUSY) => match self.outermost.busy {
                 Some(busy) => CmdError::coded(busy.refusal),
                 None => return Ok(()),
             },
@@ -288,9 +288,9 @@ impl Engine {
             return Ok(());
         }
         if matches!(asked.by, Asker::Socket) {
-            self.is_short_of_memory = !self.make_room(host);
+            self.eviction.is_short = !self.make_room(host);
         }
-        if !self.is_short_of_memory {
+        if !self.eviction.is_short {
             return Ok(());
         }
         let error = match asked.by {

@@ -28,13 +28,13 @@ impl Engine {
     /// Lets the shell serve others while the command of `call` goes on; `refusal` is what most of their requests get. A
     /// command that has nothing to do itself before somebody speaks lets the shell sleep, for `wait_ms` at most.
     pub fn breathe(&mut self, call: &mut Call<'_>, refusal: &'static str, wait_ms: u64) {
-        assert!(self.busy.is_none(), "a command that runs meanwhile does not breathe itself");
+        assert!(self.outermost.busy.is_none(), "a command that runs meanwhile does not breathe itself");
         let outermost = std::mem::take(&mut self.outermost);
         let (command, news) = (self.propagation.put_aside(), self.listeners.put_aside());
-        self.busy = Some(Busy { client: call.id, refusal });
+        self.outermost.busy = Some(Busy { client: call.id, refusal });
         self.set_gate(gate::BUSY, true);
         call.host.breathe(self, wait_ms);
-        self.busy = None;
+        self.outermost.busy = None;
         self.set_gate(gate::BUSY, false);
         self.outermost = outermost;
         self.propagation.resume(command);
@@ -43,17 +43,17 @@ impl Engine {
 
     /// Whether a command lets others speak.
     pub fn is_busy(&self) -> bool {
-        self.busy.is_some()
+        self.outermost.busy.is_some()
     }
 
     /// The client whose command lets others speak.
     pub fn busy_client(&self) -> Option<ClientId> {
-        self.busy.map(|busy| busy.client)
+        self.outermost.busy.map(|busy| busy.client)
     }
 
     /// Bytes came from a client while a command goes on.
     pub fn input_while_busy(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8]) {
-        let busy = self.busy.expect("only a breathing command lets others speak");
+        let busy = self.outermost.busy.expect("only a breathing command lets others speak");
         if id != busy.client {
             return self.input(host, id, bytes);
         }

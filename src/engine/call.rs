@@ -45,7 +45,7 @@ impl Engine {
         row: Option<&'static Row>,
         hint: Hint,
     ) -> Ran {
-        if !self.deliveries.is_empty() {
+        if !self.queues.deliveries.is_empty() {
             self.catch_up(slot);
         }
         let client = &mut self.clients[slot];
@@ -154,7 +154,8 @@ impl Engine {
         let client = &self.clients[slot];
         let (bits, replied) = (client.state, client.out.appended().wrapping_sub(replied));
         let requested = args.extent() as u64;
-        if replied >= self.pace.large_reply_bytes || requested >= self.pace.large_request_bytes {
+        if replied >= self.ticker.pace.large_reply_bytes || requested >= self.ticker.pace.large_request_bytes
+        {
             self.note_large(slot, args, row, requested, replied);
         }
         if self.listeners.afterwards | (bits & state::TRACKING) != 0 {
@@ -181,7 +182,7 @@ impl Engine {
             self.send_held_messages(id);
         }
         if is_outermost {
-            self.feed.commit(self.propagation.batch());
+            self.replication.feed.commit(self.propagation.batch());
         }
         if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, row, args);
@@ -251,7 +252,9 @@ impl Engine {
             return;
         }
         self.count_call(slot, args, row, spent, failed);
-        if ticks.saturating_sub(self.now_ticks) > self.pace.step_ticks && self.outermost.nesting.depth == 0 {
+        if ticks.saturating_sub(self.ticker.now_ticks) > self.ticker.pace.step_ticks
+            && self.outermost.nesting.depth == 0
+        {
             self.pass_time(ticks);
         }
     }
@@ -265,20 +268,11 @@ impl Engine {
         spent: u64,
         failed: bool,
     ) {
-        let latency_ns = self.conf.latency_tracking.then(|| self.pace.ns(spent));
+        let latency_ns = self.conf.latency_tracking.then(|| self.ticker.pace.ns(spent));
         self.stats.count_call(row, spent, latency_ns);
         self.stats.rows[row.id as usize].failed += u64::from(failed);
-        if spent >= self.pace.slow_ticks {
+        if spent >= self.ticker.pace.slow_ticks {
             self.note_slow(slot, args, row, spent);
-        }
-    }
-
-    /// Moves the time on by what the tick counter says.
-    pub fn pass_time(&mut self, ticks: u64) {
-        let us = self.pace.ns(ticks.saturating_sub(self.now_ticks)) / 1000;
-        if us > 0 {
-            self.now = self.now.after_us(us);
-            self.now_ticks = ticks;
         }
     }
 

@@ -40,26 +40,18 @@ impl Engine {
             self.stats.rejected_connections += 1;
             return Err(PROTECTED);
         }
-        let vacant = self.clients.vacant_entry();
-        let slot = vacant.key();
-        if self.generations.len() <= slot {
-            self.generations.resize(slot + 1, 0);
-        }
-        self.generations[slot] = self.generations[slot].wrapping_add(1);
-        let handle = ClientId { slot: slot as u32, generation: self.generations[slot] };
-        let id = self.next_client_id;
-        self.next_client_id += 1;
         let mut bits = 0;
         if peer == Address::Unix {
             bits |= state::UNIX;
         }
-        vacant.insert(Client {
+        let (resp, now) = (self.conf.client_default_resp as u8, self.now);
+        let slot = self.clients.add(|handle, id| Client {
             handle,
             id,
             state: bits,
             db: 0,
             user: UserId::DEFAULT,
-            resp: self.conf.client_default_resp as u8,
+            resp,
             last_row: 0,
             inbox: Inbox::default(),
             out: Output::default(),
@@ -73,16 +65,16 @@ impl Engine {
             peer,
             local,
             fd,
-            since_us: self.now.mono_us,
-            active_us: self.now.mono_us,
+            since_us: now.mono_us,
+            active_us: now.mono_us,
             bytes_in: 0,
             bytes_out: 0,
             commands: 0,
             over_soft_limit_us: 0,
-            reply_peak: ReplyPeak::new(self.now.mono_ms()),
+            reply_peak: ReplyPeak::new(now.mono_ms()),
         });
+        let handle = self.clients[slot].handle;
         self.become_default_user(slot);
-        self.by_id.insert(id, handle);
         self.stats.total_connections_received += 1;
         self.arm_idle_timer(handle);
         self.note_weight(slot);
@@ -108,7 +100,7 @@ impl Engine {
     pub fn closed(&mut self, host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
         self.forget_client(slot);
-        if self.give_back.has_fallen(host.allocated_bytes()) {
+        if self.upkeep.give_back.has_fallen(host.allocated_bytes()) {
             // Somebody has to see what it held, and give it back.
             self.note_traffic();
         }
@@ -126,11 +118,10 @@ impl Engine {
         if let Some(blocked) = self.unblock(slot)
             && let BlockOn::Job(job) = blocked.block.on
         {
-            self.job_waiters.remove(&job);
+            self.jobs.waiters.remove(&job);
         }
         self.forget_weight(slot);
-        let client = self.clients.remove(slot);
-        self.by_id.remove(&client.id);
+        self.clients.remove(slot);
     }
 
     /// Another client asked for the end of this connection: from now on it takes nothing and hears nothing. Only a client
@@ -140,16 +131,6 @@ impl Engine {
         if self.busy_client() != Some(self.clients[slot].handle) {
             self.forget_client(slot);
         }
-    }
-
-    /// The connection that has a CLIENT ID.
-    pub fn client_by_id(&self, id: u64) -> Option<ClientId> {
-        self.by_id.get(&id).copied()
-    }
-
-    /// All connections, oldest first.
-    pub fn clients_by_age(&self) -> Vec<ClientId> {
-        self.by_id.values().copied().collect()
     }
 
     /// Whether a client runs on this machine.

@@ -145,7 +145,7 @@ impl Engine {
             stats: &mut self.stats,
             host,
             rng: &mut self.rng,
-            clock: &self.clock,
+            clock: &self.eviction.clock,
             client_state: &mut client.state,
             is_scripted: self.outermost.nesting.script,
             db_index: &mut client.db,

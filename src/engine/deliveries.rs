@@ -92,14 +92,16 @@ impl Engine {
             }
             return receivers;
         }
-        let deliveries = &mut self.deliveries;
+        let deliveries = &mut self.queues.deliveries;
         deliveries.newest += 1;
         let encoded = [2, 3].map(|resp| message.encoded(resp).clone());
         let number = deliveries.newest;
         deliveries.bytes += encoded.iter().map(Bytes::len).sum::<usize>();
         deliveries.waiting.push_back(Delivery { number, kind, name: name.clone(), encoded, last: None });
         // A publisher that is faster than we are does the work itself.
-        while self.deliveries.len() > DELIVERIES_WAITING_MAX || self.deliveries.bytes > DELIVERIES_BYTES_MAX {
+        while self.queues.deliveries.len() > DELIVERIES_WAITING_MAX
+            || self.queues.deliveries.bytes > DELIVERIES_BYTES_MAX
+        {
             self.deliver_some();
         }
         receivers
@@ -107,20 +109,20 @@ impl Engine {
 
     /// Hands waiting messages on for a bounded time; true when more are left.
     pub(super) fn deliver_waiting(&mut self, host: &mut dyn Host) -> bool {
-        if self.deliveries.is_empty() {
+        if self.queues.deliveries.is_empty() {
             return false;
         }
-        let end = host.ticks() + DELIVERY_US_PER_TURN * self.ticks_per_ms / 1000;
+        let end = host.ticks() + DELIVERY_US_PER_TURN * self.ticker.per_ms / 1000;
         let mut left = DELIVERIES_AT_ONCE * 8;
-        while !self.deliveries.is_empty() && left > 0 && host.ticks() <= end {
+        while !self.queues.deliveries.is_empty() && left > 0 && host.ticks() <= end {
             left = left.saturating_sub(self.deliver_some());
         }
-        !self.deliveries.is_empty()
+        !self.queues.deliveries.is_empty()
     }
 
     /// Hands the oldest message to some more of its receivers; returns to how many, at least 1.
     fn deliver_some(&mut self) -> usize {
-        let Some(delivery) = self.deliveries.waiting.front_mut() else { return 1 };
+        let Some(delivery) = self.queues.deliveries.waiting.front_mut() else { return 1 };
         let behind = delivery.last.map_or(Bound::Unbounded, Bound::Excluded);
         let next: Vec<ClientId> = match self.pubsub.of(delivery.kind).get(&delivery.name) {
             Some(listeners) => {
@@ -132,8 +134,8 @@ impl Engine {
         let (number, encoded) = (delivery.number, delivery.encoded.clone());
         delivery.last = next.last().copied();
         if next.len() < DELIVERIES_AT_ONCE {
-            self.deliveries.waiting.pop_front();
-            self.deliveries.bytes -= encoded.iter().map(Bytes::len).sum::<usize>();
+            self.queues.deliveries.waiting.pop_front();
+            self.queues.deliveries.bytes -= encoded.iter().map(Bytes::len).sum::<usize>();
         }
         for &id in &next {
             let Some(slot) = self.slot_of(id) else { continue };
@@ -141,7 +143,7 @@ impl Engine {
             // Who has caught up meanwhile has it, and who came meanwhile is not to have it.
             if client.delivered < number {
                 client.delivered = number;
-                let bytes = &encoded[usize::from(client.resp == 3)];
+                let bytes = &encoded[usize::from(self.version_of(slot) == 3)];
                 self.append_message(slot, bytes);
             }
         }
@@ -153,16 +155,16 @@ impl Engine {
     pub(super) fn catch_up(&mut self, slot: usize) {
         let client = &mut self.clients[slot];
         let id = client.handle;
-        let seen = std::mem::replace(&mut client.delivered, self.deliveries.newest);
-        if seen == self.deliveries.newest || client.subscriptions.is_none() {
+        let seen = std::mem::replace(&mut client.delivered, self.queues.deliveries.newest);
+        if seen == self.queues.deliveries.newest || client.subscriptions.is_none() {
             return;
         }
-        let version = usize::from(client.resp == 3);
+        let version = usize::from(self.version_of(slot) == 3);
         let is_next = |delivery: &&Delivery| {
             let listeners = self.pubsub.of(delivery.kind).get(&delivery.name);
             delivery.number > seen && listeners.is_some_and(|listeners| listeners.contains(&id))
         };
-        let waiting = self.deliveries.waiting.iter().filter(is_next);
+        let waiting = self.queues.deliveries.waiting.iter().filter(is_next);
         let messages: Vec<Bytes> = waiting.map(|delivery| delivery.encoded[version].clone()).collect();
         for message in messages {
             self.append_message(slot, &message);
@@ -171,22 +173,31 @@ impl Engine {
 
     /// Hands the client whose command runs the messages that it has published itself: they follow its reply.
     pub fn catch_up_with(&mut self, slot: usize) {
-        if !self.deliveries.is_empty() {
+        if !self.queues.deliveries.is_empty() {
             self.catch_up(slot);
+        }
+    }
+
+    /// The version of the protocol that a client speaks. While its script runs it has that of the script's commands.
+    pub(super) fn version_of(&self, slot: usize) -> u8 {
+        let client = &self.clients[slot];
+        match &self.scripts.running {
+            Some(running) if running.client == client.handle => running.client_resp,
+            _ => client.resp,
         }
     }
 
     /// Appends a message to a client's output, outside any command of its own.
     pub(super) fn send_message(&mut self, id: ClientId, message: &mut Message<'_>) {
         let Some(slot) = self.slot_of(id) else { return };
-        let bytes = message.encoded(self.clients[slot].resp).clone();
+        let bytes = message.encoded(self.version_of(slot)).clone();
         self.send(id, &bytes);
     }
 
     /// Appends encoded bytes to a client's output, outside any command of its own.
     pub fn send(&mut self, id: ClientId, message: &Bytes) {
         let Some(slot) = self.slot_of(id) else { return };
-        if !self.deliveries.is_empty() {
+        if !self.queues.deliveries.is_empty() {
             self.catch_up(slot);
         }
         self.append_message(slot, message);

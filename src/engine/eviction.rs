@@ -8,6 +8,7 @@
 use super::config::MaxmemoryPolicy as Policy;
 use super::{Engine, Host};
 use crate::keyspace::EventClass;
+use crate::keyspace::access::AccessClock;
 use crate::structures::slab::Handle;
 use bytes::Bytes;
 
@@ -35,6 +36,10 @@ pub struct Eviction {
     pool: Vec<Candidate>,
     sampled: Vec<Handle>,
     next_db: usize,
+    /// How accesses are noted.
+    pub(super) clock: AccessClock,
+    /// The command that runs found more memory in use than there may be, and nothing that could go.
+    pub(super) is_short: bool,
 }
 
 impl Engine {
@@ -59,7 +64,7 @@ impl Engine {
             return false;
         }
         let begin = host.ticks();
-        let limit_ticks = self.eviction_us_max().saturating_mul(self.ticks_per_ms) / 1000;
+        let limit_ticks = self.eviction_us_max().saturating_mul(self.ticker.per_ms) / 1000;
         let (mut evicted, mut told_bytes) = (0, 0);
         let result = loop {
             if !self.evict_one() {
@@ -85,7 +90,7 @@ impl Engine {
                 break true;
             }
         };
-        self.feed.commit_each(self.propagation.batch());
+        self.replication.feed.commit_each(self.propagation.batch());
         let spent = host.ticks().saturating_sub(begin);
         self.note_latency("eviction-cycle", spent);
         result
@@ -201,10 +206,10 @@ impl Engine {
         let db = self.dbs.at(index);
         let score = match self.conf.maxmemory_policy {
             Policy::AllkeysLfu | Policy::VolatileLfu => {
-                255 - u64::from(self.clock.decayed(db.access(handle)))
+                255 - u64::from(self.eviction.clock.decayed(db.access(handle)))
             }
             Policy::VolatileTtl => u64::MAX - db.deadline(handle).unwrap_or(u64::MAX),
-            _ => self.clock.idle_s(db.access(handle)),
+            _ => self.eviction.clock.idle_s(db.access(handle)),
         };
         let pool = &mut self.eviction.pool;
         let at = pool.partition_point(|c| c.score < score);

@@ -212,15 +212,15 @@ impl Engine {
 
     /// Whether some client has requests that wait for a turn: the shell must not sleep.
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty()
-            || !self.outputs.is_empty()
-            || !self.messaged.is_empty()
-            || !self.deliveries.is_empty()
+        !self.queues.runnable.is_empty()
+            || !self.queues.outputs.is_empty()
+            || !self.queues.messaged.is_empty()
+            || !self.queues.deliveries.is_empty()
     }
 
     /// Serves the client that has waited longest with requests that were read already. False when there is none.
     pub fn serve_waiting(&mut self, host: &mut dyn Host) -> bool {
-        let Some(id) = self.runnable.pop_front() else { return false };
+        let Some(id) = self.queues.runnable.pop_front() else { return false };
         if let Some(slot) = self.slot_of(id) {
             self.clients[slot].set(state::RUNNABLE, false);
             self.serve_inbox(host, slot);
@@ -454,7 +454,7 @@ impl Engine {
     /// Runs requests of `source`, at most `quota` of them; returns how many bytes were consumed.
     fn serve(&mut self, host: &mut dyn Host, slot: usize, source: &[u8], quota: usize) -> usize {
         let id = self.clients[slot].handle;
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.pools.batch);
         let mut progress = std::mem::take(&mut self.clients[slot].inbox.progress);
         let (mut at, mut left) = (0, quota);
         self.begin_serving(host, slot);
@@ -472,7 +472,7 @@ impl Engine {
                 progress = Progress::default();
                 break;
             }
-            if self.outermost.last_ticks.saturating_sub(begin) > self.pace.serving_ticks {
+            if self.outermost.last_ticks.saturating_sub(begin) > self.ticker.pace.serving_ticks {
                 left = 0;
             }
             match end {
@@ -499,7 +499,7 @@ impl Engine {
         batch.clear();
         // One request with many arguments should not hold memory for good.
         batch.spans.shrink_to(SPANS_KEPT);
-        self.batch = batch;
+        self.pools.batch = batch;
         self.end_serving(id);
         if let Some(client) = self.client_mut(id) {
             client.inbox.progress = progress;
@@ -687,7 +687,7 @@ impl Engine {
         let client = &mut self.clients[slot];
         if !client.is(state::RUNNABLE | state::CLOSE_ASAP) {
             client.set(state::RUNNABLE, true);
-            self.runnable.push_back(client.handle);
+            self.queues.runnable.push_back(client.handle);
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn only_key(row: &Row, args: Args<'_>) -> Option<KeyAt> {
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
     if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
-        return Some(keys_of_sort(args, row.full_name == "sort"));
+        return Some(row.spec.keys_of.map_or(Vec::new(), |keys_of| keys_of(args)));
     }
     let mut keys = Vec::new();
     for spec in row.spec.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
@@ -60,61 +60,9 @@ pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
 /// GEORADIUS takes the last of several STORE, a spec the first. The consumer of XREADGROUP may be called STREAMS.
 pub fn all_keys_of(row: &Row, args: Args<'_>) -> Vec<KeyAt> {
     let mut keys = keys_of(row, args).unwrap_or_default();
-    let more = match row.full_name {
-        "georadius" => stores(args, 6),
-        "georadiusbymember" => stores(args, 5),
-        "xread" | "xreadgroup" => streams(args).collect(),
-        _ => return keys,
-    };
-    let flags = row.spec.keys.last().map_or(0, |spec| spec.flags);
+    let Some(more) = row.spec.keys_of else { return keys };
     let known: BTreeSet<usize> = keys.iter().map(|key| key.index).collect();
-    let unknown = more.into_iter().filter(|index| !known.contains(index));
-    keys.extend(unknown.map(|index| KeyAt { index, flags }));
-    keys
-}
-
-/// The destinations of GEORADIUS and its kind, whose options begin at `from`.
-fn stores(args: Args<'_>, from: usize) -> Vec<usize> {
-    let (mut found, mut at) = (Vec::new(), from);
-    while at + 1 < args.len() {
-        let stores = args.is(at, "store") || args.is(at, "storedist");
-        if stores {
-            found.push(at + 1);
-        }
-        at += if stores || args.is(at, "count") { 2 } else { 1 };
-    }
-    found
-}
-
-/// The streams of XREAD and XREADGROUP, behind the word that is no argument of an option.
-fn streams(args: Args<'_>) -> std::ops::Range<usize> {
-    let mut at = 1;
-    while at < args.len() && !args.is(at, "streams") {
-        at += match () {
-            () if args.is(at, "group") => 3,
-            () if ["block", "count", "claim"].iter().any(|word| args.is(at, word)) => 2,
-            () => 1,
-        };
-    }
-    let first = (at + 1).min(args.len());
-    first..first + (args.len() - first) / 2
-}
-
-/// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
-fn keys_of_sort(args: Args<'_>, stores: bool) -> Vec<KeyAt> {
-    let mut keys = vec![KeyAt { index: 1, flags: key::RO | key::ACCESS }];
-    let mut at = 2;
-    while stores && at < args.len() {
-        if args.is(at, "store") && at + 1 < args.len() {
-            keys.truncate(1);
-            keys.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
-        }
-        at += match () {
-            () if args.is(at, "limit") => 3,
-            () if args.is(at, "get") || args.is(at, "by") || args.is(at, "store") => 2,
-            () => 1,
-        };
-    }
+    keys.extend(more(args).into_iter().filter(|key| !known.contains(&key.index)));
     keys
 }
 
@@ -161,15 +109,7 @@ fn actual_flags(row: &Row, spec: &KeySpec, args: Args<'_>) -> u32 {
     if spec.flags & key::VARIABLE_FLAGS == 0 {
         return spec.flags;
     }
-    match row.full_name {
-        "set" if (3..args.len()).any(|index| args.is(index, "get")) => key::RW | key::ACCESS | key::UPDATE,
-        "set" => key::OW | key::UPDATE,
-        "bitfield" if (2..args.len()).any(|i| args.is(i, "set") || args.is(i, "incrby")) => {
-            key::RW | key::ACCESS | key::UPDATE
-        }
-        "bitfield" => key::RO | key::ACCESS,
-        _ => spec.flags,
-    }
+    row.spec.key_flags_of.map_or(spec.flags, |flags_of| flags_of(args))
 }
 
 #[cfg(test)]
@@ -196,34 +136,6 @@ mod tests {
         };
         assert_eq!(found(&streams, "xread count 2 streams a b 0 0"), Some((4, 5, 1)));
         assert_eq!(found(&streams, "xread count 2"), None);
-    }
-
-    #[test]
-    fn the_last_store_says_where_the_result_of_sort_goes() {
-        let destination = |line: &str| {
-            let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
-            keys_of_sort(Args::Owned(&words), true).get(1).map(|at| at.index)
-        };
-        assert_eq!(destination("sort k by store get store store x store y"), Some(9));
-        assert_eq!(destination("sort k get store x"), None);
-        assert_eq!(destination("sort k limit store store x"), None);
-        assert_eq!(destination("sort k desc store"), None);
-    }
-
-    #[test]
-    fn what_a_handler_takes_for_a_key_is_found_behind_words_that_come_twice() {
-        let places = |line: &str| {
-            let words: Vec<Bytes> = line.split(' ').map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
-            match words[0].starts_with(b"geo") {
-                true => stores(Args::Owned(&words), 6),
-                false => streams(Args::Owned(&words)).collect(),
-            }
-        };
-        assert_eq!(places("georadius k 1 1 9 km store a storedist b store c"), [7, 9, 11]);
-        assert_eq!(places("georadius k 1 1 9 km store store storedist storedist"), [7, 9]);
-        assert_eq!(places("georadius k 1 1 9 km count store store"), [0; 0]);
-        assert_eq!(places("xreadgroup group streams streams noack streams a b > >"), [6, 7]);
-        assert_eq!(places("xreadgroup count streams block streams"), [0; 0]);
     }
 
     #[test]

@@ -53,8 +53,8 @@ impl Engine {
     /// Notes a time in ticks of the host, if it is a spike.
     pub(super) fn note_latency(&mut self, name: &'static str, ticks: u64) {
         let threshold_ms = self.conf.latency_monitor_threshold_ms;
-        if threshold_ms > 0 && ticks >= threshold_ms * self.ticks_per_ms {
-            self.latency.add(name, self.now.unix_s(), ticks / self.ticks_per_ms);
+        if threshold_ms > 0 && ticks >= threshold_ms * self.ticker.per_ms {
+            self.latency.add(name, self.now.unix_s(), ticks / self.ticker.per_ms);
         }
     }
 

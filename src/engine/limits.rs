@@ -105,8 +105,8 @@ impl Engine {
     /// every `reply_peak_reset_ms` the peak is forgotten.
     pub fn reply_model(&mut self, slot: usize) -> (u32, u32) {
         let now_ms = self.now.mono_ms();
-        let reset_ms = self.facts.reply_peak_reset_ms;
-        let resizing = self.facts.reply_resizing;
+        let reset_ms = self.switches.reply_peak_reset_ms;
+        let resizing = self.switches.reply_resizing;
         let model = &mut self.clients[slot].reply_peak;
         let Some(reset_ms) = reset_ms.filter(|_| resizing) else { return (model.size, model.peak) };
         while now_ms.saturating_sub(model.reset_ms) >= reset_ms.max(1) {

@@ -3,6 +3,7 @@
 //! A command that lets others speak puts it aside as one value (see [`super::busy`]): what the others run is a command of
 //! its own, with nothing around it.
 
+use super::busy::Busy;
 use super::client::Blocked;
 use crate::base::id::ClientId;
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(super) struct Outermost {
     pub rerun: Option<Box<Blocked>>,
     /// The command is done, and those who asked are being told what it did.
     pub is_settling: bool,
+    /// A command that breathes: those that others run meanwhile are outermost.
+    pub busy: Option<Busy>,
     /// Ticks of the host at the end of the last command.
     pub last_ticks: u64,
 }

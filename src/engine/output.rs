@@ -5,12 +5,29 @@
 //! ([`Engine::poll_message`]). How much of a client's bytes may leave is the engine's to say: [`Engine::output`].
 
 use super::client::state;
+use super::deliveries::Deliveries;
 use super::recorder::Phase;
 use super::{Engine, Job};
 use crate::base::id::ClientId;
 use crate::base::limit::{SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
 use crate::resp::Output;
+use std::collections::VecDeque;
 use std::io::IoSlice;
+
+/// Clients that wait to be written to, or to be served.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    /// Clients with output that was not offered to the shell.
+    pub outputs: Vec<ClientId>,
+    /// Clients with messages from others that were not offered to the shell, longest waiting first.
+    pub messaged: VecDeque<ClientId>,
+    /// Clients whose output is written on at the next turn.
+    pub deferred: Vec<ClientId>,
+    /// Clients with requests that wait for a turn.
+    pub runnable: VecDeque<ClientId>,
+    /// Messages that are on their way to many.
+    pub deliveries: Deliveries,
+}
 
 /// What may be sent to one client now.
 pub struct Outgoing<'a>(&'a Output);
@@ -57,7 +74,7 @@ impl Engine {
         let client = &mut self.clients[slot];
         if !client.is(state::QUEUED) {
             client.set(state::QUEUED, true);
-            self.outputs.push(client.handle);
+            self.queues.outputs.push(client.handle);
         }
     }
 
@@ -68,7 +85,7 @@ impl Engine {
         let client = &mut self.clients[slot];
         if !client.is(state::QUEUED | state::MESSAGED) {
             client.set(state::MESSAGED, true);
-            self.messaged.push_back(client.handle);
+            self.queues.messaged.push_back(client.handle);
         }
     }
 
@@ -76,7 +93,7 @@ impl Engine {
     /// none.
     #[inline]
     pub(super) fn lend_buffer(&mut self, slot: usize) {
-        if !self.deliveries.is_empty() {
+        if !self.queues.deliveries.is_empty() {
             self.catch_up(slot);
         }
         self.give_buffer(slot);
@@ -87,13 +104,13 @@ impl Engine {
     pub(super) fn give_buffer(&mut self, slot: usize) {
         let out = &mut self.clients[slot].out;
         if out.wants_buffer() {
-            out.give_buffer(self.buffers.pop().unwrap_or_default());
+            out.give_buffer(self.pools.buffers.pop().unwrap_or_default());
         }
     }
 
     /// A client that has replies to be sent; the shell writes all its output and tells by [`Engine::sent`].
     pub fn poll_output(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.outputs.pop() {
+        while let Some(id) = self.queues.outputs.pop() {
             if let Some(client) = self.client_mut(id) {
                 client.set(state::QUEUED, false);
                 return Some(id);
@@ -105,7 +122,7 @@ impl Engine {
     /// As [`Engine::poll_output`], a client that has only messages from others. There may be a hundred thousand of those
     /// after one PUBLISH: the shell takes as many as a turn has time for, and the rest come in later turns.
     pub fn poll_message(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.messaged.pop_front() {
+        while let Some(id) = self.queues.messaged.pop_front() {
             if let Some(client) = self.client_mut(id) {
                 client.set(state::MESSAGED, false);
                 if !client.is(state::QUEUED) && !client.out.is_empty() {
@@ -139,16 +156,16 @@ impl Engine {
         self.resize_reply_model(slot);
         if let Some(buffer) = self.clients[slot].out.take_buffer()
             && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
-            && self.buffers.len() < SPARE_BUFFERS_MAX
+            && self.pools.buffers.len() < SPARE_BUFFERS_MAX
         {
-            self.buffers.push(buffer);
+            self.pools.buffers.push(buffer);
         }
     }
 
     /// The rest of a client's output goes at the next turn.
     pub fn write_later(&mut self, id: ClientId) {
         if let Some(slot) = self.slot_of(id) {
-            self.deferred.push(self.clients[slot].handle);
+            self.queues.deferred.push(self.clients[slot].handle);
         }
     }
 
@@ -161,19 +178,24 @@ impl Engine {
 
     /// Clients with messages that were not written.
     pub fn messaged_count(&self) -> usize {
-        self.messaged.len()
+        self.queues.messaged.len()
+    }
+
+    /// Messages to many that were not handed to all of them.
+    pub fn deliveries_waiting(&self) -> usize {
+        self.queues.deliveries.len()
     }
 
     /// Clients that wait for a turn.
     pub fn runnable_count(&self) -> usize {
-        self.runnable.len()
+        self.queues.runnable.len()
     }
 
     /// A turn of the loop ended: it worked so long and ran so many commands.
     pub fn end_turn(&mut self, busy_ticks: u64, commands: u64) {
-        let busy_us = self.pace.ns(busy_ticks).div_ceil(1000);
+        let busy_us = self.ticker.pace.ns(busy_ticks).div_ceil(1000);
         let cron_ticks = self.recorder.last_ticks_of(Phase::Expire);
-        self.stats.eventloop_cron_us += self.pace.ns(cron_ticks).div_ceil(1000);
+        self.stats.eventloop_cron_us += self.ticker.pace.ns(cron_ticks).div_ceil(1000);
         let stats = &mut self.stats;
         stats.eventloop_cycles += 1;
         stats.eventloop_us += busy_us;
@@ -182,7 +204,7 @@ impl Engine {
         if commands > 0 {
             self.note_traffic();
         }
-        while let Some(id) = self.deferred.pop() {
+        while let Some(id) = self.queues.deferred.pop() {
             if let Some(slot) = self.slot_of(id) {
                 self.queue_output(slot);
             }
@@ -194,7 +216,7 @@ impl Engine {
         let client = &mut self.clients[slot];
         if !client.is(state::CLOSE_ASAP) {
             client.set(state::CLOSE_ASAP, true);
-            self.jobs.push_back(Job::Close(client.handle));
+            self.jobs.queue.push_back(Job::Close(client.handle));
         }
     }
 }

@@ -221,10 +221,10 @@ impl Engine {
     /// The reply of a command that did not get what it wanted to wait for.
     pub(super) fn reply_in_vain(&mut self, slot: usize, on: BlockOn, row: u16) {
         let spec = &self.table.at(row).spec;
-        let (is_waitaof, reply_is_array) = (spec.name == "waitaof", spec.replies_array);
+        let reply_is_array = spec.replies_array;
         let mut reply = self.reply(slot);
         match on {
-            BlockOn::Offset if is_waitaof => {
+            BlockOn::Offset if reply_is_array => {
                 reply.array(2);
                 reply.int(0);
                 reply.int(0);

@@ -59,13 +59,13 @@ impl Engine {
     ) -> (usize, Option<Unfinished>) {
         let client = &self.clients[slot];
         if self.gates | self.listeners.afterwards | client.state & NOT_PLAIN != 0
-            || !self.deliveries.is_empty()
+            || !self.queues.deliveries.is_empty()
         {
             return (0, None);
         }
         let requests = &batch.requests[from..];
         let Some((mut row, mut run)) = requests.first().and_then(handler) else { return (0, None) };
-        let (pace, now_ticks) = (self.pace, self.now_ticks);
+        let (pace, now_ticks) = (self.ticker.pace, self.ticker.now_ticks);
         let mut last_ticks = self.outermost.last_ticks;
         let (mut ran, mut unfinished) = (0, None);
         let mut ctx = self.ctx(host, slot, batch.args(source, &requests[0]), row, requests[0].hint);

@@ -146,7 +146,7 @@ impl Engine {
             Group::SortedSet => Type::Zset,
             _ => Type::Stream,
         };
-        let on_missing = row.full_name == "xreadgroup";
+        let on_missing = row.spec.waits_for_loss;
         self.listeners.waiters.enter(id, keys, wants, on_missing)
     }
 }

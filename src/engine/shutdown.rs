@@ -8,6 +8,6 @@ impl Engine {
         if by_user {
             log::warn!("User requested shutdown...");
         }
-        self.jobs.push_back(Job::Exit(0));
+        self.jobs.queue.push_back(Job::Exit(0));
     }
 }

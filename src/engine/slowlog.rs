@@ -2,6 +2,7 @@
 //! was larger than Valkey's directives `commandlog-…` say.
 
 use super::Engine;
+use super::config::Config;
 use super::spec::flag;
 use super::table::Row;
 use crate::resp::Args;
@@ -58,6 +59,28 @@ impl CommandLog {
     }
 }
 
+/// The three logs.
+#[derive(Debug, Default)]
+pub struct CommandLogs {
+    /// Slow commands.
+    pub slow: CommandLog,
+    /// Commands whose request was large.
+    pub large_requests: CommandLog,
+    /// Commands whose reply was large.
+    pub large_replies: CommandLog,
+}
+
+impl CommandLogs {
+    /// Takes over the settings.
+    pub fn configure(&mut self, conf: &Config) {
+        self.slow.settle(conf.slowlog_log_slower_than_us, conf.slowlog_max_len);
+        self.large_requests
+            .settle(conf.commandlog_request_larger_than_bytes, conf.commandlog_large_request_max_len);
+        self.large_replies
+            .settle(conf.commandlog_reply_larger_than_bytes, conf.commandlog_large_reply_max_len);
+    }
+}
+
 /// The arguments of an entry: the first 31, each cut at 128 bytes.
 fn shortened(args: Args<'_>) -> Vec<Bytes> {
     let shown = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
@@ -81,7 +104,7 @@ impl Engine {
     /// A command took long: notes it in the slow log, and as a latency event.
     #[cold]
     pub(super) fn note_slow(&mut self, slot: usize, args: Args<'_>, row: &Row, ticks: u64) {
-        let us = ticks * 1000 / self.ticks_per_ms;
+        let us = ticks * 1000 / self.ticker.per_ms;
         let slow_us = self.conf.slowlog_log_slower_than_us;
         let slow = slow_us >= 0 && us >= slow_us as u64;
         let event = if row.has(flag::FAST) { "fast-command" } else { "command" };
@@ -93,7 +116,7 @@ impl Engine {
         let asked = self.outermost.rerun.as_ref().and_then(|blocked| blocked.asked.clone());
         let args = asked.as_deref().map_or(args, Args::Owned);
         let entry = self.log_entry(slot, args, row, us);
-        self.slowlog.push(entry, self.conf.slowlog_max_len);
+        self.logs.slow.push(entry, self.conf.slowlog_max_len);
     }
 
     /// A request or a reply was large: notes it in the log of these.
@@ -102,13 +125,13 @@ impl Engine {
         if row.has(flag::SKIP_SLOWLOG) {
             return;
         }
-        if request >= self.pace.large_request_bytes {
+        if request >= self.ticker.pace.large_request_bytes {
             let entry = self.log_entry(slot, args, row, request);
-            self.large_requests.push(entry, self.conf.commandlog_large_request_max_len);
+            self.logs.large_requests.push(entry, self.conf.commandlog_large_request_max_len);
         }
-        if reply >= self.pace.large_reply_bytes {
+        if reply >= self.ticker.pace.large_reply_bytes {
             let entry = self.log_entry(slot, args, row, reply);
-            self.large_replies.push(entry, self.conf.commandlog_large_reply_max_len);
+            self.logs.large_replies.push(entry, self.conf.commandlog_large_reply_max_len);
         }
     }
 
@@ -123,13 +146,7 @@ const REDACTED: Bytes = Bytes::from_static(b"(redacted)");
 
 /// The arguments as others may see them, if there may be a secret among them.
 pub(super) fn without_secrets(row: &Row, args: Args<'_>) -> Option<Vec<Bytes>> {
-    let hidden: fn(Args<'_>, usize) -> bool = match row.full_name {
-        "auth" => |_, i| i > 0,
-        "acl|setuser" | "acl|getuser" | "acl|deluser" => |_, i| i > 1,
-        "hello" => |args, i| (i > 1 && args.is(i - 1, "AUTH")) || (i > 2 && args.is(i - 2, "AUTH")),
-        "config|set" => |args, i| i > 2 && i % 2 == 1 && super::config::is_sensitive(args.at(i - 1)),
-        _ => return None,
-    };
+    let hidden = row.spec.is_secret?;
     Some((0..args.len()).map(|i| if hidden(args, i) { REDACTED } else { args.bytes(i) }).collect())
 }
 

@@ -6,6 +6,7 @@
 
 use super::ctx::Ctx;
 use super::error::CmdResult;
+use super::keys::KeyAt;
 use super::table::Row;
 use super::{Call, Engine};
 use crate::resp::Args;
@@ -323,13 +324,39 @@ pub struct Spec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Lines of HELP between the title and the line about HELP itself; only of containers.
     pub help: &'static [&'static str],
-    /// A wait for keys that ends without them is answered by a null array, not by a null.
+    /// A wait for keys that ends without them is answered by a null array, not by a null; one for replicas and the log by two
+    /// zeros, not by one.
     pub replies_array: bool,
     /// Argument that names a member of the collection at the first key, whose memory is fetched ahead; 0: none.
     pub member: usize,
     /// The flags of a request, where they depend on what it runs; none: those of the row.
     pub flags_of: Option<FlagsOf>,
+    /// Finds the keys that the key specs leave out.
+    pub keys_of: Option<KeysOf>,
+    /// What is done to the keys of a spec with [`key::VARIABLE_FLAGS`].
+    pub key_flags_of: Option<KeyFlagsOf>,
+    /// Which arguments nobody else may see.
+    pub is_secret: Option<IsSecret>,
+    /// Which arguments name databases.
+    pub databases_of: Option<DatabasesOf>,
+    /// It works on all databases.
+    pub on_all_databases: bool,
+    /// Who waits for its key also waits for the key to go.
+    pub waits_for_loss: bool,
 }
+
+/// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`], else those that the
+/// handler finds besides, where a word of a spec stands more than once.
+pub type KeysOf = fn(Args<'_>) -> Vec<KeyAt>;
+
+/// What a request does to its keys, where that depends on its options: bits of [`key`].
+pub type KeyFlagsOf = fn(Args<'_>) -> u32;
+
+/// Whether the argument of a request at an index is a secret.
+pub type IsSecret = fn(Args<'_>, usize) -> bool;
+
+/// The arguments of a request that are numbers of databases. A request that is wrong names none.
+pub type DatabasesOf = fn(Args<'_>) -> Vec<usize>;
 
 /// The bits of [`flag`] of a request of the client in a slot.
 pub type FlagsOf = fn(&Engine, usize, &Row, Args<'_>) -> u32;
@@ -357,6 +384,12 @@ impl Spec {
             replies_array: false,
             member: 0,
             flags_of: None,
+            keys_of: None,
+            key_flags_of: None,
+            is_secret: None,
+            databases_of: None,
+            on_all_databases: false,
+            waits_for_loss: false,
         }
     }
 
@@ -403,6 +436,36 @@ impl Spec {
     /// Sets what tells the flags of a request that runs others.
     pub const fn runs_others(self, flags_of: FlagsOf) -> Spec {
         Spec { flags_of: Some(flags_of), ..self }
+    }
+
+    /// Sets what finds the keys that the key specs leave out.
+    pub const fn keys_by(self, keys_of: KeysOf) -> Spec {
+        Spec { keys_of: Some(keys_of), ..self }
+    }
+
+    /// Sets what tells what a request does to its keys.
+    pub const fn key_flags(self, key_flags_of: KeyFlagsOf) -> Spec {
+        Spec { key_flags_of: Some(key_flags_of), ..self }
+    }
+
+    /// Sets which arguments are secret.
+    pub const fn secrets(self, is_secret: IsSecret) -> Spec {
+        Spec { is_secret: Some(is_secret), ..self }
+    }
+
+    /// Sets which arguments name databases.
+    pub const fn databases(self, databases_of: DatabasesOf) -> Spec {
+        Spec { databases_of: Some(databases_of), ..self }
+    }
+
+    /// It works on all databases.
+    pub const fn on_all_databases(self) -> Spec {
+        Spec { on_all_databases: true, ..self }
+    }
+
+    /// Who waits for its key also waits for the key to go.
+    pub const fn waits_for_loss(self) -> Spec {
+        Spec { waits_for_loss: true, ..self }
     }
 
     /// Sets the key specs.

@@ -4,6 +4,7 @@
 //! periodically while nothing happens: the sampler that feeds the `instantaneous_` figures is armed by traffic.
 
 use super::client::state;
+use super::give_back::GiveBack;
 use super::host::Request;
 use super::stats::SAMPLES;
 use super::{Engine, Host};
@@ -34,11 +35,25 @@ pub(super) struct Upkeep {
     deadlines_ms: Vec<u64>,
     /// The least of them.
     nearest_ms: u64,
+    /// Whose keys expire next.
+    next_db_to_expire: usize,
+    /// How often the `instantaneous_` figures are sampled at least before the loop may rest. At 0 no timer is armed for it,
+    /// else one.
+    samples_due: usize,
+    /// When memory goes back to the system.
+    pub give_back: GiveBack,
 }
 
 impl Default for Upkeep {
     fn default() -> Upkeep {
-        Upkeep { unfinished: 0, deadlines_ms: Vec::new(), nearest_ms: u64::MAX }
+        Upkeep {
+            unfinished: 0,
+            deadlines_ms: Vec::new(),
+            nearest_ms: u64::MAX,
+            next_db_to_expire: 0,
+            samples_due: 0,
+            give_back: GiveBack::default(),
+        }
     }
 }
 
@@ -108,7 +123,7 @@ impl Engine {
     }
 
     fn expires_actively(&self) -> bool {
-        self.facts.active_expire && !self.facts.cron_paused && !self.is_keyspace_held()
+        self.switches.active_expire && !self.switches.cron_paused && !self.is_keyspace_held()
     }
 
     /// Removes keys whose deadline has passed, database by database in turn.
@@ -121,8 +136,8 @@ impl Engine {
         let mut more = false;
         let mut worked = false;
         for _ in 0..self.dbs.count() {
-            let index = self.next_db_to_expire;
-            self.next_db_to_expire = (index + 1) % self.dbs.count();
+            let index = self.upkeep.next_db_to_expire;
+            self.upkeep.next_db_to_expire = (index + 1) % self.dbs.count();
             if self.dbs.at(index).next_deadline_ms().is_none_or(|ms| ms > now_ms) {
                 continue;
             }
@@ -130,7 +145,7 @@ impl Engine {
             let mut unfinished = true;
             for _ in 0..EXPIRED_KEYS_PER_TURN / EXPIRED_KEYS_AT_ONCE {
                 unfinished = self.expire_some(host, index, now_ms);
-                if !unfinished || host.ticks().saturating_sub(begin) > self.pace.expire_ticks {
+                if !unfinished || host.ticks().saturating_sub(begin) > self.ticker.pace.expire_ticks {
                     break;
                 }
             }
@@ -164,7 +179,7 @@ impl Engine {
             more |= self.expire_fields(index as u32, &key);
         }
         // Each key that died by itself is a change of its own.
-        self.feed.commit_each(self.propagation.batch());
+        self.replication.feed.commit_each(self.propagation.batch());
         if self.listeners.has_news() {
             self.settle(host, None);
         }
@@ -180,7 +195,7 @@ impl Engine {
         let Some(mut value) = db.take::<Hash>(handle) else { return false };
         let mut gone = Vec::new();
         let removed = value.remove_due(now_ms, EXPIRED_KEYS_AT_ONCE, |name| gone.push(name.to_vec()));
-        let is_gone = db.put(key, hash, value, self.clock.fresh()).is_none();
+        let is_gone = db.put(key, hash, value, self.eviction.clock.fresh()).is_none();
         db.arm_fields(key, hash);
         let (stats, propagation) = (&mut self.stats, &mut self.propagation);
         self.listeners.fields_expired((index, key), &gone, is_gone, stats, propagation);
@@ -203,7 +218,7 @@ impl Engine {
                 }
             }
             Timer::Sample => {
-                self.samples_due -= 1;
+                self.upkeep.samples_due -= 1;
                 self.sample(host);
             }
         }
@@ -212,10 +227,10 @@ impl Engine {
     /// Traffic makes the `instantaneous_` figures move: arms the sampler.
     #[inline]
     pub fn note_traffic(&mut self) {
-        if self.samples_due == 0 {
+        if self.upkeep.samples_due == 0 {
             self.arm_sampler();
         }
-        self.samples_due = SAMPLES;
+        self.upkeep.samples_due = SAMPLES;
     }
 
     fn arm_sampler(&mut self) {
@@ -243,9 +258,9 @@ impl Engine {
         stats.cycle_us.sample(stats.eventloop_us, now_us);
         let is_moving = [&stats.ops, &stats.input, &stats.output].iter().any(|rate| rate.is_moving());
         self.give_memory_back(host);
-        let goes_on = is_moving || self.give_back.is_waiting();
-        self.samples_due = self.samples_due.max(usize::from(goes_on));
-        if self.samples_due > 0 {
+        let goes_on = is_moving || self.upkeep.give_back.is_waiting();
+        self.upkeep.samples_due = self.upkeep.samples_due.max(usize::from(goes_on));
+        if self.upkeep.samples_due > 0 {
             self.arm_sampler();
         }
     }
@@ -253,15 +268,15 @@ impl Engine {
     /// Gives free memory back to the system when there is much, and has been for a while.
     fn give_memory_back(&mut self, host: &mut dyn Host) {
         let now_us = self.now.mono_us;
-        if !self.give_back.is_due(host.allocated_bytes(), now_us) {
+        if !self.upkeep.give_back.is_due(host.allocated_bytes(), now_us) {
             return;
         }
         let begin = host.ticks();
         if let Err(error) = host.apply(Request::ReleaseMemory) {
             log::warn!("Memory could not be given back: {error}");
         }
-        let took_us = self.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
-        self.give_back.gave(host.allocated_bytes(), took_us, now_us);
+        let took_us = self.ticker.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
+        self.upkeep.give_back.gave(host.allocated_bytes(), took_us, now_us);
     }
 
     /// Arms the idle timer of every client, when `timeout` was set.

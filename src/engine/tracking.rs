@@ -462,13 +462,13 @@ impl Engine {
         let redirect = tracker.mode.redirect;
         let target = match redirect {
             0 => Some(slot),
-            other => self.client_by_id(other).and_then(|id| self.slot_of(id)),
+            other => self.clients.by_id(other).and_then(|id| self.slot_of(id)),
         };
         let Some(target) = target.filter(|slot| !self.clients[*slot].is(state::CLOSE_ASAP)) else {
             return self.tell_of_broken_redirection(slot, redirect);
         };
         let client = &self.clients[target];
-        let (target, resp) = (client.handle, client.resp);
+        let (resp, target) = (self.version_of(target), client.handle);
         // Version 2 has no push messages: only who listens to a channel can be told anything, and only of others.
         if resp == 3 || (redirect != 0 && client.is(state::PUBSUB)) {
             let bytes = message.encoded(resp).clone();
@@ -478,12 +478,13 @@ impl Engine {
 
     #[cold]
     fn tell_of_broken_redirection(&mut self, slot: usize, redirect: u64) {
-        let client = &mut self.clients[slot];
         if redirect == 0 {
             return;
         }
+        let resp = self.version_of(slot);
+        let client = &mut self.clients[slot];
         client.set(state::TRACKING_BROKEN, true);
-        if client.resp == 3 {
+        if resp == 3 {
             let mut out = Output::default();
             let mut reply = Reply::new(&mut out, 3, false);
             reply.push(2);

@@ -198,7 +198,7 @@ impl Engine {
         flags: u32,
     ) {
         if self.clients[slot].transaction.is_none() {
-            self.clients[slot].transaction = Some(self.spare_transaction.take().unwrap_or_default());
+            self.clients[slot].transaction = Some(self.pools.transaction.take().unwrap_or_default());
         }
         if let Some(transaction) = &mut self.clients[slot].transaction {
             let bytes = args.iter_from(0).map(<[u8]>::len).sum();
@@ -242,7 +242,7 @@ impl Engine {
         if let Some(mut transaction) = client.transaction.take() {
             transaction.clear_queue();
             if transaction.heap_bytes() <= KEPT_BYTES_MAX {
-                self.spare_transaction = Some(transaction);
+                self.pools.transaction = Some(transaction);
             }
         }
     }
@@ -323,7 +323,7 @@ impl Engine {
         self.listeners.waiters.next_wait.look_again_us = None;
         match on {
             BlockOn::Job(job) => {
-                self.job_waiters.remove(&job);
+                self.jobs.waiters.remove(&job);
                 self.reply(slot).ok();
             }
             _ => self.reply_in_vain(slot, on, row.id),
@@ -341,7 +341,7 @@ impl Engine {
             return;
         }
         watchers.clients += usize::from(watched_before == 0);
-        let spare = &mut self.spare_transaction;
+        let spare = &mut self.pools.transaction;
         let transaction =
             self.clients[slot].transaction.get_or_insert_with(|| spare.take().unwrap_or_default());
         transaction.watched_bytes += key.len();

@@ -494,6 +494,9 @@ impl Run {
                 self.differences += 1;
                 println!("DIFFERENT: database {db}, {}", key.escape_ascii());
                 println!("    {} {:?}\n    we {:?}", self.reference.name, theirs.get(key), ours.get(key));
+                let values =
+                    [&mut self.theirs, &mut self.ours].map(|server| tell::value(key, |w| server.ask(0, w)));
+                tell::values(key, &values);
                 history(&self.remembered, std::slice::from_ref(key));
                 return self.begin_anew();
             }

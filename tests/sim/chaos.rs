@@ -228,7 +228,7 @@ impl Chaos {
             self.leader.advance_ms(500);
             self.look();
         }
-        self.leader.engine.facts.active_expire = true;
+        self.leader.engine.switches.active_expire = true;
         self.leader.engine.conf.maxmemory_bytes = 0;
         self.leader.advance_ms(1);
         self.look();

@@ -51,7 +51,7 @@ impl Follower {
     pub fn new(seed: u64, fault: Fault) -> Follower {
         let mut world = World::with_seed(seed);
         world.set_wall_by_ms(-BEHIND_MS);
-        world.engine.facts.active_expire = false;
+        world.engine.switches.active_expire = false;
         Follower { world, under_way: VecDeque::new(), fault, frames: 0, transactions: 0, failure: None }
     }
 

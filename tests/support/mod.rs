@@ -250,12 +250,12 @@ impl World {
 
     /// What was propagated since the last call, as values.
     pub fn feed_requests(&mut self) -> Vec<Resp> {
-        Resp::all(&self.engine.feed.take())
+        Resp::all(&self.engine.replication.feed.take())
     }
 
     /// What was propagated since the last call: words of a request between spaces, requests between bars.
     pub fn feed(&mut self) -> String {
-        let bytes = self.engine.feed.take();
+        let bytes = self.engine.replication.feed.take();
         let requests = Resp::all(&bytes).into_iter().map(|request| request.words().join(" "));
         requests.collect::<Vec<_>>().join(" | ")
     }

@@ -72,7 +72,7 @@ pub(super) fn unblock(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         Some(_) => return Err(CmdError::coded("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     let id = parse_i64(call.args.at(2)).ok_or(CmdError::NotInteger)?;
-    let target = engine.client_by_id(id as u64).and_then(|handle| engine.slot_of(handle));
+    let target = engine.clients.by_id(id as u64).and_then(|handle| engine.slot_of(handle));
     // Who waits for a pause to end, or for its own flush, is not to be woken.
     let woken = target.filter(|&slot| {
         engine.clients[slot]

@@ -13,7 +13,7 @@ pub(super) fn list(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let filter = Filter::parse(engine, call, Asked::List)?;
     let slots: Vec<usize> = match filter.only_ids() {
         Some(ids) => {
-            let handles = ids.iter().filter_map(|id| engine.client_by_id(*id as u64));
+            let handles = ids.iter().filter_map(|id| engine.clients.by_id(*id as u64));
             handles.filter_map(|handle| engine.slot_of(handle)).collect()
         }
         None => all_slots(engine)
@@ -32,7 +32,7 @@ pub(super) fn list(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn all_slots(engine: &Engine) -> impl Iterator<Item = usize> {
-    engine.clients_by_age().into_iter().map(|handle| handle.slot as usize)
+    engine.clients.by_age().collect::<Vec<_>>().into_iter().map(|handle| handle.slot as usize)
 }
 
 pub(super) fn kill(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {

@@ -20,7 +20,7 @@ fn options(engine: &Engine, call: &Call<'_>) -> Result<(Mode, Vec<Bytes>), CmdEr
                 return Err(CmdError::coded("ERR A client can only redirect to a single other client"));
             }
             let id = parse_i64(args.at(at)).ok_or(CmdError::NotInteger)?;
-            if engine.client_by_id(id as u64).is_none() {
+            if engine.clients.by_id(id as u64).is_none() {
                 return Err(CmdError::coded("ERR The client ID you want redirect to does not exist"));
             }
             mode.redirect = id as u64;

@@ -1,6 +1,6 @@
 //! DEBUG on values: fingerprints of what the databases hold, and a trip through the dump format.
 
-use crate::base::number::format_double;
+use crate::base::number::format_few_digits;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 use crate::keyspace::db::is_past;
@@ -72,7 +72,7 @@ fn add_value(digest: &mut Digest, value: ValueRef<'_>) {
         }),
         ValueRef::Zset(zset) => zset.iter().for_each(|(member, score)| {
             let (mut one, mut text) = (Digest::default(), Vec::new());
-            format_double(score, &mut text);
+            format_few_digits(score, &mut text);
             one.append(&member.to_vec());
             one.append(&text);
             digest.add(&one);

@@ -37,6 +37,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         flushall,
         "what it removes is freed by the helper thread, for which the client may wait",
     )
+    .on_all_databases()
     .flags(WRITE)
     .acl(acl::DANGEROUS | acl::KEYSPACE)
     .tips(TIPS)
@@ -49,6 +50,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
     .syntax(SYNTAX)
     .history(HISTORY),
     Spec::local("swapdb", 3, swapdb)
+        .databases(|_| vec![1, 2])
         .flags(WRITE | FAST)
         .acl(acl::DANGEROUS | acl::KEYSPACE)
         .doc(

@@ -6,6 +6,7 @@ use crate::engine::key_batch::KeyBatch;
 use crate::engine::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, Spec, acl, key, key_at, keys_from};
 use crate::keyspace::{Deadline, EventClass, NewValue};
+use crate::resp::Args;
 
 const PER_KEY: &str = "O(N) where N is the number of keys.";
 
@@ -64,12 +65,14 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("key@0 newkey@1")
         .history(&[("3.2.0", "Old and new name may be the same.")]),
     Spec::local("move", 3, move_key)
+        .databases(|_| vec![2])
         .flags(WRITE | FAST)
         .acl(acl::KEYSPACE)
         .keys(&[key_at(1, key::RW | key::ACCESS | key::UPDATE)])
         .doc(Group::Generic, "1.0.0", "O(1)", "Moves a key to another database that does not have it.")
         .syntax("key@0 db:integer"),
     Spec::local("copy", -3, copy)
+        .databases(databases_of_copy)
         .flags(WRITE | DENYOOM)
         .acl(acl::KEYSPACE)
         .keys(&[key_at(1, key::RO | key::ACCESS), key_at(2, key::OW | key::UPDATE)])
@@ -81,6 +84,22 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         )
         .syntax("source@0 destination@1 DB=destination-db:integer? REPLACE?"),
 ];
+
+/// The database that COPY names.
+fn databases_of_copy(args: Args<'_>) -> Vec<usize> {
+    let (mut indices, mut at) = (Vec::new(), 3);
+    while at < args.len() {
+        if args.is(at, "db") && at + 1 < args.len() {
+            indices.push(at + 1);
+            at += 2;
+        } else if args.is(at, "replace") {
+            at += 1;
+        } else {
+            return Vec::new();
+        }
+    }
+    indices
+}
 
 fn del(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut removed = 0;

@@ -4,11 +4,13 @@ use crate::base::double::parse_bound;
 use crate::engine::client::state;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::keys::KeyAt;
 use crate::engine::spec::flag::{DENYOOM, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::db::is_past;
 use crate::keyspace::types::{List, Zset};
 use crate::keyspace::{Collection, EventClass, Taken, Type, ValueRef};
+use crate::resp::Args;
 use crate::structures::listpack::Element;
 use std::cmp::Ordering;
 
@@ -37,6 +39,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
                         the argument array",
             },
         ])
+        .keys_by(|args| keys(args, true))
         .doc(
             Group::Generic,
             "1.0.0",
@@ -51,12 +54,31 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .flags(READONLY | MOVABLEKEYS)
         .acl(acl::SET | acl::SORTEDSET | acl::LIST | acl::DANGEROUS)
         .keys(&[key_at(1, key::RO | key::ACCESS), PATTERN_KEYS])
+        .keys_by(|args| keys(args, false))
         .doc(Group::Generic, "7.0.0", COST, "Gives the elements of a list, a set or a sorted set in order.")
         .syntax(
             "key@0 BY=by-pattern/pattern:pattern@1? LIMIT=limit{offset:integer count:integer}? \
              GET=get-pattern/pattern:pattern@1?+^ order(ASC | DESC)? ALPHA=sorting:pure-token?",
         ),
 ];
+
+/// SORT: what is sorted, and where the last STORE puts it. Which keys its patterns stand for nobody can tell.
+fn keys(args: Args<'_>, stores: bool) -> Vec<KeyAt> {
+    let mut keys = vec![KeyAt { index: 1, flags: key::RO | key::ACCESS }];
+    let mut at = 2;
+    while stores && at < args.len() {
+        if args.is(at, "store") && at + 1 < args.len() {
+            keys.truncate(1);
+            keys.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
+        }
+        at += match () {
+            () if args.is(at, "limit") => 3,
+            () if args.is(at, "get") || args.is(at, "by") || args.is(at, "store") => 2,
+            () => 1,
+        };
+    }
+    keys
+}
 
 /// What is asked for.
 #[derive(Default)]
@@ -306,4 +328,23 @@ fn store(ctx: &mut Ctx<'_>, to: Key<'_>, chosen: &[Sorted], options: &Options<'_
         ctx.changed(1);
     }
     ctx.reply.int(count as i64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn words(line: &str) -> Vec<Bytes> {
+        line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect()
+    }
+
+    #[test]
+    fn the_last_store_says_where_the_result_goes() {
+        let destination = |line: &str| keys(Args::Owned(&words(line)), true).get(1).map(|at| at.index);
+        assert_eq!(destination("sort k by store get store store x store y"), Some(9));
+        assert_eq!(destination("sort k get store x"), None);
+        assert_eq!(destination("sort k limit store store x"), None);
+        assert_eq!(destination("sort k desc store"), None);
+    }
 }

@@ -18,6 +18,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .doc(Group::Generic, "3.0.0", "O(1)", "Waits until so many replicas have what the connection wrote.")
         .syntax("numreplicas:integer timeout:integer"),
     Spec::local("waitaof", 4, waitaof)
+        .replies_array()
         .flags(BLOCKING)
         .acl(acl::CONNECTION)
         .tips(TIPS)

@@ -8,9 +8,11 @@ use crate::base::double::parse_double;
 use crate::base::number::{I64_BYTES_MAX, format_i64};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::keys::KeyAt;
 use crate::engine::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::types::geo::Place;
+use crate::resp::Args;
 use crate::resp::Reply;
 
 const EACH: &str = "O(N) where N is the number of members given.";
@@ -92,6 +94,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     row("georadius", -6, search::georadius)
         .flags(WRITE | DENYOOM)
         .keys(&[key_at(1, key::RO | key::ACCESS), behind("STORE", 6), behind("STOREDIST", 6)])
+        .keys_by(|args| stores(args, 6))
         .doc(Group::Geo, "3.2.0", SEARCH, "Finds or stores the members around a place.")
         .syntax(
             "key@0 longitude:double latitude:double radius:double unit(M | KM | FT | MI) WITHCOORD? WITHDIST? WITHHASH? \
@@ -113,6 +116,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     row("georadiusbymember", -5, search::georadiusbymember)
         .flags(WRITE | DENYOOM)
         .keys(&[key_at(1, key::RO | key::ACCESS), behind("STORE", 5), behind("STOREDIST", 5)])
+        .keys_by(|args| stores(args, 5))
         .doc(Group::Geo, "3.2.0", SEARCH, "Finds or stores the members around one of them.")
         .syntax(
             "key@0 member radius:double unit(M | KM | FT | MI) WITHCOORD? WITHDIST? WITHHASH? \
@@ -132,6 +136,20 @@ pub(super) const COMMANDS: &[Spec] = &[
         .history(&[ANY, UPPERCASE])
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"),
 ];
+
+/// The destinations of GEORADIUS and its kind, whose options begin at `from`: it takes the last of several STORE, a key spec
+/// finds the first.
+fn stores(args: Args<'_>, from: usize) -> Vec<KeyAt> {
+    let (mut found, mut at) = (Vec::new(), from);
+    while at + 1 < args.len() {
+        let stores = args.is(at, "store") || args.is(at, "storedist");
+        if stores {
+            found.push(KeyAt { index: at + 1, flags: key::OW | key::UPDATE });
+        }
+        at += if stores || args.is(at, "count") { 2 } else { 1 };
+    }
+    found
+}
 
 /// The place whose longitude is the argument `index`.
 fn place_at(ctx: &Ctx<'_>, index: usize) -> Result<Place, CmdError> {
@@ -241,4 +259,24 @@ fn geodist(ctx: &mut Ctx<'_>) -> CmdResult {
         None => ctx.reply.null(),
     }
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn words(line: &str) -> Vec<Bytes> {
+        line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect()
+    }
+
+    #[test]
+    fn every_store_is_a_key_that_the_handler_may_take() {
+        let places = |line: &str| -> Vec<usize> {
+            stores(Args::Owned(&words(line)), 6).iter().map(|at| at.index).collect()
+        };
+        assert_eq!(places("georadius k 1 1 9 km store a storedist b store c"), [7, 9, 11]);
+        assert_eq!(places("georadius k 1 1 9 km store store storedist storedist"), [7, 9]);
+        assert_eq!(places("georadius k 1 1 9 km count store store"), [0; 0]);
+    }
 }

@@ -15,10 +15,12 @@ mod read;
 use super::help::help_row;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, quoted};
+use crate::engine::keys::KeyAt;
 use crate::engine::spec::flag::{BLOCKING, DENYOOM, FAST, MOVABLEKEYS, READONLY, WRITE};
 use crate::engine::spec::{Begin, Find, Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::types::Stream;
 use crate::keyspace::types::stream::{Entry, ID_BYTES_MAX, StreamId};
+use crate::resp::Args;
 use crate::resp::Reply;
 use crate::structures::listpack::Element;
 
@@ -113,6 +115,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(READONLY | BLOCKING | MOVABLEKEYS)
         .acl(acl::STREAM)
         .keys(&[behind_streams(1)])
+        .keys_by(streams)
         .doc(
             Group::Stream,
             "5.0.0",
@@ -125,6 +128,8 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(WRITE | BLOCKING | MOVABLEKEYS)
         .acl(acl::STREAM)
         .keys(&[behind_streams(4)])
+        .keys_by(streams)
+        .waits_for_loss()
         .doc(
             Group::Stream,
             "5.0.0",
@@ -314,6 +319,21 @@ const INFO_COMMANDS: &[Spec] = &[
     help_row(Group::Stream, "5.0.0", acl::STREAM),
 ];
 
+/// The streams of XREAD and XREADGROUP, after the word that is no argument of an option: a consumer may be called STREAMS.
+fn streams(args: Args<'_>) -> Vec<KeyAt> {
+    let mut at = 1;
+    while at < args.len() && !args.is(at, "streams") {
+        at += match () {
+            () if args.is(at, "group") => 3,
+            () if ["block", "count", "claim"].iter().any(|word| args.is(at, word)) => 2,
+            () => 1,
+        };
+    }
+    let first = (at + 1).min(args.len());
+    let indices = first..first + (args.len() - first) / 2;
+    indices.map(|index| KeyAt { index, flags: key::RO | key::ACCESS }).collect()
+}
+
 const INVALID_ID: CmdError = CmdError::coded("ERR Invalid stream ID specified as stream command argument");
 
 /// The id at an argument; `missing_seq` stands for a number that is not given.
@@ -374,5 +394,24 @@ fn reply_fields(reply: &mut Reply<'_>, entry: Entry<'_>) {
     for (name, value) in entry.fields {
         reply_element(reply, name);
         reply_element(reply, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn words(line: &str) -> Vec<Bytes> {
+        line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect()
+    }
+
+    #[test]
+    fn streams_are_behind_the_word_that_is_no_argument() {
+        let places = |line: &str| -> Vec<usize> {
+            streams(Args::Owned(&words(line))).iter().map(|at| at.index).collect()
+        };
+        assert_eq!(places("xreadgroup group streams streams noack streams a b > >"), [6, 7]);
+        assert_eq!(places("xreadgroup count streams block streams"), [0; 0]);
     }
 }

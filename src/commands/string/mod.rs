@@ -31,6 +31,10 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::String, "1.0.0", "O(1)", "Gives the string of a key.")
         .syntax("key@0"),
     Spec::local("set", -3, set::set)
+        .key_flags(|args| match (3..args.len()).any(|index| args.is(index, "get")) {
+            true => key::RW | key::ACCESS | key::UPDATE,
+            false => key::OW | key::UPDATE,
+        })
         .flags(WRITE | DENYOOM)
         .acl(acl::STRING)
         .keys(&[KeySpec {

@@ -129,7 +129,7 @@ impl Selector {
                     return denied(index);
                 }
             }
-        } else if row.full_name == "flushall" {
+        } else if row.spec.on_all_databases {
             let all = (0..databases).all(|number| self.allows_database(number));
             return if all { Ok(()) } else { denied(0) };
         }
@@ -144,27 +144,7 @@ impl Selector {
 /// The arguments that are numbers of databases, where a command can have such. A request that is wrong names none.
 fn named_databases(request: Judged<'_>) -> Option<Vec<usize>> {
     let Judged { row, args, databases, .. } = request;
-    let indices = match row.full_name {
-        "select" => vec![1],
-        "swapdb" => vec![1, 2],
-        "move" => vec![2],
-        "copy" => {
-            let mut indices = Vec::new();
-            let mut at = 3;
-            while at < args.len() {
-                if args.is(at, "db") && at + 1 < args.len() {
-                    indices.push(at + 1);
-                    at += 2;
-                } else if args.is(at, "replace") {
-                    at += 1;
-                } else {
-                    return Some(Vec::new());
-                }
-            }
-            indices
-        }
-        _ => return None,
-    };
+    let indices = row.spec.databases_of?(args);
     let is_right = indices.iter().all(|&index| number_at(args, index, databases).is_some());
     Some(if is_right { indices } else { Vec::new() })
 }

@@ -201,7 +201,7 @@ impl Engine {
         let text = vm
             .compile(&code[header.bytes..], "user_function")
             .map_err(|error| CmdError::err(format!("Error compiling function: {error}")))?;
-        let end_ticks = host.ticks().saturating_add(LIBRARY_LOAD_MS_MAX * self.ticks_per_ms);
+        let end_ticks = host.ticks().saturating_add(LIBRARY_LOAD_MS_MAX * self.ticker.per_ms);
         let mut loader = Loader { host, end_ticks, is_late: false, functions: BTreeMap::new() };
         let ended = vm.load(&mut loader, &text);
         let (is_late, functions) = (loader.is_late, loader.functions);

@@ -5,10 +5,13 @@
 //! [`EVAL_SCRIPTS_MAX`] of them; those of SCRIPT LOAD stay.
 
 mod debugger;
+mod face;
 pub mod flags;
 pub mod library;
+mod matching;
 pub mod native;
 mod pace;
+mod pattern;
 mod reply;
 mod run;
 pub mod stack;
@@ -87,6 +90,10 @@ pub struct Running {
     pub is_killed: bool,
     /// It takes so long that others are told.
     pub is_slow: bool,
+    /// The wall clock when others last spoke, in microseconds: TIME goes on then, deadlines do not.
+    pub clock_us: Option<u64>,
+    /// Version of the protocol that its client speaks, which is not that of the commands in it.
+    pub client_resp: u8,
     /// Where it was when it had to end.
     pub ended_at: Option<(String, usize)>,
     /// What is propagated: see [`repl`].
@@ -337,7 +344,7 @@ impl Engine {
     ///
     /// When nothing runs that may be killed by this command.
     pub fn kill_script(&mut self, is_function: bool) -> Result<(), CmdError> {
-        let Some(running) = self.scripts.running.as_mut().filter(|_| self.busy.is_some()) else {
+        let Some(running) = self.scripts.running.as_mut().filter(|_| self.outermost.busy.is_some()) else {
             return Err(CmdError::coded("NOTBUSY No scripts in execution right now."));
         };
         if running.is_function != is_function {
@@ -357,10 +364,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The wall clock in microseconds as TIME tells it: that of the command, or when a slow script last let others speak.
+    pub fn clock_us(&self) -> u64 {
+        self.scripts.running.as_ref().and_then(|running| running.clock_us).unwrap_or(self.now.unix_us)
+    }
+
     /// Milliseconds for which the script that runs has been running.
     pub fn script_ms(&self, host: &mut dyn Host) -> u64 {
         let begin = self.scripts.running.as_ref().map_or(0, |running| running.begin_ticks);
-        host.ticks().saturating_sub(begin) / self.ticks_per_ms
+        host.ticks().saturating_sub(begin) / self.ticker.per_ms
     }
 }
 

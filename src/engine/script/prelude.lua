@@ -1,18 +1,25 @@
 -- What a script finds when it begins: the libraries, globals that nobody can change, and errors as Redis forms them.
 --
 -- The tables of the stock interpreter can be written to, so scripts are shown empty tables instead, through which they
--- read the real ones (see `readonly`), and those few functions that could write past such a table are replaced. What a
+-- read the real ones (see `readonly`), and those few functions that could write past such a table are guarded. What a
 -- function of the server fails with travels as a userdata; wherever it could be seen, it becomes what Redis would have
 -- raised: a table with the text of an error reply, or a message.
+--
+-- What scripts call is always a function of C, never one of this file: its errors name it and the line of its caller,
+-- also where it is called in the last act of a function. So a function of this file stands behind a face (see `guarded`).
 
 local server, deprecated = ...
-local error, pcall, xpcall, type, tostring, next, pairs, ipairs = error, pcall, xpcall, type, tostring, next, pairs, ipairs
+local error, pcall, type, tostring, next, ipairs = error, pcall, type, tostring, next, ipairs
 local rawget, rawset, getmetatable, setmetatable = rawget, rawset, getmetatable, setmetatable
 local loadstring, setfenv, getfenv, collectgarbage = loadstring, setfenv, getfenv, collectgarbage
-local insert, remove, sort, setn, concat = table.insert, table.remove, table.sort, table.setn, table.concat
-local find, match, gmatch, gsub, byte = string.find, string.match, string.gmatch, string.gsub, string.byte
-local rep = string.rep
-local unpack, floor, max = unpack, math.floor, math.max
+local insert, remove, sort, concat = table.insert, table.remove, table.sort, table.concat
+local match, gsub, byte, rep = string.match, string.gsub, string.byte, string.rep
+local floor, max = math.floor, math.max
+
+-- A function as scripts see it: a function of C. It gives what `before` gives behind a true, or else what the stock
+-- function gives in its place, and that through `after`, where there is one. An error of the stock function is then that
+-- of the stock interpreter to the letter; `before` raises one with level 3.
+local guarded = server.guarded
 
 local READONLY = "Attempt to modify a readonly table"
 
@@ -28,59 +35,6 @@ local function readonly(real)
   local shown = setmetatable({}, { __index = real, __newindex = refuse })
   behind[shown] = real
   return shown
-end
-
--- What an error calls a function of this file that failed. One that was not called by Lua code, but by pcall, has no name.
--- To be asked by what the function has called.
-local function name_of(name)
-  return server.what(4) == "C" and "?" or name
-end
-
--- The errors that Lua's own functions raise for an argument.
-local function refuse_argument(number, name, why)
-  error(("bad argument #%d to '%s' (%s)"):format(number, name_of(name), why), 3)
-end
-
--- Of what is wanted so nobody says what came instead.
-local WANTED_ONLY = { value = true, coroutine = true, ["nil or table"] = true }
-
-local function expect(ok, number, name, wanted, ...)
-  if not ok then
-    local got = select("#", ...) == 0 and "no value" or type((...))
-    got = WANTED_ONLY[wanted] and "" or ", got " .. got
-    error(("bad argument #%d to '%s' (%s expected%s)"):format(number, name_of(name), wanted, got), 3)
-  end
-end
-
--- How messages begin to which Lua's own functions add the line of their caller.
-local LOCATED = {
-  "bad argument #", "malformed pattern", "missing '['", "unfinished capture", "invalid pattern capture",
-  "invalid capture index", "invalid replacement value", "invalid order function", "invalid value (", "too many ",
-  "string slice too long", "wrong number of arguments to",
-}
-
-local function is_located(failure)
-  if type(failure) == "string" then
-    for _, beginning in ipairs(LOCATED) do
-      if failure:sub(1, #beginning) == beginning then
-        return true
-      end
-    end
-  end
-  return false
-end
-
--- What a function of Lua gave that was called through pcall. It has to be returned as it is: an error then names the
--- function and the line of its caller, as if there had been nothing in between.
-local function passed(name, ok, ...)
-  if ok then
-    return ...
-  end
-  local failure = (...)
-  if is_located(failure) then
-    error((gsub(failure, "^(bad argument #%d+ to )'%?'", "%1'" .. name_of(name) .. "'")), 3)
-  end
-  error(failure, 0)
 end
 
 local globals = {
@@ -100,68 +54,54 @@ local globals_metatable = readonly({ __index = refuse_missing })
 
 -- ---- functions that must not reach behind what is shown
 
-function globals.getmetatable(...)
-  expect(select("#", ...) > 0, 1, "getmetatable", "value", ...)
-  local value = ...
+globals.getmetatable = guarded(function(value)
   if value == shown_globals then
-    return globals_metatable
+    return true, globals_metatable
   end
   if value ~= nil and behind[value] then
-    return nil
+    return true, nil
   end
-  return (getmetatable(value))
-end
+end, getmetatable)
 
-function globals.setmetatable(...)
-  local value, meta = ...
-  expect(type(value) == "table", 1, "setmetatable", "table", ...)
-  expect(type(meta) == "table" or meta == nil and select("#", ...) > 1, 2, "setmetatable", "nil or table")
-  if behind[value] then
-    error(READONLY, 0)
-  end
-  local old = getmetatable(value)
-  if old ~= nil and type(old) ~= "table" or type(old) == "table" and rawget(old, "__metatable") ~= nil then
-    error("cannot change a protected metatable", 2)
-  end
-  return setmetatable(value, meta)
-end
-
-function globals.rawset(...)
-  local value, key, new = ...
-  expect(type(value) == "table", 1, "rawset", "table", ...)
-  expect(select("#", ...) > 1, 2, "rawset", "value")
-  expect(select("#", ...) > 2, 3, "rawset", "value")
-  if behind[value] then
-    error(READONLY, 0)
-  end
-  return rawset(value, key, new)
-end
-
-function globals.rawget(...)
-  local value, key = ...
-  expect(type(value) == "table", 1, "rawget", "table", ...)
-  expect(select("#", ...) > 1, 2, "rawget", "value")
-  return (rawget(behind[value] or value, key))
-end
-
-function globals.next(...)
-  local value, key = ...
-  expect(type(value) == "table", 1, "next", "table", ...)
-  return next(behind[value] or value, key)
-end
-
-function globals.pairs(...)
-  local value = ...
-  expect(type(value) == "table", 1, "pairs", "table", ...)
-  -- The real table must not be among what is returned: whoever has it can write to it.
-  return behind[value] and globals.next or next, value, nil
-end
-
+-- Whether the first argument is a table that cannot be changed, and would be.
 local function check_lock(value)
-  if behind[value] then
+  if value ~= nil and behind[value] then
     error(READONLY, 0)
   end
 end
+
+globals.setmetatable = guarded(function(...)
+  local value, meta = ...
+  if type(meta) == "table" or meta == nil and select("#", ...) > 1 then
+    check_lock(value)
+  end
+end, setmetatable)
+
+globals.rawset = guarded(function(...)
+  if select("#", ...) > 2 then
+    check_lock((...))
+  end
+end, rawset)
+
+globals.rawget = guarded(function(...)
+  local value, key = ...
+  if select("#", ...) > 1 and value ~= nil and behind[value] then
+    return true, (rawget(behind[value], key))
+  end
+end, rawget)
+
+globals.next = guarded(function(value, key)
+  if value ~= nil and behind[value] then
+    return true, next(behind[value], key)
+  end
+end, next)
+
+globals.pairs = guarded(function(value)
+  if type(value) == "table" then
+    -- The real table must not be among what is returned: whoever has it can write to it.
+    return true, behind[value] and globals.next or next, value, nil
+  end
+end, pairs)
 
 local table_functions = {}
 for key, value in pairs(table) do
@@ -198,7 +138,7 @@ local function move_what_there_is(value, position)
   end
 end
 
-function table_functions.insert(...)
+table_functions.insert = guarded(function(...)
   check_lock((...))
   local value, first = ...
   local position = tonumber(first)
@@ -213,15 +153,13 @@ function table_functions.insert(...)
         move_what_there_is(value, position)
       end
       rawset(value, position, (select(3, ...)))
-      return
+      return true
     end
   end
-  return passed("insert", pcall(insert, ...))
-end
+end, insert)
 
-function table_functions.remove(...)
-  check_lock((...))
-  local value, first = ...
+table_functions.remove = guarded(function(value, first)
+  check_lock(value)
   local position = tonumber(first)
   if position and type(value) == "table" then
     local last = #value
@@ -232,71 +170,64 @@ function table_functions.remove(...)
         rawset(value, index, rawget(value, index + 1))
       end
       rawset(value, last, nil)
-      return removed
+      return true, removed
     end
   end
-  return passed("remove", pcall(remove, ...))
-end
+end, remove)
 
 local function less(one, other)
   return one < other
 end
 
-function table_functions.sort(...)
-  check_lock((...))
-  local value, order = ...
+table_functions.sort = guarded(function(value, order)
+  check_lock(value)
   if order == nil and type(value) == "table" and #value > WORK_MAX then
-    return passed("sort", pcall(sort, value, less))
+    return true, sort(value, less)
   end
-  return passed("sort", pcall(sort, ...))
+end, sort)
+
+-- Pieces of a long table, or nothing if an element is no text: the stock function says so.
+local function joined(value, separator, from, to)
+  local pieces = {}
+  for index = from, to, WORK_MAX do
+    local stop = index + WORK_MAX - 1
+    pieces[#pieces + 1] = concat(value, separator, index, stop < to and stop or to)
+  end
+  return concat(pieces, separator)
 end
 
-function table_functions.concat(...)
-  local value, separator, first, last = ...
+table_functions.concat = guarded(function(value, separator, first, last)
   local from, to = tonumber(first) or 1, tonumber(last)
   if type(value) == "table" and (to or #value) - from >= WORK_MAX then
-    from, to = int(from), int(to or #value)
-    local pieces = {}
-    for index = from, to, WORK_MAX do
-      local stop = index + WORK_MAX - 1
-      pieces[#pieces + 1] = concat(value, separator, index, stop < to and stop or to)
-    end
-    return concat(pieces, separator)
+    return pcall(joined, value, separator, int(from), int(to or #value))
   end
-  return passed("concat", pcall(concat, ...))
-end
+end, concat)
 
-function table_functions.maxn(...)
-  local value = ...
-  expect(type(value) == "table", 1, "maxn", "table", ...)
-  local greatest = 0
-  for key in next, value do
-    if type(key) == "number" and key > greatest then
-      greatest = key
+table_functions.maxn = guarded(function(value)
+  if type(value) == "table" then
+    local greatest = 0
+    for key in next, value do
+      if type(key) == "number" and key > greatest then
+        greatest = key
+      end
     end
+    return true, greatest
   end
-  return greatest
-end
+end, table.maxn)
 
-function table_functions.setn(...)
-  check_lock((...))
-  return passed("setn", pcall(setn, ...))
-end
+table_functions.setn = guarded(check_lock, table.setn)
 
 -- How many results fit on the stack. The stock function counts them in an int, which overflows.
 local RESULTS_MAX = 8000
 
-function globals.unpack(...)
-  local value, first, last = ...
-  expect(type(value) == "table", 1, "unpack", "table", ...)
-  local from, to = tonumber(first) or 1, tonumber(last)
-  expect(first == nil or tonumber(first), 2, "unpack", "number", first)
-  expect(last == nil or to, 3, "unpack", "number", last)
-  if (to or #value) - from >= RESULTS_MAX then
-    error("too many results to unpack", 2)
+globals.unpack = guarded(function(value, first, last)
+  local from, to = tonumber(first), tonumber(last)
+  if type(value) == "table" and (from or first == nil) and (to or last == nil) then
+    if (to or #value) - (from or 1) >= RESULTS_MAX then
+      error("too many results to unpack", 3)
+    end
   end
-  return unpack(...)
-end
+end, unpack)
 
 -- A text so often, by halves.
 local function repeated(text, count)
@@ -307,29 +238,18 @@ local function repeated(text, count)
   return count % 2 == 0 and half .. half or half .. half .. text
 end
 
-function string.rep(...)
-  local text, count = ...
+string.rep = guarded(function(text, count)
   local number = tonumber(count)
   if number and (type(text) == "string" or type(text) == "number") then
     number, text = int(number), tostring(text)
     if text == "" then
-      return ""
+      return true, ""
     end
     if #text * number > WORK_MAX then
-      return repeated(text, number)
+      return true, repeated(text, number)
     end
   end
-  return passed("rep", pcall(rep, ...))
-end
-
--- The stock matcher calls itself for each item of a pattern, and the stack of the process ends somewhere.
-local PATTERN_BYTES_MAX = 8000
-
-local function check_pattern(_, pattern)
-  if type(pattern) == "string" and #pattern > PATTERN_BYTES_MAX then
-    error("pattern too complex", 3)
-  end
-end
+end, rep)
 
 -- Before a function that will work for long: ends a script that has to end.
 local look = server.look
@@ -341,49 +261,18 @@ local function weigh(text)
 end
 
 for _, name in ipairs({ "upper", "lower", "reverse" }) do
-  local stock = string[name]
-  string[name] = function(...)
-    weigh((...))
-    return passed(name, pcall(stock, ...))
-  end
+  string[name] = guarded(weigh, string[name])
 end
 
-local format = string.format
-function string.format(...)
-  local ok, made = pcall(format, ...)
-  if not ok then
-    return passed("format", ok, made)
-  end
+string.format = guarded(nil, string.format, function(made)
   weigh(made)
   return made
-end
+end)
 
-function string.find(...)
-  weigh((...))
-  if not select(4, ...) then
-    check_pattern(...)
-  end
-  return passed("find", pcall(find, ...))
+for name, matcher in pairs(server.matchers(look)) do
+  string[name] = matcher
 end
-
-function string.match(...)
-  weigh((...))
-  check_pattern(...)
-  return passed("match", pcall(match, ...))
-end
-
-function string.gmatch(...)
-  check_pattern(...)
-  return passed("gmatch", pcall(gmatch, ...))
-end
-
 string.gfind = string.gmatch
-
-function string.gsub(...)
-  weigh((...))
-  check_pattern(...)
-  return passed("gsub", pcall(gsub, ...))
-end
 
 -- ---- protected calls and loading
 
@@ -398,42 +287,8 @@ local function seen(failure)
   return failure
 end
 
-local function caught(ok, ...)
-  if ok then
-    return true, ...
-  end
-  local failure = seen((...))
-  if type(failure) == "table" then
-    local text = failure.err
-    if type(text) == "string" or type(text) == "number" then
-      return false, text
-    end
-    -- What is no text follows as a result of its own.
-    return false, failure, text
-  end
-  return false, failure
-end
-
--- An error of a command is caught as its text.
-function globals.pcall(...)
-  return caught(pcall(...))
-end
-
--- The handler runs when the stack is unwound: within the error itself nothing could end a handler that loops for ever.
--- Scripts cannot look at the stack, so they see no difference.
-local function handled(handle, ok, ...)
-  if ok then
-    return true, ...
-  end
-  local _, result = pcall(handle, seen((...)))
-  return false, seen(result)
-end
-
-function globals.xpcall(...)
-  local called, handle = ...
-  expect(select("#", ...) > 1, 2, "xpcall", "value", select(2, ...))
-  return handled(handle, pcall(called))
-end
+globals.pcall = server.pcall(seen)
+globals.xpcall = server.xpcall(seen)
 
 local function resumed(ok, ...)
   if ok then
@@ -457,15 +312,16 @@ local function compile(text, name)
   return setfenv(compiled, shown_globals)
 end
 
-function globals.loadstring(...)
-  local text, name = ...
-  expect(type(text) == "string" or type(text) == "number", 1, "loadstring", "string", ...)
-  return compile(tostring(text), name)
-end
+globals.loadstring = guarded(function(text, name)
+  if type(text) == "string" or type(text) == "number" then
+    return true, compile(tostring(text), name)
+  end
+end, loadstring)
 
-function globals.load(...)
-  local reader, name = ...
-  expect(type(reader) == "function", 1, "load", "function", ...)
+globals.load = guarded(function(reader, name)
+  if type(reader) ~= "function" then
+    return
+  end
   local pieces = {}
   while true do
     local piece = reader()
@@ -473,56 +329,43 @@ function globals.load(...)
       break
     end
     if type(piece) ~= "string" then
-      return nil, "reader function must return a string"
+      return true, nil, "reader function must return a string"
     end
     pieces[#pieces + 1] = piece
   end
-  return compile(concat(pieces), name or "=(load)")
-end
+  return true, compile(concat(pieces), name or "=(load)")
+end, load)
 
 -- What would change the collector for all later scripts does nothing.
-function globals.collectgarbage(option, argument)
+globals.collectgarbage = guarded(function(option, argument)
   if option == nil or option == "collect" or option == "count" or option == "step" then
     look()
-    return collectgarbage(option or "collect", argument)
+    return true, collectgarbage(option or "collect", argument)
   end
   if option == "stop" or option == "restart" or option == "setpause" or option == "setstepmul" then
-    return 0
+    return true, 0
   end
-  refuse_argument(1, "collectgarbage", "invalid option '" .. tostring(option) .. "'")
-end
+end, collectgarbage)
 
 if deprecated then
   -- What is not a script's own: the environment of this file and of the interpreter's functions.
   local own = getfenv(1)
 
-  -- Levels of the stack count from the caller; this function is one more.
-  local function environment(target)
-    if type(target) == "function" then
-      return getfenv(target)
-    end
-    local level = tonumber(target == nil and 1 or target)
-    expect(level, 1, "getfenv", "number", target)
-    return level == 0 and own or getfenv(level + 2)
-  end
-
-  function globals.getfenv(target)
-    local found = environment(target)
+  globals.getfenv = guarded(nil, getfenv, function(found)
     return (found == own or found == globals) and shown_globals or found
-  end
+  end)
 
-  function globals.setfenv(...)
-    local target, new = ...
-    expect(type(new) == "table", 2, "setfenv", "table", select(2, ...))
-    if environment(target) == own then
-      error("'setfenv' cannot change environment of given object", 2)
+  globals.setfenv = guarded(function(target, new)
+    local level = tonumber(target)
+    if type(new) ~= "table" or not level and type(target) ~= "function" then
+      return
     end
-    if type(target) == "function" then
-      return setfenv(target, new)
+    -- Levels of the stack count from the caller of the face: pcall, this function and the face are three more.
+    local is_known, found = pcall(getfenv, level and level > 0 and level + 3 or level or target)
+    if is_known and found == own then
+      error("'setfenv' cannot change environment of given object", 3)
     end
-    local changed = setfenv(tonumber(target) + 1, new)
-    return changed
-  end
+  end, setfenv)
 
   -- Finalizers would run at any time, also when no script does, so there are none: a script sees the metatable of its
   -- proxies through a table that lets everything through but `__gc`.
@@ -555,68 +398,47 @@ for key, value in pairs(math) do
 end
 
 -- The generator of all Redis servers, so that a seed gives the same numbers everywhere.
-function math_functions.randomseed(...)
-  local seed = ...
-  expect(type(seed) == "number" or tonumber(seed), 1, "randomseed", "number", ...)
-  server.seed(floor(tonumber(seed)))
+math_functions.randomseed = guarded(function(seed)
+  if tonumber(seed) then
+    server.seed(floor(tonumber(seed)))
+    return true
+  end
+end, math.randomseed)
+
+-- A number without its fraction.
+local function whole(number)
+  number = tonumber(number)
+  return number and (number < 0 and -floor(-number) or floor(number))
 end
 
-function math_functions.random(...)
-  local low, high = ...
-  local drawn = server.draw()
-  local count = select("#", ...)
+-- Of arguments that make no sense the stock function tells.
+math_functions.random = guarded(function(...)
+  local drawn, count = server.draw(), select("#", ...)
   if count == 0 then
-    return drawn
+    return true, drawn
   end
-  expect(tonumber(low), 1, "random", "number", ...)
-  low = tonumber(low)
-  low = low < 0 and -floor(-low) or floor(low)
-  if count == 1 then
-    if low < 1 then
-      refuse_argument(1, "random", "interval is empty")
-    end
-    return floor(drawn * low) + 1
+  local low, high = whole((...)), whole((select(2, ...)))
+  if count == 1 and low and low >= 1 then
+    return true, floor(drawn * low) + 1
   end
-  if count > 2 then
-    error("wrong number of arguments", 2)
+  if count == 2 and low and high and low <= high then
+    return true, floor(drawn * (high - low + 1)) + low
   end
-  expect(tonumber(high), 2, "random", "number", select(2, ...))
-  high = tonumber(high)
-  high = high < 0 and -floor(-high) or floor(high)
-  if low > high then
-    refuse_argument(2, "random", "interval is empty")
-  end
-  return floor(drawn * (high - low + 1)) + low
-end
+end, math.random)
 
 local coroutine_functions = {}
 for key, value in pairs(coroutine) do
   coroutine_functions[key] = value
 end
-local resume = coroutine.resume
-function coroutine_functions.resume(...)
-  expect(type((...)) == "thread", 1, "resume", "coroutine")
-  return resumed(resume(...))
-end
+coroutine_functions.resume = guarded(nil, coroutine.resume, resumed)
 
--- A message that leaves a coroutine gets the line before it once more.
-local function unwrapped(ok, ...)
-  if not ok then
-    error(seen((...)), 3)
+local create, resume = coroutine.create, coroutine.resume
+coroutine_functions.wrap = guarded(function(inner)
+  local is_made, made = pcall(create, inner)
+  if is_made then
+    return true, server.wrapped(made, resume, seen)
   end
-  return ...
-end
-
-local wrap = coroutine.wrap
-function coroutine_functions.wrap(...)
-  local ok, inner = pcall(wrap, ...)
-  if not ok then
-    return passed("wrap", ok, inner)
-  end
-  return function(...)
-    return unwrapped(pcall(inner, ...))
-  end
-end
+end, coroutine.wrap)
 
 globals.coroutine = readonly(coroutine_functions)
 globals.string = readonly(string)
@@ -647,11 +469,7 @@ local where = server.where
 -- Gives an error the form {err = text, source = file, line = number}.
 local function handler(failure)
   local source, line = where()
-  local clean = seen(failure)
-  if source and type(failure) == "string" and clean ~= failure then
-    clean = source:sub(2) .. ":" .. line .. ": " .. clean
-  end
-  failure = clean
+  failure = seen(failure)
   if type(failure) ~= "table" or behind[failure] then
     failure = { err = "ERR " .. tostring(failure) }
   end

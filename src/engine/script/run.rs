@@ -14,7 +14,7 @@ use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag;
 use crate::engine::table::Row;
-use crate::engine::{Call, Engine, Job};
+use crate::engine::{Call, Engine};
 use crate::replication::batch::target;
 use crate::resp::{Args, Output};
 use bytes::Bytes;
@@ -87,6 +87,8 @@ impl Engine {
             is_killed: false,
             is_slow: false,
             ended_at: None,
+            clock_us: None,
+            client_resp: self.clients[slot].resp,
             replicates: target::ALL,
             resp: 2,
         });
@@ -155,7 +157,7 @@ impl Engine {
     fn busy_after_ticks(&self) -> u64 {
         match self.conf.busy_reply_threshold_ms {
             ..=0 => u64::MAX,
-            ms => ms.saturating_mul(self.ticks_per_ms),
+            ms => ms.saturating_mul(self.ticker.per_ms),
         }
     }
 
@@ -316,7 +318,7 @@ impl Server for Session<'_, '_> {
             Ok(Ok(())) => {
                 // Calls can take long, and their number between two looks of the hook may be large.
                 let ticks = self.engine.outermost.last_ticks;
-                self.pace.looked(ticks, self.engine.ticks_per_ms);
+                self.pace.looked(ticks, self.engine.ticker.per_ms);
                 if ticks >= self.next_look && !self.goes_on() {
                     return Answer::Refused { text: ENDS.as_bytes(), is_counted: false };
                 }
@@ -342,12 +344,12 @@ impl Server for Session<'_, '_> {
             return false;
         }
         let ticks = self.call.host.ticks();
-        self.pace.looked(ticks, self.engine.ticks_per_ms);
+        self.pace.looked(ticks, self.engine.ticker.per_ms);
         if ticks < self.next_look {
             return true;
         }
-        self.next_look = ticks.saturating_add(BREATH_MS * self.engine.ticks_per_ms);
-        let ms = ticks.saturating_sub(self.running().begin_ticks) / self.engine.ticks_per_ms;
+        self.next_look = ticks.saturating_add(BREATH_MS * self.engine.ticker.per_ms);
+        let ms = ticks.saturating_sub(self.running().begin_ticks) / self.engine.ticker.per_ms;
         let running = self.running();
         let is_function = running.is_function;
         if !std::mem::replace(&mut running.is_slow, true) {
@@ -495,20 +497,22 @@ impl Session<'_, '_> {
         let is_debugging = engine.scripts.console.is_some();
         let scratch = std::mem::replace(&mut engine.clients[slot].out, real);
         let version = std::mem::replace(&mut engine.clients[slot].resp, self.resp);
-        let (now, now_ticks) = (engine.now, engine.now_ticks);
+        let (now, now_ticks) = (engine.now, engine.ticker.now_ticks);
         if is_debugging && !engine.clients[slot].out.is_empty() {
             engine.queue_output(slot);
         }
         engine.breathe(self.call, refusal, wait_ms);
-        // A script keeps its time.
-        (engine.now, engine.now_ticks) = (now, now_ticks);
+        // A script keeps its time, but for what TIME says.
+        (engine.now, engine.ticker.now_ticks) = (now, now_ticks);
         engine.clients[slot].resp = version;
         let real = std::mem::replace(&mut engine.clients[slot].out, scratch);
         match &mut engine.scripts.console {
             Some(console) => console.out = real,
             None => self.out = Some(real),
         }
-        if engine.jobs.iter().any(|job| matches!(job, Job::Exit(_))) {
+        let clock_us = self.call.host.now().unix_us;
+        self.running().clock_us = Some(clock_us);
+        if self.engine.is_ending() {
             self.running().is_killed = true;
         }
     }

@@ -5,6 +5,7 @@
 //! reference: safe, and 0.3 microseconds a script cheaper than functions that are made anew for each one.
 
 use super::debugger::{self, Console};
+use super::face;
 use super::native::{self, Failure, Native};
 use super::pace::{INSTRUCTIONS_PER_LOOK, Pace};
 use super::stack::{self, Answer, Kind, Request};
@@ -389,7 +390,7 @@ fn server_table(lua: &Lua, purpose: Purpose, chance: &Chance) -> mlua::Result<Ta
     let server = lua.create_table()?;
     server.raw_set("raised", lua.create_function(|lua, raised: Value| native::seen(lua, raised))?)?;
     server.raw_set("look", lua.create_function(|lua, ()| look(lua).map(drop))?)?;
-    server.raw_set("where", lua.create_function(|lua, ()| Ok(where_it_failed(lua, 2).unzip()))?)?;
+    server.raw_set("where", lua.create_function(|lua, ()| Ok(where_it_was_raised(lua).unzip()))?)?;
     let libraries = lua.create_table()?;
     for (name, functions) in native::LIBRARIES {
         let library = lua.create_table()?;
@@ -404,10 +405,7 @@ fn server_table(lua: &Lua, purpose: Purpose, chance: &Chance) -> mlua::Result<Ta
     server.raw_set("redis", api(lua, Api::Redis, purpose)?)?;
     server.raw_set("server", api(lua, Api::Server, purpose)?)?;
     server.raw_set("loading", api(lua, Api::Loading, purpose)?)?;
-    server.raw_set(
-        "what",
-        lua.create_function(|lua, level: usize| Ok(lua.inspect_stack(level, |frame| frame.source().what)))?,
-    )?;
+    face::add_makers(lua, &server)?;
     let (own, state) = (Rc::clone(chance), Rc::clone(chance));
     server.raw_set(
         "seed",
@@ -523,8 +521,32 @@ fn native_function(lua: &Lua, function: Native) -> mlua::Result<Function> {
     })
 }
 
-/// File and line of the innermost function of a script that is running, from a level of the stack on: where an error came
-/// from.
+/// File and line of the function that an error is blamed on, asked by the handler of errors: the one that raised it, or,
+/// where that is a function of C, the one that called it. What the prelude does behind one of its faces nobody is to know.
+fn where_it_was_raised(lua: &Lua) -> Option<(String, i64)> {
+    /// Below stand this function and the handler.
+    const RAISED_BY: usize = 2;
+    const NO_LINE: i64 = -1;
+    let is_of_c = |level| lua.inspect_stack(level, |frame| frame.source().what == "C");
+    let is_hidden = |level| {
+        let source =
+            |frame: &mlua::debug::Debug<'_>| frame.source().source.is_some_and(|name| name == PRELUDE);
+        lua.inspect_stack(level, source) == Some(true)
+    };
+    let mut level = RAISED_BY;
+    while is_hidden(level) || is_of_c(level) == Some(true) && is_hidden(level + 1) {
+        level += 1;
+    }
+    if is_of_c(level)? {
+        level += 1;
+    }
+    lua.inspect_stack(level, |frame| {
+        let source = frame.source().source.map(|text| text.into_owned()).unwrap_or_default();
+        (source, frame.current_line().map_or(NO_LINE, |line| line as i64))
+    })
+}
+
+/// File and line of the innermost function of a script that is running, from a level of the stack on.
 fn where_it_failed(lua: &Lua, level: usize) -> Option<(String, usize)> {
     for level in level.. {
         let found = lua.inspect_stack(level, |frame| {

@@ -119,7 +119,7 @@ impl Session<'_, '_> {
             0 => LATE_MS,
             ms => ms,
         };
-        let limit_ticks = limit_ms.saturating_mul(self.engine.ticks_per_ms);
+        let limit_ticks = limit_ms.saturating_mul(self.engine.ticker.per_ms);
         let ticks = self.call.host.ticks();
         let console = self.debugger();
         console.is_some_and(|console| {

@@ -159,3 +159,225 @@ fn the_first_numbers_are_those_of_a_redis_that_has_just_started() {
     let mut thousandth = || 1 + u64::from(chance.next()) * 1000 / i32::MAX as u64;
     assert_eq!([thousandth(), thousandth(), thousandth()], [397, 841, 354]);
 }
+
+#[test]
+fn a_search_that_would_take_years_ends_with_the_script() {
+    const PATTERN: &str = "string.rep('a?', 30) .. string.rep('a', 30)";
+    for text in [
+        format!("string.find(string.rep('a', 30), {PATTERN})"),
+        format!("string.match(string.rep('a', 30), {PATTERN})"),
+        format!("string.gsub(string.rep('a', 30), {PATTERN}, '')"),
+        format!("for found in string.gmatch(string.rep('a', 30), {PATTERN}) do end"),
+        format!("pcall(string.find, string.rep('a', 30), {PATTERN})"),
+        "string.find(string.rep('a', 10000000), string.rep('a', 5000000) .. 'b', 1, true)".to_owned(),
+        "string.find(string.rep('a', 100000), '.-.-.-b')".to_owned(),
+        "string.gsub(string.rep('a', 100000), '', string.rep('x', 100000))".to_owned(),
+    ] {
+        let (ended, _) = run(&text, Some(500));
+        assert!(matches!(ended, Ended::Failed(_)), "{text}");
+    }
+}
+
+/// Runs a text with the functions of scripts and returns what it gives, or its error, as text.
+fn outcome(vm: &Vm, text: &str) -> String {
+    let script = vm.compile(text.as_bytes(), "user_script").expect("it is Lua");
+    let text_of = |value: &Value| match value {
+        Value::String(text) => text.as_bytes().escape_ascii().to_string(),
+        other => format!("{other:?}"),
+    };
+    match vm.run(&mut Counting::default(), &script, false) {
+        Ended::Value(value) => text_of(&value),
+        Ended::Failed(Value::Table(table)) => table.raw_get::<Value>("err").map_or_else(
+            |error| error.to_string(),
+            |found| format!("{} at {:?}", text_of(&found), table.raw_get::<Value>("line")),
+        ),
+        Ended::Failed(other) => text_of(&other),
+    }
+}
+
+/// What a call gives, as one text.
+const SHOWN: &str = "local function shown(...) local t = {} for i = 1, select('#', ...) do t[i] = tostring((select(i, ...))) end \
+                     return table.concat(t, '|') end ";
+
+#[test]
+fn random_patterns_match_as_those_of_the_stock_interpreter() {
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
+    let stock = Lua::new_with(StdLib::STRING | StdLib::TABLE, options()).expect("there is memory");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = move |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % n
+    };
+    const PIECES: &[&str] = &[
+        "a",
+        "b",
+        "c",
+        ".",
+        "%a",
+        "%d",
+        "%s",
+        "%w",
+        "%x",
+        "%p",
+        "%z",
+        "%A",
+        "%W",
+        "%%",
+        "%.",
+        "[ab]",
+        "[^ab]",
+        "[a-c]",
+        "[%a_]",
+        "[]]",
+        "[^]]",
+        "[a-]",
+        "[%]]",
+        "[a%-c]",
+        "(",
+        ")",
+        "()",
+        "(a)",
+        "%1",
+        "%2",
+        "%0",
+        "%b()",
+        "%bab",
+        "%f[a]",
+        "%f[^a]",
+        "*",
+        "+",
+        "-",
+        "?",
+        "^",
+        "$",
+        "[",
+        "]",
+        "%",
+        "\\0",
+        "\\255",
+        "[\\128-\\255]",
+        "%f",
+        "%b",
+        "-",
+        "*",
+        "(b",
+        "a-",
+        "a*",
+        "b+",
+        ".-",
+        ".*",
+        "c?",
+    ];
+    const TEXTS: &[&str] =
+        &["a", "b", "c", "(", ")", " ", "1", "_", "\\0", "\\255", "ab", "aab", "%", "-", "]"];
+    const REPLACEMENTS: &[&str] = &[
+        "'x'",
+        "'%0'",
+        "'<%1>'",
+        "'%2%1'",
+        "'%'",
+        "'%%'",
+        "function(...) return shown(...) end",
+        "{a = 'A', b = false}",
+        "function() end",
+        "function() return {} end",
+        "12",
+        "nil",
+    ];
+    let mut matched = 0;
+    for round in 0..30_000 {
+        let pattern: String = (0..1 + below(6)).map(|_| PIECES[below(PIECES.len())]).collect();
+        let text: String = (0..below(12)).map(|_| TEXTS[below(TEXTS.len())]).collect();
+        let from = ["", ", 2", ", -2", ", 0", ", 100"][below(5)];
+        let call = match below(4) {
+            0 => format!("string.find('{text}', '{pattern}'{from})"),
+            1 => format!("string.match('{text}', '{pattern}'{from})"),
+            2 => {
+                let replacement = REPLACEMENTS[below(REPLACEMENTS.len())];
+                format!("string.gsub('{text}', '{pattern}', {replacement}{})", ["", ", 1", ", 0"][below(3)])
+            }
+            _ => format!(
+                "(function() local all, n = '', 0 for one, two in string.gmatch('{text}', '{pattern}') do \
+                 all, n = all .. shown(one, two) .. ';', n + 1 if n > 20 then break end end return all end)()"
+            ),
+        };
+        let script = format!("{SHOWN} return shown(pcall(function() return {call} end))");
+        let ours = outcome(&vm, &script);
+        let theirs: mlua::LuaString =
+            stock.load(script.as_bytes()).set_name("@user_script").call(()).expect("an error is caught");
+        let theirs = theirs.as_bytes().escape_ascii().to_string();
+        assert_eq!(ours, theirs, "round {round}: {call}");
+        matched += usize::from(theirs.starts_with("true|") && theirs != "true|nil");
+    }
+    assert!(matched > 5000, "{matched} of them match");
+}
+
+#[test]
+fn errors_of_stock_functions_name_the_line_of_a_tail_call() {
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), true).expect("there is memory");
+    for call in [
+        "string.rep()",
+        "string.format('%d', 'x')",
+        "string.find('a', '[')",
+        "string.gsub('a')",
+        "string.match('a', '%1')",
+        "string.gmatch()",
+        "string.upper()",
+        "table.concat({{}})",
+        "table.insert()",
+        "table.remove()",
+        "table.sort()",
+        "table.maxn()",
+        "table.setn()",
+        "math.random(0)",
+        "math.random(2, 1)",
+        "math.random(1, 2, 3)",
+        "math.randomseed()",
+        "rawset({}, 1)",
+        "rawget()",
+        "next()",
+        "pairs()",
+        "getmetatable()",
+        "setmetatable({})",
+        "unpack()",
+        "unpack({}, 1, 1e8)",
+        "loadstring()",
+        "load()",
+        "collectgarbage('x')",
+        "xpcall()",
+        "coroutine.resume()",
+        "coroutine.wrap()",
+        "coroutine.create(string.rep)",
+        "coroutine.wrap(function() error('x') end)()",
+        "setfenv(1)",
+        "setfenv(99, {})",
+        "getfenv(99)",
+        "setfenv(string.rep, {})",
+    ] {
+        for text in [format!("\nreturn {call}"), format!("local function f()\nreturn {call} end return f()")]
+        {
+            let found = outcome(&vm, &text);
+            assert!(found.starts_with("ERR user_script:2: ") && found.contains("2"), "{text}: {found}");
+            assert!(
+                found.ends_with("at Ok(Integer(2))") || found.ends_with("at Ok(Number(2.0))"),
+                "{text}: {found}"
+            );
+            assert!(!found.contains("'?'"), "{text}: {found}");
+        }
+    }
+}
+
+#[test]
+fn functions_of_the_prelude_are_functions_of_c() {
+    let vm = Vm::new(Purpose::Scripts, &Chance::default(), false).expect("there is memory");
+    let text = "local seen = {} \
+                local function look(name, value) \
+                  if type(value) == 'function' and pcall(coroutine.create, value) then seen[#seen + 1] = name end end \
+                for _, name in ipairs({'string', 'table', 'math', 'coroutine', 'redis', 'cjson', 'bit', 'struct'}) do \
+                  for key, value in pairs(_G[name]) do look(name .. '.' .. key, value) end end \
+                for key, value in pairs(_G) do look(key, value) end \
+                return table.concat(seen, ' ')";
+    assert_eq!(outcome(&vm, text), "__redis__err__handler");
+}

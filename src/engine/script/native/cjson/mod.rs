@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-use super::{Failure, bounded, expected, results};
+use super::{Failure, bounded, bytes_at, number_at, results};
 use mlua::{IntoLua, LightUserData, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -54,32 +54,32 @@ fn null() -> Value {
 type Setting = fn(&Lua, &mut Settings, &[Value]) -> Result<Vec<Value>, Failure>;
 
 const SETTINGS: &[(&str, Setting)] = &[
-    ("encode_sparse_array", |_, s, args| {
+    ("encode_sparse_array", |lua, s, args| {
         at_most(args, 3)?;
-        s.sparse_converts = boolean(args, 0, s.sparse_converts)?;
-        s.sparse_ratio = integer(args, 1, s.sparse_ratio, 0, i32::MAX)?;
-        s.sparse_safe = integer(args, 2, s.sparse_safe, 0, i32::MAX)?;
+        s.sparse_converts = boolean(lua, args, 0, s.sparse_converts)?;
+        s.sparse_ratio = integer(lua, args, 1, s.sparse_ratio, 0, i32::MAX)?;
+        s.sparse_safe = integer(lua, args, 2, s.sparse_safe, 0, i32::MAX)?;
         let numbers = [s.sparse_ratio, s.sparse_safe].map(|n| Value::Number(n.into()));
         Ok([Value::Boolean(s.sparse_converts)].into_iter().chain(numbers).collect())
     }),
-    ("encode_max_depth", |_, s, args| {
+    ("encode_max_depth", |lua, s, args| {
         at_most(args, 1)?;
-        s.encode_depth_max = integer(args, 0, s.encode_depth_max, 1, i32::MAX)?;
+        s.encode_depth_max = integer(lua, args, 0, s.encode_depth_max, 1, i32::MAX)?;
         Ok(vec![Value::Number(s.encode_depth_max.into())])
     }),
-    ("decode_max_depth", |_, s, args| {
+    ("decode_max_depth", |lua, s, args| {
         at_most(args, 1)?;
-        s.decode_depth_max = integer(args, 0, s.decode_depth_max, 1, i32::MAX)?;
+        s.decode_depth_max = integer(lua, args, 0, s.decode_depth_max, 1, i32::MAX)?;
         Ok(vec![Value::Number(s.decode_depth_max.into())])
     }),
-    ("encode_number_precision", |_, s, args| {
+    ("encode_number_precision", |lua, s, args| {
         at_most(args, 1)?;
-        s.precision = integer(args, 0, s.precision, 1, 16)?;
+        s.precision = integer(lua, args, 0, s.precision, 1, 14)?;
         Ok(vec![Value::Number(s.precision.into())])
     }),
-    ("encode_keep_buffer", |_, s, args| {
+    ("encode_keep_buffer", |lua, s, args| {
         at_most(args, 1)?;
-        s.keeps_buffer = boolean(args, 0, s.keeps_buffer)?;
+        s.keeps_buffer = boolean(lua, args, 0, s.keeps_buffer)?;
         Ok(vec![Value::Boolean(s.keeps_buffer)])
     }),
     ("encode_invalid_numbers", |lua, s, args| {
@@ -88,13 +88,12 @@ const SETTINGS: &[(&str, Setting)] = &[
             None | Some(Value::Nil) => s.encode_invalid,
             Some(Value::Boolean(true)) => Invalid::Taken,
             Some(Value::Boolean(false)) => Invalid::Refused,
-            Some(Value::String(word)) => match &*word.as_bytes() {
+            Some(_) => match bytes_at(lua, args, 0)?.as_slice() {
                 b"off" => Invalid::Refused,
                 b"on" => Invalid::Taken,
                 b"null" => Invalid::Null,
                 other => return Err(invalid_option(other)),
             },
-            other => return Err(expected(0, "string", other)),
         };
         Ok(vec![match s.encode_invalid {
             Invalid::Refused => Value::Boolean(false),
@@ -102,9 +101,9 @@ const SETTINGS: &[(&str, Setting)] = &[
             Invalid::Null => "null".into_lua(lua)?,
         }])
     }),
-    ("decode_invalid_numbers", |_, s, args| {
+    ("decode_invalid_numbers", |lua, s, args| {
         at_most(args, 1)?;
-        s.decode_invalid = boolean(args, 0, s.decode_invalid)?;
+        s.decode_invalid = boolean(lua, args, 0, s.decode_invalid)?;
         Ok(vec![Value::Boolean(s.decode_invalid)])
     }),
 ];
@@ -120,28 +119,26 @@ fn at_most(args: &[Value], most: usize) -> Result<(), Failure> {
     }
 }
 
-fn boolean(args: &[Value], index: usize, old: bool) -> Result<bool, Failure> {
+fn boolean(lua: &Lua, args: &[Value], index: usize, old: bool) -> Result<bool, Failure> {
     match args.get(index) {
         None | Some(Value::Nil) => Ok(old),
         Some(Value::Boolean(value)) => Ok(*value),
-        Some(Value::String(word)) => match &*word.as_bytes() {
+        Some(_) => match bytes_at(lua, args, index)?.as_slice() {
             b"on" => Ok(true),
             b"off" => Ok(false),
             other => Err(invalid_option(other)),
         },
-        other => Err(expected(index, "string", other)),
     }
 }
 
-fn integer(args: &[Value], index: usize, old: i32, min: i32, max: i32) -> Result<i32, Failure> {
-    let value = match args.get(index) {
-        None | Some(Value::Nil) => return Ok(old),
-        Some(Value::Integer(value)) => *value as f64,
-        Some(Value::Number(value)) => *value,
-        other => return Err(expected(index, "number", other)),
-    };
-    match value >= f64::from(min) && value <= f64::from(max) {
-        true => Ok(value as i32),
+/// A setting that is a number, or a text that is one, without its fraction and in 32 bits, as in C.
+fn integer(lua: &Lua, args: &[Value], index: usize, old: i32, min: i32, max: i32) -> Result<i32, Failure> {
+    if matches!(args.get(index), None | Some(Value::Nil)) {
+        return Ok(old);
+    }
+    let value = number_at(lua, args, index)? as i64 as i32;
+    match (min..=max).contains(&value) {
+        true => Ok(value),
         false => {
             let why = format!("expected integer between {min} and {max}");
             Err(Failure::argument(1, why))

@@ -11,6 +11,7 @@
 
 use super::call::Ran;
 use super::client::{LargeRequest, state};
+use super::opening::Opening;
 use super::spec::flag;
 use super::table::{Row, Table};
 use super::{Engine, Hint, Host};
@@ -148,6 +149,16 @@ enum BatchEnd {
     Large { remaining: usize, at: usize, bytes: usize },
     /// Something that is no request.
     Error(ProtoError),
+}
+
+/// What [`Engine::parse_one`] has found.
+enum Parse {
+    /// A request; its spans were appended.
+    Request,
+    /// A request that came inline, or nothing to run: it was added to the batch.
+    Added,
+    /// The end of the batch.
+    End(BatchEnd),
 }
 
 impl Engine {
@@ -543,32 +554,34 @@ impl Engine {
     ) -> BatchEnd {
         batch.clear();
         let db = self.dbs.at(self.clients[slot].db as usize);
-        let mut next = at;
+        let (mut next, mut opening) = (at, None::<Opening>);
         for _ in 0..PARSE_AHEAD_MAX.min(left) {
-            let first = batch.spans.len();
-            let plain = match progress.is_fresh() {
-                true => parse::parse_plain(source, next, &mut batch.spans),
-                false => None,
+            let (begin, first) = (next, batch.spans.len());
+            let alike = opening.and_then(|opening| {
+                let end = opening.parse(source, begin, &mut batch.spans)?;
+                Some((opening.row, end))
+            });
+            let (row, hint) = match alike {
+                Some((row, end)) => {
+                    next = end;
+                    let key = batch.spans[first + 1];
+                    (Some(row), Some(self.dbs.hash(&source[key.start as usize..key.end as usize])))
+                }
+                None => {
+                    match self.parse_one(slot, source, &mut next, progress, batch) {
+                        Parse::Request => {}
+                        Parse::Added => match batch.requests.last() {
+                            Some(last) if ends_batch(last.row) => return BatchEnd::More,
+                            _ => continue,
+                        },
+                        Parse::End(end) => return end,
+                    }
+                    let args = Args::Spans(source, &batch.spans[first..]);
+                    let (row, hint) = look_ahead(self.table, &self.dbs, &args, &mut batch.last);
+                    opening = row.and_then(|row| Opening::of(begin, &batch.spans[first..], row));
+                    (row, hint)
+                }
             };
-            match plain {
-                Some(end) => next = end,
-                None => match self.parse_closely(slot, source, &mut next, progress, batch) {
-                    Ok(Step::Request(_)) => {}
-                    Ok(Step::Inline(..) | Step::Nothing(_)) => {
-                        if batch.requests.last().is_some_and(|request| ends_batch(request.row)) {
-                            return BatchEnd::More;
-                        }
-                        continue;
-                    }
-                    Ok(Step::Incomplete) => return BatchEnd::Incomplete,
-                    Ok(Step::Large { remaining, at, bytes }) => {
-                        return BatchEnd::Large { remaining, at: next + at, bytes };
-                    }
-                    Err(error) => return BatchEnd::Error(error),
-                },
-            }
-            let args = Args::Spans(source, &batch.spans[first..]);
-            let (row, hint) = look_ahead(self.table, &self.dbs, &args, &mut batch.last);
             if let Some(hash) = hint {
                 // By the time the batch is parsed the bucket is there.
                 db.prefetch_bucket(hash);
@@ -581,6 +594,33 @@ impl Engine {
             }
         }
         BatchEnd::More
+    }
+
+    /// Parses the request at `next` and moves `next` behind it.
+    #[inline]
+    fn parse_one(
+        &self,
+        slot: usize,
+        source: &[u8],
+        next: &mut usize,
+        progress: &mut Progress,
+        batch: &mut Batch,
+    ) -> Parse {
+        if progress.is_fresh()
+            && let Some(end) = parse::parse_plain(source, *next, &mut batch.spans)
+        {
+            *next = end;
+            return Parse::Request;
+        }
+        match self.parse_closely(slot, source, next, progress, batch) {
+            Ok(Step::Request(_)) => Parse::Request,
+            Ok(Step::Inline(..) | Step::Nothing(_)) => Parse::Added,
+            Ok(Step::Incomplete) => Parse::End(BatchEnd::Incomplete),
+            Ok(Step::Large { remaining, at, bytes }) => {
+                Parse::End(BatchEnd::Large { remaining, at: *next + at, bytes })
+            }
+            Err(error) => Parse::End(BatchEnd::Error(error)),
+        }
     }
 
     /// Parses a request that is not plain, and moves `next` behind it. What came inline is added to the batch.

@@ -30,6 +30,7 @@ pub mod latency;
 pub mod limits;
 pub mod listeners;
 pub mod monitor;
+mod opening;
 mod outermost;
 pub mod output;
 pub mod pause;

@@ -57,6 +57,18 @@ impl Default for Upkeep {
     }
 }
 
+impl Upkeep {
+    /// Notes when the wheel of a database has something to do next.
+    fn set_deadline(&mut self, index: usize, deadline_ms: u64) {
+        let before = std::mem::replace(&mut self.deadlines_ms[index], deadline_ms);
+        if deadline_ms <= self.nearest_ms {
+            self.nearest_ms = deadline_ms;
+        } else if before == self.nearest_ms {
+            self.nearest_ms = self.deadlines_ms.iter().copied().min().unwrap_or(u64::MAX);
+        }
+    }
+}
+
 /// What a timer stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
@@ -108,18 +120,27 @@ impl Engine {
         }
         self.upkeep.unfinished = 0;
         self.upkeep.deadlines_ms.resize(self.dbs.count(), u64::MAX);
-        let first = mask.trailing_zeros() as usize;
-        for index in (first..self.dbs.count()).filter(|index| mask >> (index % 64) & 1 == 1) {
-            let db = self.dbs.at_mut(index);
-            let unfinished = db.step_table(TABLE_STEPS_PER_TURN) | db.compact_wheel(REGISTRATIONS_PER_TURN);
-            self.upkeep.unfinished |= u64::from(unfinished) << (index % 64);
-            self.upkeep.deadlines_ms[index] = db.next_deadline_ms().unwrap_or(u64::MAX);
-            while let Some(garbage) = self.dbs.at_mut(index).take_garbage() {
-                self.free(garbage, None);
+        let mut rest = mask;
+        while rest != 0 {
+            let bit = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            for index in (bit..self.dbs.count()).step_by(64) {
+                self.tend_database(index);
             }
         }
         self.dbs.take_touched();
-        self.upkeep.nearest_ms = self.upkeep.deadlines_ms.iter().copied().min().unwrap_or(u64::MAX);
+    }
+
+    /// Looks after one database.
+    fn tend_database(&mut self, index: usize) {
+        let db = self.dbs.at_mut(index);
+        let unfinished = db.step_table(TABLE_STEPS_PER_TURN) | db.compact_wheel(REGISTRATIONS_PER_TURN);
+        let deadline_ms = db.next_deadline_ms().unwrap_or(u64::MAX);
+        self.upkeep.unfinished |= u64::from(unfinished) << (index % 64);
+        self.upkeep.set_deadline(index, deadline_ms);
+        while let Some(garbage) = self.dbs.at_mut(index).take_garbage() {
+            self.free(garbage, None);
+        }
     }
 
     fn expires_actively(&self) -> bool {

@@ -16,7 +16,7 @@
 //! Lengths are LEB128 varints. A key longer than [`INLINE_KEY_BYTES_MAX`] lies in a table of the `Db` and the
 //! entry holds its index. A string of 16 + 8 bytes takes 32, one of 16 + 64 bytes 88.
 
-use crate::base::limit::{INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
+use crate::base::limit::{EMBSTR_BYTES_MAX, INLINE_KEY_BYTES_MAX, INLINE_VALUE_BYTES_MAX};
 
 /// How the value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +143,16 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
         ValuePart::Int(value) => put(&value.to_le_bytes()),
         ValuePart::Far(index) => put(&index.to_le_bytes()),
     }
+}
+
+/// Writes a string over one of the same length inside an entry of [`Kind::Inline`].
+pub fn overwrite(cell: &mut [u8], value: &[u8], access: u32, epoch: u8) {
+    let (len, at) = read_varint(cell, Entry(cell).value_at());
+    debug_assert!(len == value.len() && Entry(cell).kind() == Kind::Inline);
+    cell[at..at + value.len()].copy_from_slice(value);
+    cell[0] = if value.len() > EMBSTR_BYTES_MAX { cell[0] | RAW } else { cell[0] & !RAW };
+    set_access(cell, access);
+    cell[4] = epoch;
 }
 
 /// Whether two keys are the same: those of 8 to 16 bytes, as most are, by two words that may overlap.

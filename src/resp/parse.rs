@@ -166,7 +166,7 @@ pub fn parse_plain(input: &[u8], at: usize, spans: &mut Vec<Span>) -> Option<usi
 
 /// The argument of at most 99 bytes whose `$` stands at `at`, if it is there as a whole, line end included.
 #[inline(always)]
-fn plain_argument(input: &[u8], at: usize) -> Option<Span> {
+pub fn plain_argument(input: &[u8], at: usize) -> Option<Span> {
     // The shortest argument takes six bytes, so five are always there in a whole request.
     let [b'$', tens, ones, third, _] = *input.get(at..at + 5)?.first_chunk::<5>()? else { return None };
     let (tens, units) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));

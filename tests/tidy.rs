@@ -8,7 +8,7 @@
 //!   to lead to a line with that code, or near it; `BLESS=1 cargo test --test tidy` writes the lines anew.
 #![allow(clippy::disallowed_methods, reason = "it reads the repository")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use waterwheel::commands;
@@ -529,4 +529,144 @@ fn words_and_imports_are_seen() {
     let text = "use crate::base::id; use crate::{sys::net, engine::{Host, spec}, resp}; crate::keyspace::Db";
     assert_eq!(imported_rooms(text), ["base", "sys", "engine", "resp", "keyspace"]);
     assert_eq!(slug("## What is there, and what not"), "what-is-there-and-what-not");
+}
+
+/// The longest function, in lines.
+const FUNCTION_LINES_MAX: usize = 100;
+
+/// Fields of the engine: more of them belong together under a name.
+const ENGINE_FIELDS_MAX: usize = 30;
+
+/// Words of src/engine that are no command although a command has that name, and what they are.
+const NO_COMMAND: &[(&str, &str)] = &[
+    ("src/engine/spec.rs", "names of flags, categories and groups"),
+    ("src/engine/syntax.rs", "kinds of arguments"),
+    ("src/engine/acl/check.rs", "reasons in ACL LOG"),
+    ("src/engine/acl/log.rs", "contexts in ACL LOG"),
+    ("src/engine/acl/user.rs", "rules of users"),
+    ("src/engine/slowlog.rs", "events of LATENCY"),
+    ("src/engine/listeners.rs", "events of the keyspace"),
+    ("src/engine/recorder.rs", "phases of a turn"),
+    ("src/engine/script/", "functions of Lua's libraries and kinds of its values"),
+    ("src/engine/config/", "directives and their values"),
+];
+
+/// Public functions that only tests call, and why they stay.
+const FOR_TESTS: &[(&str, &str)] = &[
+    ("follow_feed", "replicas will follow; until then the simulator does"),
+    ("take", "the feed is taken by the simulator until replicas are positions in it"),
+    ("overflow_buckets", "the measure of how crowded a dict is"),
+    ("clients_weigh", "what client eviction believes, to be compared with the truth"),
+    ("begin_walk", "the snapshot will walk large values"),
+    ("end_walk", "the snapshot will walk large values"),
+    ("walk", "the snapshot will walk large values"),
+    ("stash_bytes", "the snapshot will show what it holds"),
+    ("parse_u64", "the widest number, to hold the parser of the others to"),
+    ("candidates", "all entries that a look-up may meet, to be compared with those that are there"),
+    ("check_threads", "a part of a test of another file, which shares its counters"),
+    ("of_value", "errors of values, for the libraries of scripts"),
+];
+
+#[test]
+fn functions_are_short() {
+    let mut found = Vec::new();
+    for file in rust_files() {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (i, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            let indent = &line[..line.len() - code.len()];
+            let head = code.split('(').next().unwrap_or_default();
+            if !head.contains("fn ") || code.starts_with("//") {
+                continue;
+            }
+            let end = lines[i..].iter().position(|line| line.strip_prefix(indent) == Some("}"));
+            if end.is_some_and(|lines| lines >= FUNCTION_LINES_MAX) {
+                found.push(format!("{}:{}: has {} lines", file.path, i + 1, end.unwrap_or_default() + 1));
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn the_engine_has_few_fields() {
+    let text = fs::read_to_string(root().join("src/engine/mod.rs")).expect("the file is there");
+    let (_, fields) = text.split_once("pub struct Engine {").expect("it has the engine");
+    let (fields, _) = fields.split_once("\n}").expect("it ends");
+    let count =
+        fields.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(": ")).count();
+    assert!(
+        (20..=ENGINE_FIELDS_MAX).contains(&count),
+        "{count} fields: make a thing of those that belong together"
+    );
+}
+
+#[test]
+fn the_engine_knows_no_command_by_its_name() {
+    let table = Table::new(commands::FAMILIES);
+    let names: BTreeSet<&str> = table.rows().iter().map(|row| row.full_name).collect();
+    let mut found = Vec::new();
+    for file in files("src/engine", ".rs").iter().filter(|file| !file.is_test()) {
+        if NO_COMMAND.iter().any(|(path, _)| file.path.starts_with(path)) {
+            continue;
+        }
+        for (number, line) in file.lines() {
+            let words = line.split('"').skip(1).step_by(2);
+            for word in words.filter(|word| names.contains(word)) {
+                found.push(format!(
+                    "{}:{number}: {word:?} is a command: let its row say what is special",
+                    file.path
+                ));
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn every_file_of_the_engine_is_on_the_map() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the file is there");
+    let is_on_map = |path: &str| map.contains(&format!("](../{path})"));
+    let mut found = Vec::new();
+    for file in files("src/engine", ".rs").iter().filter(|file| !file.is_test()) {
+        // A folder stands for its files.
+        let inner = file.path.trim_start_matches("src/engine/");
+        let place = match inner.split_once('/') {
+            Some((folder, _)) => format!("src/engine/{folder}/mod.rs"),
+            None => file.path.clone(),
+        };
+        if !is_on_map(&place) {
+            found.push(format!("{place} is not on the map of docs/ARCHITECTURE.md"));
+        }
+    }
+    found.dedup();
+    report(&found);
+}
+
+#[test]
+fn public_functions_have_callers() {
+    let sources = files("src", ".rs");
+    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+    for file in sources.iter().filter(|file| !file.is_test()) {
+        for (_, line) in file.lines() {
+            for word in line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+            {
+                *uses.entry(word).or_default() += 1;
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for file in sources.iter().filter(|file| !file.is_test()) {
+        for (number, line) in file.lines() {
+            let Some((_, rest)) = line.split_once("pub fn ").or_else(|| line.split_once("pub const fn "))
+            else {
+                continue;
+            };
+            let name = word(rest);
+            if uses.get(name) == Some(&1) && !FOR_TESTS.iter().any(|(known, _)| *known == name) {
+                found.push(format!("{}:{number}: nobody calls {name}", file.path));
+            }
+        }
+    }
+    report(&found);
 }

@@ -10,6 +10,7 @@ use super::error::{Block, BlockOn, CmdError, Outcome};
 use super::host::Host;
 use super::listeners::Listeners;
 use super::propagation::Propagation;
+use super::spec::flag;
 use super::stats::Stats;
 use super::table::{Row, Table};
 use super::{Engine, Hint};
@@ -336,7 +337,7 @@ impl<'a> Ctx<'a> {
     /// Whether the client leaves no trace of its accesses: CLIENT NO-TOUCH.
     #[inline]
     fn touches_nothing(&self) -> bool {
-        *self.client_state & state::NO_TOUCH != 0 && self.row.spec.name != "touch"
+        *self.client_state & state::NO_TOUCH != 0 && !self.row.has(flag::ALWAYS_TOUCHES)
     }
 
     /// The string in an entry.

@@ -69,6 +69,9 @@ pub mod flag {
     /// `enable-module-command` allows it, not `enable-debug-command`.
     pub const LOADS_MODULES: u32 = 1 << 30;
 
+    /// Is an access also of a client that leaves no trace of its accesses: CLIENT NO-TOUCH.
+    pub const ALWAYS_TOUCHES: u32 = 1 << 31;
+
     /// Flags of a container that its subcommands have, too.
     pub const INHERITED: u32 = KEEPS_CACHING;
 

@@ -32,11 +32,6 @@ impl<'a> Reply<'a> {
         self.version
     }
 
-    /// Changes the protocol version for what follows.
-    pub fn set_version(&mut self, version: u8) {
-        self.version = version;
-    }
-
     /// Drops what follows, or no longer.
     pub fn set_muted(&mut self, muted: bool) {
         self.muted = muted;

@@ -180,20 +180,32 @@ impl Requests {
         }
     }
 
+    /// Fills a hole of a template.
     fn hole(&mut self, name: &str, into: &mut Vec<Vec<u8>>) {
-        let text = match name {
-            "key" => return into.push(self.key()),
-            "value" => return into.push(self.value()),
+        // So few that two of them are often in the same set.
+        if name == "place" && self.rng.below(4) > 0 {
+            return into.push(format!("m{}", self.rng.below(12)).into_bytes());
+        }
+        if !self.words(name, into) {
+            let text = self.text(name);
+            into.push(text.into_bytes());
+        }
+    }
+
+    /// Fills a hole that takes several words, or one of any bytes. False for all others.
+    fn words(&mut self, name: &str, into: &mut Vec<Vec<u8>>) -> bool {
+        match name {
+            "key" => into.push(self.key()),
+            "value" => into.push(self.value()),
             "keys" => {
                 let keys = 1 + self.rng.below(4);
-                return (0..keys).for_each(|_| into.push(self.key()));
+                (0..keys).for_each(|_| into.push(self.key()));
             }
             "pairs" => {
                 for _ in 0..1 + self.rng.below(4) {
                     into.push(self.key());
                     into.push(self.value());
                 }
-                return;
             }
             "counted-pairs" => {
                 let pairs = 1 + self.rng.below(4);
@@ -202,7 +214,6 @@ impl Requests {
                     into.push(self.key());
                     into.push(self.rng.below(8).to_string().into_bytes());
                 }
-                return;
             }
             "polygon" => {
                 let corners = 3 + self.rng.below(4);
@@ -211,17 +222,10 @@ impl Requests {
                     self.hole("lon", into);
                     self.hole("lat", into);
                 }
-                return;
             }
-            "list" => self.key_of_type('q'),
-            "set" => self.key_of_type('t'),
-            "hash" => self.key_of_type('h'),
-            "bits" => self.key_of_type('b'),
-            "sketch" => self.key_of_type('p'),
-            "field" => self.field(),
             "fields-of-hash" => {
                 let fields = 1 + self.rng.below(3);
-                return (0..fields).for_each(|_| {
+                (0..fields).for_each(|_| {
                     let field = self.field();
                     into.push(field.into_bytes());
                 });
@@ -233,24 +237,20 @@ impl Requests {
                     into.push(field.into_bytes());
                     into.push(self.value());
                 }
-                return;
             }
-            "set-member" => return into.push(self.set_member()),
+            "set-member" => into.push(self.set_member()),
             "set-members" => {
                 let most = if self.rng.below(12) == 0 { 30 } else { 3 };
                 let members = 1 + self.rng.below(most);
-                return (0..members).for_each(|_| into.push(self.set_member()));
+                (0..members).for_each(|_| into.push(self.set_member()));
             }
-            "stream" => self.key_of_type('x'),
-            "group" => self.one_of(&["g", "g", "h"]),
-            "consumer" => self.one_of(&["alice", "bob", "carol"]),
-            "element" => return into.push(self.element()),
+            "element" => into.push(self.element()),
             "elements" => {
                 let elements = 1 + {
                     let most = if self.rng.below(10) == 0 { 40 } else { 3 };
                     self.rng.below(most)
                 };
-                return (0..elements).for_each(|_| into.push(self.element()));
+                (0..elements).for_each(|_| into.push(self.element()));
             }
             "fields" => {
                 let more = if self.rng.below(3) == 0 { self.rng.below(4) } else { 0 };
@@ -258,8 +258,42 @@ impl Requests {
                     into.push(format!("f{number}").into_bytes());
                     into.push(self.value());
                 }
-                return;
             }
+            "zkey" | "lexkey" | "geokey" => into.push(self.sorted_key(name)),
+            "zkeys" => {
+                let keys = 1 + self.rng.below(3);
+                into.push(keys.to_string().into_bytes());
+                (0..keys).for_each(|_| into.push(self.sorted_key("zkey")));
+            }
+            "members" => {
+                let members = 1 + self.rng.below(4);
+                (0..members).for_each(|_| into.push(self.member()));
+            }
+            "scored" => {
+                for _ in 0..1 + self.rng.below(8) {
+                    into.push(self.score().into_bytes());
+                    into.push(self.member());
+                }
+            }
+            "member" => into.push(self.member()),
+            "place" => into.push(self.member()),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The text of a hole that takes one word.
+    fn text(&mut self, name: &str) -> String {
+        match name {
+            "list" => self.key_of_type('q'),
+            "set" => self.key_of_type('t'),
+            "hash" => self.key_of_type('h'),
+            "bits" => self.key_of_type('b'),
+            "sketch" => self.key_of_type('p'),
+            "field" => self.field(),
+            "stream" => self.key_of_type('x'),
+            "group" => self.one_of(&["g", "g", "h"]),
+            "consumer" => self.one_of(&["alice", "bob", "carol"]),
             "id" => self.id(),
             "bound" => format!("({}", self.id()),
             "new-id" => {
@@ -270,27 +304,6 @@ impl Requests {
                     _ => format!("{}-{}", self.newest_id + 1, self.rng.below(3)),
                 }
             }
-            "zkey" | "lexkey" | "geokey" => return into.push(self.sorted_key(name)),
-            "zkeys" => {
-                let keys = 1 + self.rng.below(3);
-                into.push(keys.to_string().into_bytes());
-                return (0..keys).for_each(|_| into.push(self.sorted_key("zkey")));
-            }
-            "members" => {
-                let members = 1 + self.rng.below(4);
-                return (0..members).for_each(|_| into.push(self.member()));
-            }
-            "scored" => {
-                for _ in 0..1 + self.rng.below(8) {
-                    into.push(self.score().into_bytes());
-                    into.push(self.member());
-                }
-                return;
-            }
-            "member" => return into.push(self.member()),
-            // So few that two of them are often in the same set.
-            "place" if self.rng.below(4) > 0 => format!("m{}", self.rng.below(12)),
-            "place" => return into.push(self.member()),
             "score" => self.score(),
             "min" => {
                 let sign = if self.rng.below(3) == 0 { "(" } else { "" };
@@ -321,8 +334,7 @@ impl Requests {
             "type" => self.one_of(&["string", "STRING", "list", "hash", "set", "stream", "nothing"]),
             "pattern" => self.one_of(&["*", "k*", "k1?", "k[0-5]*", "k[^1]", "none*", "k\\1", "?", "*5"]),
             _ => panic!("a template has a hole that nothing fills: {name}"),
-        };
-        into.push(text.into_bytes());
+        }
     }
 
     /// A key; a few are hot, a few are long.

@@ -3,7 +3,7 @@
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::key_batch::KeyBatch;
-use crate::engine::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
+use crate::engine::spec::flag::{ALWAYS_TOUCHES, DENYOOM, FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, Spec, acl, key, key_at, keys_from};
 use crate::keyspace::{Deadline, EventClass, NewValue};
 use crate::resp::Args;
@@ -40,7 +40,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .doc(Group::Generic, "1.0.0", "O(1)", "Tells the type of the value of a key.")
         .syntax("key@0"),
     Spec::local("touch", -2, touch)
-        .flags(READONLY | FAST)
+        .flags(READONLY | FAST | ALWAYS_TOUCHES)
         .acl(acl::KEYSPACE)
         .keys(&[keys_from(1, -1, 1, key::RO)])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])

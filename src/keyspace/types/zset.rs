@@ -196,11 +196,6 @@ impl ZsetTable {
         &self.members
     }
 
-    /// The table of members, for the walk of a snapshot; nothing may be changed by it.
-    pub fn members_mut(&mut self) -> &mut Members<ZsetLayout> {
-        &mut self.members
-    }
-
     #[inline]
     fn score(&self, handle: Handle) -> f64 {
         cell_score(self.members.get(handle))

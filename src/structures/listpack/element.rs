@@ -53,12 +53,6 @@ impl<'a> Element<'a> {
         self.bytes(&mut [0; I64_BYTES_MAX]).to_vec()
     }
 
-    /// Appends its text.
-    #[inline]
-    pub fn append_to(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes(&mut [0; I64_BYTES_MAX]));
-    }
-
     /// Is this its text?
     #[inline]
     #[must_use]

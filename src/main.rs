@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
 use waterwheel::commands;
-use waterwheel::engine::config::{self, Config, Run, Start, Supervised};
+use waterwheel::config::{self, Config, Run, Start, Supervised};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::table::Table;
 use waterwheel::engine::{Engine, Host, acl};
@@ -74,8 +74,8 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     write_pid_file(&conf);
     announce(&conf, config_file.as_deref());
 
-    for (name, reason) in conf.changed_without_effect() {
-        log::warn!("The directive '{name}' has no effect: {reason}.");
+    for (name, effect, reason) in conf.changed_without_effect() {
+        log::warn!("The directive '{name}' has {effect}: {reason}.");
     }
     let refusal = conf.refusal();
     if !refusal.is_empty() {

@@ -6,7 +6,7 @@ use std::{env, fs};
 #[test]
 fn the_manual_of_the_configuration_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIG.md");
-    let page = waterwheel::engine::config::markdown();
+    let page = waterwheel::config::markdown();
     if env::var_os("BLESS").is_some() {
         fs::write(path, &page).expect("the manual can be written");
     }

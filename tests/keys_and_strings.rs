@@ -72,7 +72,7 @@ fn the_feed_tells_results_and_not_questions() {
 #[test]
 fn a_key_that_was_found_dead_leaves_before_the_command_that_found_it() {
     let mut world = World::new();
-    world.engine.conf.enable_debug_command = waterwheel::engine::config::Permission::Yes;
+    world.engine.conf.enable_debug_command = waterwheel::config::Permission::Yes;
     world.run("DEBUG SET-ACTIVE-EXPIRE 0");
     world.run("SET k v PX 10");
     world.feed();

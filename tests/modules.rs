@@ -3,7 +3,7 @@
 mod support;
 
 use support::World;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 
 #[test]
 fn no_module_is_loaded_where_it_would_be_allowed() {

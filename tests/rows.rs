@@ -26,7 +26,7 @@ use std::time::Duration;
 use support::World;
 use support::reply::Resp;
 use waterwheel::base::glob::glob_match;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 use waterwheel::resp::reply::encode_request;
 
 /// What a server says of itself: subject and field, and the value.

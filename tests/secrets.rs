@@ -3,6 +3,7 @@
 mod support;
 
 use support::World;
+use waterwheel::config::Effect;
 
 #[test]
 fn neither_monitor_nor_slowlog_shows_a_password() {
@@ -57,4 +58,23 @@ fn a_new_password_lets_nobody_in_who_did_not_know_the_old_one() {
     assert_eq!(world.run("CONFIG SET requirepass new"), "OK");
     assert_eq!(world.run_as("stranger", "GET k"), "(error) NOAUTH Authentication required.");
     assert_eq!(world.run("GET k"), "(nil)", "who was there before the first password stays");
+}
+
+#[test]
+fn a_configuration_that_fails_in_part_leaves_everything_as_it_was() {
+    let mut world = World::new();
+    world.run("CONFIG SET requirepass old slowlog-log-slower-than 0");
+    world.run_as("b", "AUTH old");
+    let logged = world.run("SLOWLOG LEN");
+    world.host.refused = Some(Effect::Port);
+    let error = world.run("CONFIG SET slowlog-max-len 1 requirepass new port 1");
+    assert_eq!(error, "(error) ERR CONFIG SET failed (possibly related to argument 'port') - no");
+    let settings = world.run("CONFIG GET slowlog-max-len");
+    assert!(settings.contains("128"), "{settings}");
+    assert_eq!(world.run_as("b", "AUTH old"), "OK");
+    assert_ne!(world.run("SLOWLOG LEN"), logged, "the log goes on");
+    world.host.refused = None;
+    assert_eq!(world.run("CONFIG SET slowlog-max-len 1 requirepass new port 1"), "OK");
+    assert_eq!(world.run("SLOWLOG LEN"), "(integer) 1");
+    assert_eq!(world.run_as("b", "AUTH new"), "OK");
 }

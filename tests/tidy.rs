@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use waterwheel::commands;
+use waterwheel::config::Standing;
 use waterwheel::engine::spec::Run;
 use waterwheel::engine::table::Table;
 
@@ -24,9 +25,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keyspace", &["base", "structures"]),
     ("persist", &["base", "structures", "resp", "keyspace"]),
     ("replication", &["base", "structures", "resp"]),
-    ("engine", &["base", "structures", "resp", "keyspace", "persist", "replication"]),
-    ("commands", &["base", "structures", "resp", "keyspace", "persist", "replication", "engine"]),
-    ("reactor", &["base", "sys", "resp", "keyspace", "engine"]),
+    ("config", &["base", "keyspace"]),
+    ("engine", &["base", "structures", "resp", "keyspace", "persist", "replication", "config"]),
+    ("commands", &["base", "structures", "resp", "keyspace", "persist", "replication", "config", "engine"]),
+    ("reactor", &["base", "sys", "resp", "keyspace", "config", "engine"]),
 ];
 
 /// Crates that speak with the system, and the rooms that may know them; `main.rs` is a room here.
@@ -36,7 +38,7 @@ const SYSTEM_CRATES: &[(&str, &[&str])] = &[
     ("mio", &["reactor", "main.rs"]),
     ("signal_hook", &["reactor"]),
     ("simple_logger", &["reactor"]),
-    ("clap", &["engine"]),
+    ("clap", &["config"]),
 ];
 
 /// Files that may lift the lints of clippy.toml on clocks, threads, sockets, files and chance.
@@ -374,6 +376,43 @@ fn commands_that_are_given_the_whole_engine_are_counted() {
 }
 
 #[test]
+fn a_setting_without_effect_is_read_by_nobody() {
+    // Each field of the configuration says first which directive it is of.
+    let settings = fs::read_to_string(root().join("src/config/settings.rs")).expect("the file is there");
+    let mut fields: Vec<(&str, &str)> = Vec::new();
+    let mut directive = None;
+    for line in settings.lines().map(str::trim) {
+        if let Some(doc) = line.strip_prefix("/// `") {
+            directive = doc.split('`').next();
+        } else if let Some(field) = line.strip_prefix("pub ")
+            && let Some(directive) = directive.take()
+        {
+            fields.push((directive, word(field)));
+        }
+    }
+    assert!(fields.len() > 100, "the fields are found");
+    let is_inert = |name: &str| {
+        let row = waterwheel::config::find(name.as_bytes()).unwrap_or_else(|| panic!("{name} has a row"));
+        matches!(row.standing, Standing::Inert(_))
+    };
+    let inert: Vec<(&str, &str)> = fields.into_iter().filter(|(name, _)| is_inert(name)).collect();
+    let mut found = Vec::new();
+    for file in files("src", ".rs").iter().filter(|file| file.room() != "config") {
+        for (number, line) in file.lines() {
+            for (name, field) in &inert {
+                let is_read = line.match_indices(&format!(".{field}")).any(|(at, m)| {
+                    !line[at + m.len()..].starts_with(|c: char| c.is_alphanumeric() || "_(".contains(c))
+                });
+                if is_read {
+                    found.push(format!("{}:{number}: {name} is said to have no effect", file.path));
+                }
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
 fn nothing_gives_up_without_a_reason() {
     let mut found = Vec::new();
     for file in files("src", ".rs").iter().filter(|file| !file.is_test()) {
@@ -548,7 +587,6 @@ const NO_COMMAND: &[(&str, &str)] = &[
     ("src/engine/listeners.rs", "events of the keyspace"),
     ("src/engine/recorder.rs", "phases of a turn"),
     ("src/engine/script/", "functions of Lua's libraries and kinds of its values"),
-    ("src/engine/config/", "directives and their values"),
 ];
 
 /// Public functions that only tests call, and why they stay.

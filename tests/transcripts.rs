@@ -16,7 +16,7 @@ use support::World;
 use support::reply::Resp;
 use support::transcript::{self, Action, Block, Scene, Transcript, matches, one_line};
 use waterwheel::commands::FAMILIES;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 use waterwheel::engine::syntax::{self, Argument};
 use waterwheel::engine::table::{Row, Table};
 use waterwheel::resp::Args;

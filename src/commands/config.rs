@@ -1,13 +1,12 @@
 //! CONFIG: the directives while the server runs.
 
 use super::help::help_row;
-use crate::engine::config::is_sensitive;
-use crate::engine::config::{Asker, Group as Effect};
+use crate::config::{self, Asker, is_sensitive};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::Request;
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
-use crate::engine::{Call, Engine, config};
+use crate::engine::{Call, Engine};
 
 const WHY: &str = "the configuration belongs to the whole server";
 
@@ -82,21 +81,7 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let asker = Asker { local: engine.is_local(call.slot), loading: false };
-    let host = &mut *call.host;
-    let mut apply = |conf: &mut config::Config, change: config::Change| {
-        host.apply(Request::Configure(change.group, conf)).map(|_| ())
-    };
-    let changes = engine
-        .conf
-        .set(&pairs, asker, &mut apply)
-        .map_err(|error| CmdError::Text(error.to_string().into()))?;
-    engine.configured();
-    if changes.iter().any(|change| change.group == Effect::RequirePass) {
-        engine.apply_requirepass();
-    }
-    if changes.iter().any(|change| change.group == Effect::Maxmemory) {
-        engine.shrink_to_limit(call.host);
-    }
+    engine.configure(call.host, &pairs, asker).map_err(|error| CmdError::Text(error.to_string().into()))?;
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }

@@ -2,12 +2,13 @@
 
 use super::client::checked_name;
 use crate::base::number::parse_i64;
+use crate::config;
 use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
-use crate::engine::{Call, Engine, config};
+use crate::engine::{Call, Engine};
 use crate::resp::Args;
 use bytes::Bytes;
 

@@ -3,11 +3,12 @@
 mod values;
 
 use crate::base::number::{parse_i64, parse_memory};
+use crate::config;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::{Crash, Request};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
-use crate::engine::{Call, Engine, config};
+use crate::engine::{Call, Engine};
 use crate::keyspace::types::ListRef;
 use crate::keyspace::{Deadline, NewValue, ValueRef};
 use crate::structures::dict::Resizing;

@@ -4,7 +4,7 @@
 //! true idle value. Our own fields are the percentiles of `expire_lag_ms` and the section `recorder`.
 
 use super::memory::Overview;
-use crate::engine::config::REDIS_VERSION;
+use crate::config::REDIS_VERSION;
 use crate::engine::error::{CmdResult, Outcome};
 use crate::engine::recorder::PHASES;
 use crate::engine::spec::flag::*;

@@ -1,6 +1,6 @@
 //! LOLWUT: art by chance. Here it is a water wheel, turned as far as chance says, and the version.
 
-use crate::engine::config::REDIS_VERSION;
+use crate::config::REDIS_VERSION;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdResult, Outcome};
 use crate::engine::spec::flag::{FAST, READONLY};

@@ -33,8 +33,8 @@ mod zset;
 pub use command::markdown;
 
 use crate::base::limit::RANDOM_PICKS_MAX;
+use crate::config::{Config, OutputLimit};
 use crate::engine::Call;
-use crate::engine::config::{Config, OutputLimit};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, quoted};
 use crate::engine::spec::Spec;

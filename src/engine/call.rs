@@ -2,7 +2,6 @@
 
 use super::admission::Refusal;
 use super::client::state;
-use super::config::Config;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
 use super::listeners::after;
 use super::plain::Unfinished;
@@ -10,6 +9,7 @@ use super::spec::{Run, flag};
 use super::table::Row;
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
+use crate::config::Config;
 use crate::resp::{Args, Reply};
 
 /// What a global command is given besides the engine.

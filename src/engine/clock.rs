@@ -1,9 +1,9 @@
 //! The time, as commands see it: told by the shell once a turn, and moved on by its tick counter in between.
 
-use super::config::Config;
 use super::{Engine, Host};
 use crate::base::limit::{EXPIRY_US_PER_TURN, SERVING_US_PER_CLIENT};
 use crate::base::time::Now;
+use crate::config::Config;
 
 /// Within a turn time is told by the tick counter, which may be ahead of the wall clock by so many microseconds without
 /// anybody having set the date.

@@ -5,7 +5,6 @@
 //! sees a key whose deadline has passed: it is removed on the way, and a `DEL` for it enters the feed at that moment.
 
 use super::client::{Client, state};
-use super::config::Config;
 use super::error::{Block, BlockOn, CmdError, Outcome};
 use super::host::Host;
 use super::listeners::Listeners;
@@ -18,6 +17,7 @@ use crate::base::extended::Extended;
 use crate::base::number::{format_i64, parse_i64};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
+use crate::config::Config;
 use crate::keyspace::access::AccessClock;
 use crate::keyspace::db::{Found, KeyHash, is_past};
 use crate::keyspace::types::Hash;

@@ -5,8 +5,8 @@
 //! measurements are Redis's (`evict.c`). A command that finds memory over the limit evicts for a bounded time, given by
 //! `maxmemory-eviction-tenacity`; if that does not suffice, the command runs and the next one goes on.
 
-use super::config::MaxmemoryPolicy as Policy;
 use super::{Engine, Host};
+use crate::config::MaxmemoryPolicy as Policy;
 use crate::keyspace::EventClass;
 use crate::keyspace::access::AccessClock;
 use crate::structures::slab::Handle;

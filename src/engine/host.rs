@@ -39,8 +39,8 @@ pub struct ProcessNames {
 
 /// A short job whose result the reply needs.
 pub enum Request<'a> {
-    /// Applies what a configuration change means outside the engine.
-    Configure(super::config::Group, &'a mut super::config::Config),
+    /// Carries out an effect of a changed configuration that only the shell can.
+    Configure(crate::config::Effect, &'a mut crate::config::Config),
     /// Reads the configuration file.
     ReadConfigFile,
     /// Replaces the configuration file.

@@ -3,9 +3,9 @@
 
 use super::Engine;
 use super::client::{Client, ReplyPeak, state};
-use super::config::OutputLimit;
 use super::timers::Timer;
 use crate::base::limit::UNAUTHENTICATED_OUTPUT_BYTES_MAX;
+use crate::config::OutputLimit;
 
 /// Smallest reply buffer in Redis. Redis: `PROTO_REPLY_MIN_BYTES`.
 const REPLY_BYTES_MIN: u32 = 1024;

@@ -13,7 +13,7 @@ pub mod client;
 pub mod client_memory;
 pub mod clients;
 pub mod clock;
-pub mod config;
+mod configure;
 pub mod connections;
 pub mod ctx;
 pub mod deliveries;
@@ -58,12 +58,12 @@ pub use jobs::Job;
 use crate::base::hash::HashKey;
 use crate::base::rng::Rng;
 use crate::base::time::Now;
+use crate::config::Config;
 use crate::keyspace::event::{CHANNELS, EventClass};
 use crate::keyspace::{Databases, db::KeyHash};
 use crate::replication::feed::Feed;
 use crate::structures::wheel::TimerWheel;
 use clients::Clients;
-use config::{Config, MaxmemoryPolicy};
 use table::Table;
 use timers::Timer;
 
@@ -231,24 +231,8 @@ impl Engine {
             conf,
         };
         engine.conf.tuning.hash_key = hash_key;
-        engine.configured();
+        engine.take_over_configuration();
         engine
-    }
-
-    /// Draws the consequences of a configuration that changed.
-    pub fn configured(&mut self) {
-        self.eviction.clock.lfu =
-            matches!(self.conf.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
-        self.eviction.clock.log_factor = self.conf.lfu_log_factor;
-        self.eviction.clock.decay_minutes = self.conf.lfu_decay_time_min;
-        self.eviction.clock.set_time(self.now.unix_s());
-        self.note_wanted();
-        self.ticker.configure(&self.conf);
-        self.listeners.expiry_held = self.is_keyspace_held();
-        self.configure_gates();
-        self.logs.configure(&self.conf);
-        self.arm_idle_timers();
-        self.configure_client_memory();
     }
 
     /// Notes which events of the keyspace somebody wants to hear of.

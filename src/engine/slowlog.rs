@@ -2,9 +2,9 @@
 //! was larger than Valkey's directives `commandlog-…` say.
 
 use super::Engine;
-use super::config::Config;
 use super::spec::flag;
 use super::table::Row;
+use crate::config::Config;
 use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;

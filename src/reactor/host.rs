@@ -6,8 +6,8 @@ use super::listeners::Listeners;
 use crate::base::id::ClientId;
 use crate::base::limit::MESSAGES_US_PER_TURN;
 use crate::base::time::Now;
+use crate::config::{Config, Effect, OomScoreAdj};
 use crate::engine::Engine;
-use crate::engine::config::{Config, Group, OomScoreAdj};
 use crate::engine::host::{Crash, Host, ProcessFacts, Request};
 use crate::sys::clock::Ticks;
 use crate::sys::title::Title;
@@ -131,22 +131,22 @@ impl ShellHost {
         }
     }
 
-    fn configure(&mut self, group: Group, conf: &mut Config) -> Result<(), String> {
-        match group {
-            Group::Port => self
+    fn configure(&mut self, effect: Effect, conf: &mut Config) -> Result<(), String> {
+        match effect {
+            Effect::Port => self
                 .listeners
                 .reopen(&self.registry, conf)
                 .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned()),
-            Group::Bind => self
+            Effect::Bind => self
                 .listeners
                 .reopen(&self.registry, conf)
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
-            Group::Dir => {
+            Effect::Dir => {
                 env::set_current_dir(&conf.dir).map_err(|error| system_text(&error))?;
                 conf.dir = env::current_dir().map_err(|e| system_text(&e))?.to_string_lossy().into_owned();
                 Ok(())
             }
-            Group::MaxClients => {
+            Effect::MaxClients => {
                 let wanted = u64::from(conf.maxclients) + crate::base::limit::RESERVED_DESCRIPTORS;
                 let granted = process::raise_descriptors(wanted);
                 if granted >= wanted {
@@ -156,19 +156,20 @@ impl ShellHost {
                     .to_owned()
                     + &granted.saturating_sub(crate::base::limit::RESERVED_DESCRIPTORS).to_string())
             }
-            Group::OomScore => self.set_oom_score(conf),
-            Group::Locale => match process::set_collation(&conf.locale_collate) {
+            Effect::OomScore => self.set_oom_score(conf),
+            Effect::Locale => match process::set_collation(&conf.locale_collate) {
                 true => Ok(()),
                 false => Err("Invalid locale name".to_owned()),
             },
-            Group::ProcTitle => {
+            Effect::ProcTitle => {
                 self.show_title(conf);
                 Ok(())
             }
-            Group::Log => {
+            Effect::Log => {
                 super::log::set_level(conf.loglevel);
                 Ok(())
             }
+            // The engine carries out all others by itself.
             _ => Ok(()),
         }
     }
@@ -249,7 +250,7 @@ impl Host for ShellHost {
 
     fn apply(&mut self, request: Request<'_>) -> Result<String, String> {
         match request {
-            Request::Configure(group, conf) => self.configure(group, conf).map(|()| String::new()),
+            Request::Configure(effect, conf) => self.configure(effect, conf).map(|()| String::new()),
             Request::ReadConfigFile => match &self.config_file {
                 None => Err("The server is running without a config file".to_owned()),
                 Some(path) => fs::read_to_string(path).map_err(|error| system_text(&error)),

@@ -6,9 +6,9 @@
 use super::connections::{Connections, Socket};
 use super::event_loop::FIRST_SPECIAL;
 use crate::base::id::ClientId;
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::client::Address;
-use crate::engine::config::Config;
 use crate::sys::net;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};

@@ -3,7 +3,7 @@
 //! A person at a terminal sees the lines of `simple_logger` instead, with their level in colour. Levels map to Redis's:
 //! error and warn are `#` (warning), info is `*` (notice), debug is `-` (verbose), trace is `.` (debug).
 
-use crate::engine::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::io::Write;

@@ -26,7 +26,7 @@ use support::World;
 use support::fingerprint::fingerprint;
 use support::reply::{Resp, extent};
 use waterwheel::base::rng::Rng;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 use waterwheel::keyspace::Type;
 use waterwheel::persist::rdb;
 use waterwheel::resp::reply::encode_request;

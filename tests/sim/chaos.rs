@@ -10,7 +10,7 @@ use crate::with_seeds;
 use crate::wraps::{self, BLOCKING};
 use std::collections::VecDeque;
 use waterwheel::base::rng::Rng;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 use waterwheel::resp::reply::encode_request;
 
 /// Steps of a run.

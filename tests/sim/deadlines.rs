@@ -4,7 +4,7 @@ use crate::support::World;
 use crate::with_seeds;
 use std::collections::BTreeMap;
 use waterwheel::base::rng::Rng;
-use waterwheel::engine::config::Permission;
+use waterwheel::config::Permission;
 
 const STEPS: usize = 500;
 const KEYS: u64 = 12;

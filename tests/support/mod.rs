@@ -32,8 +32,8 @@ use waterwheel::base::quote::split_args;
 use waterwheel::base::rng::Rng;
 use waterwheel::base::time::Now;
 use waterwheel::commands;
+use waterwheel::config::{Config, Effect};
 use waterwheel::engine::client::Address;
-use waterwheel::engine::config::Config;
 use waterwheel::engine::host::{ProcessFacts, ProcessNames, Request};
 use waterwheel::engine::input::Peeked;
 use waterwheel::engine::table::Table;
@@ -89,6 +89,8 @@ pub struct FakeHost {
     pub requests: Vec<String>,
     /// Files by path.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The effect of a changed configuration that it cannot carry out.
+    pub refused: Option<Effect>,
 }
 
 impl World {
@@ -101,7 +103,8 @@ impl World {
     pub fn with_seed(seed: u64) -> World {
         let now = Now { unix_us: BEGIN_UNIX_MS * 1000, mono_us: 1_000_000 };
         let (requests, files) = (Vec::new(), BTreeMap::new());
-        let mut host = FakeHost { now, rng: Rng::from_seed(seed), allocated_bytes: 0, requests, files };
+        let mut host =
+            FakeHost { now, rng: Rng::from_seed(seed), allocated_bytes: 0, requests, files, refused: None };
         let mut conf = Config::new();
         conf.save.clear();
         let mut engine = Engine::new(table(), conf, ProcessNames::default(), &mut host);
@@ -388,6 +391,7 @@ impl Host for FakeHost {
                 self.now = self.now.after_us(us);
                 "sleep"
             }
+            Request::Configure(effect, _) if self.refused == Some(effect) => return Err("no".to_owned()),
             Request::Configure(..) => "configure",
             Request::ReadFile(path, into) => {
                 let text = self.files.get(path).ok_or("No such file or directory")?;

@@ -1,7 +1,7 @@
 //! OBJECT: how a value is kept.
 
 use crate::commands::help::help_row;
-use crate::engine::config::{Config, MaxmemoryPolicy};
+use crate::config::{Config, MaxmemoryPolicy};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::READONLY;

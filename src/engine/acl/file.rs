@@ -4,7 +4,7 @@ use super::rule::{RuleError, has_spaces, merge_selectors};
 use super::selector::Ground;
 use super::user::User;
 use super::users::Users;
-use crate::engine::config::{Config, FileError};
+use crate::config::{Config, FileError};
 
 /// Reads an ACL file; `path` is how complaints name it.
 ///

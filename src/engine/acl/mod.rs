@@ -24,7 +24,6 @@ pub use user::User;
 pub use users::{UserId, Users};
 
 use super::client::{Client, state};
-use super::config::{AclPubsubDefault, Config};
 use super::error::CmdError;
 use super::host::Request;
 use super::pubsub::Subscriptions;
@@ -32,6 +31,7 @@ use super::spec::Begin;
 use super::table::{Row, Table};
 use super::{Engine, Host};
 use crate::base::lossless;
+use crate::config::{AclPubsubDefault, Config};
 use crate::resp::Args;
 use check::Judged;
 use selector::{Ground, covers};

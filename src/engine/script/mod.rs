@@ -25,7 +25,7 @@ use super::{Call, Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::EVAL_SCRIPTS_MAX;
 use crate::base::number::parse_i64;
-use crate::engine::config::LogLevel;
+use crate::config::LogLevel;
 use crate::resp::{Args, Output};
 use bytes::Bytes;
 use flags::script_flag;

@@ -471,7 +471,7 @@ fn api(lua: &Lua, which: Api, purpose: Purpose) -> mlua::Result<Table> {
     for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate() {
         api.raw_set(*name, level)?;
     }
-    let version = crate::engine::config::REDIS_VERSION;
+    let version = crate::config::REDIS_VERSION;
     let number = version.split('.').fold(0, |all, part| all << 8 | part.parse::<u32>().unwrap_or(0));
     let prefixes = if which == Api::Server { &["REDIS", "SERVER"][..] } else { &["REDIS"] };
     for prefix in prefixes {

@@ -1,7 +1,7 @@
 //! Primaries and replicas.
 
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, PORT, Why, bytes, choice, flag, memory, number, optional, special,
+    Directive, Effect, I32, I64, Origin, PORT, Why, bytes, choice, flag, memory, number, optional, special,
 };
 use super::super::syntax;
 use super::super::values::DisklessLoad;
@@ -60,13 +60,11 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Rank for promotion, the lowest first; 0 is never promoted."),
     number("min-replicas-to-write", "0", 0, I32, |c| &mut c.min_replicas_to_write)
         .alias("min-slaves-to-write")
-        .applies(Group::GoodReplicas)
-        .inert(Why::Replication)
+        .applies(Effect::GoodReplicas)
         .doc("Replicas that must be near enough for a write to be accepted; 0 asks for none."),
     number("min-replicas-max-lag", "10", 0, I32, |c| &mut c.min_replicas_max_lag_s)
         .alias("min-slaves-max-lag")
-        .applies(Group::GoodReplicas)
-        .inert(Why::Replication)
+        .applies(Effect::GoodReplicas)
         .doc("Seconds since its last word up to which a replica counts as near enough; 0 asks for none."),
     number("repl-timeout", "60", 1, I32, |c| &mut c.repl_timeout_s)
         .inert(Why::Replication)
@@ -76,9 +74,9 @@ pub(super) const ROWS: &[Directive] = &[
         .inert(Why::Replication)
         .doc("Seconds between the pings that a primary sends to its replicas."),
     memory("repl-backlog-size", "1048576", 1, I64, |c| &mut c.repl_backlog_size_bytes)
-        .applies(Group::Backlog)
+        .applies(Effect::Backlog)
         .settle(syntax::keep_backlog_useful)
-        .inert(Why::Replication)
+        .partial(Why::Replication)
         .doc("Bytes of the feed kept for replicas that come back."),
     number("repl-backlog-ttl", "3600", 0, I64, |c| &mut c.repl_backlog_ttl_s)
         .inert(Why::Replication)

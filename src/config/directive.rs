@@ -106,9 +106,11 @@ pub struct Flags {
 
 /// Whether a directive does anything here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
+pub enum Standing {
     /// The server reads it.
     Active,
+    /// The server reads it, but what it is mainly for is missing.
+    Partial(Why),
     /// Accepted and shown, without effect.
     Inert(Why),
 }
@@ -141,10 +143,6 @@ pub enum Why {
     /// Still to come.
     Replication,
     /// Still to come.
-    Scripting,
-    /// Still to come.
-    Sessions,
-    /// Still to come.
     Crash,
     /// Still to come.
     Valkey,
@@ -166,8 +164,6 @@ impl Why {
             Why::Modules => "modules cannot be loaded",
             Why::Persistence => "persistence is still to come",
             Why::Replication => "replication is still to come",
-            Why::Scripting => "scripting is still to come",
-            Why::Sessions => "what it bounds is still to come",
             Why::Crash => "the report of a crash is still to come",
             Why::Valkey => "what Valkey does with it is still to come",
         }
@@ -206,9 +202,9 @@ impl Origin {
 }
 
 /// What has to happen outside the configuration when a value has changed. The caller of
-/// [`Config::set`] carries it out, once per group and transaction.
+/// [`Config::set`] carries it out, once per effect and transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Group {
+pub enum Effect {
     /// Nothing: the value is read where it is needed.
     None,
     /// Listen on the new port.
@@ -229,10 +225,20 @@ pub enum Group {
     Log,
     /// Start evicting if the new limit is below what is used.
     Maxmemory,
+    /// Choose the keys to evict by the new policy.
+    Eviction,
     /// Recount the memory of the clients.
     ClientMemory,
     /// Tell the keyspace which events somebody wants.
     Notifications,
+    /// Hold or release the removal of expired keys.
+    ImportMode,
+    /// Resize the logs of commands, and set what enters them.
+    CommandLogs,
+    /// Look for latency spikes of the new length.
+    LatencyMonitor,
+    /// Arm the timers of idle clients.
+    IdleTimers,
     /// Set the password of the default user.
     RequirePass,
     /// Install or remove the handlers of the crash report.
@@ -251,6 +257,14 @@ pub enum Group {
     GoodReplicas,
 }
 
+impl Effect {
+    /// Whether the old value does not bring back what was before. Such effects come last, when nothing can fail any
+    /// more: an evicted key stays away, and the default user may have had another password than `requirepass`.
+    pub(super) const fn is_final(self) -> bool {
+        matches!(self, Effect::Maxmemory | Effect::RequirePass)
+    }
+}
+
 /// A row of the table.
 #[derive(Clone, Copy)]
 pub struct Directive {
@@ -264,10 +278,10 @@ pub struct Directive {
     pub default: &'static str,
     /// What it allows.
     pub flags: Flags,
-    /// What a change asks of the shell.
-    pub group: Group,
-    /// Whether it does anything.
+    /// What a change asks for.
     pub effect: Effect,
+    /// Whether it does anything.
+    pub standing: Standing,
     /// Which servers know it.
     pub origin: Origin,
     /// What it means, in one sentence, with the unit.
@@ -294,8 +308,8 @@ impl Directive {
                 multi: false,
                 deny_loading: false,
             },
-            group: Group::None,
-            effect: Effect::Active,
+            effect: Effect::None,
+            standing: Standing::Active,
             origin: Origin::All,
             doc: "",
             check: None,
@@ -351,15 +365,21 @@ impl Directive {
         self
     }
 
-    /// Says what a change asks of the shell.
-    pub(super) const fn applies(mut self, group: Group) -> Directive {
-        self.group = group;
+    /// Says what a change asks for.
+    pub(super) const fn applies(mut self, effect: Effect) -> Directive {
+        self.effect = effect;
+        self
+    }
+
+    /// Says that it has only part of its effect, and why.
+    pub(super) const fn partial(mut self, why: Why) -> Directive {
+        self.standing = Standing::Partial(why);
         self
     }
 
     /// Says that it has no effect, and why.
     pub(super) const fn inert(mut self, why: Why) -> Directive {
-        self.effect = Effect::Inert(why);
+        self.standing = Standing::Inert(why);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::directive::{Directive, Effect, Kind};
+use super::directive::{Directive, Kind, Standing};
 use super::table::AREAS;
 
 const HEAD: &str = "\
@@ -10,14 +10,15 @@ const HEAD: &str = "\
 
 Every directive of Redis 7.0, Redis 8.0 and Valkey 9.1 is known: a file or a command line for one of them can be
 used as it is. The defaults are those of Redis 8.0. This page is generated from the table in
-`src/engine/config/table/`; after a change there run `BLESS=1 cargo test --test docs_config`.
+`src/config/table/`; after a change there run `BLESS=1 cargo test --test docs_config`.
 
 A directive is set in a file (`name value`), on the command line (`--name value`), or, where it says *at run time*,
 with CONFIG SET. *Hidden* ones are shown by CONFIG GET only under their exact name; *protected* ones can be set only
 as far as `enable-protected-configs` allows; *not while loading* means that CONFIG SET refuses them then.
 Bytes may carry a unit: `kb`, `mb` and `gb` are powers of 1024, `k`, `m` and `g` powers of 1000.
 
-What has no effect is accepted, checked, shown and rewritten, and its entry says why.
+What has no effect is accepted, checked, shown and rewritten, and its entry says why; so does the entry of what
+has only part of its effect.
 ";
 
 /// The text of `docs/CONFIG.md`.
@@ -55,9 +56,12 @@ fn entry(page: &mut String, row: &Directive) {
         }
     }
     push(page, format_args!("- set: {}\n", set.join(", ")));
-    match row.effect {
-        Effect::Active => page.push_str("- effect: yes\n"),
-        Effect::Inert(why) => push(page, format_args!("- effect: no effect, because {}\n", why.reason())),
+    match row.standing {
+        Standing::Active => page.push_str("- effect: yes\n"),
+        Standing::Partial(why) => {
+            push(page, format_args!("- effect: only in part, because {}\n", why.reason()))
+        }
+        Standing::Inert(why) => push(page, format_args!("- effect: no effect, because {}\n", why.reason())),
     }
     push(page, format_args!("- known to: {}\n", row.origin.servers()));
 }

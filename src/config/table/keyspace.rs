@@ -1,7 +1,7 @@
 //! Encodings of the data types, and who learns of changes.
 
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, Why, flag, memory, number, optional, special,
+    Directive, Effect, I32, I64, Origin, Why, flag, memory, number, optional, special,
 };
 use super::super::{check, syntax};
 
@@ -45,13 +45,14 @@ pub(super) const ROWS: &[Directive] = &[
         |c| c.notify_keyspace_events.to_string(),
         Some(syntax::notification_lines),
     )
-    .applies(Group::Notifications)
+    .applies(Effect::Notifications)
     .doc("Classes of changes to keys that are published, one letter each; empty publishes none."),
     number("tracking-table-max-keys", "1000000", 0, I64, |c| &mut c.tracking_table_max_keys)
         .doc("Keys remembered for clients that track what they have cached; 0 sets no limit."),
     flag("import-mode", "no", |c| &mut c.import_mode)
         .debug()
         .origin(Origin::Valkey)
+        .applies(Effect::ImportMode)
         .doc("Leaves expired keys in place, and evicts none, while a client imports a dataset."),
     optional("hash-seed", |c| &mut c.hash_seed)
         .immutable()

@@ -4,7 +4,7 @@
 //!
 //! * [`Config::new`] holds the defaults, one typed field for each directive that the server reads;
 //! * [`arguments()`] turns the command line into lines of a file, [`Config::parse_file`] reads lines;
-//! * [`Config::get`] and [`Config::set`] are CONFIG GET and SET; what a change asks of the outside is a [`Group`],
+//! * [`Config::get`] and [`Config::set`] are CONFIG GET and SET; what a change asks of the outside is a [`Effect`],
 //!   carried out by the caller, and taken back with all other changes if that fails;
 //! * [`rewrite()`] is CONFIG REWRITE, [`markdown`] the manual, [`command`] the text of `--help`.
 //!
@@ -34,7 +34,7 @@ pub fn is_sensitive(name: &[u8]) -> bool {
 mod tests;
 
 pub use arguments::{Run, Start, arguments, command};
-pub use directive::{Check, Directive, Effect, Flags, Group, Kind, Line, Origin, Source, SpecialSet, Why};
+pub use directive::{Check, Directive, Effect, Flags, Kind, Line, Origin, Source, SpecialSet, Standing, Why};
 pub use file::{FileError, Include, UserLine};
 pub use manual::markdown;
 pub use number::Unit;

@@ -1,19 +1,19 @@
 //! Listeners, connections, and what a client may occupy.
 
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, PORT, Why, bytes, flag, memory, number, number_in, optional, special,
-    unread,
+    Directive, Effect, I32, I64, Origin, PORT, Why, bytes, flag, memory, number, number_in, optional,
+    special, unread,
 };
 use super::super::number::Unit;
 use super::super::syntax;
 
 pub(super) const ROWS: &[Directive] = &[
     number("port", "6379", 0, PORT, |c| &mut c.port)
-        .applies(Group::Port)
+        .applies(Effect::Port)
         .doc("TCP port to listen on; 0 listens on none."),
     special("bind", "* -::*", syntax::set_bind, syntax::get_bind, Some(syntax::bind_lines))
         .multi()
-        .applies(Group::Bind)
+        .applies(Effect::Bind)
         .doc("Addresses to listen on; one with a minus in front may be missing on this machine."),
     optional("bind-source-addr", |c| &mut c.bind_source_addr)
         .inert(Why::Replication)
@@ -34,9 +34,10 @@ pub(super) const ROWS: &[Directive] = &[
     number("tcp-keepalive", "300", 0, I32, |c| &mut c.tcp_keepalive_s)
         .doc("Seconds of silence after which the kernel probes a connection; 0 never probes."),
     number("timeout", "0", 0, I32, |c| &mut c.timeout_s)
+        .applies(Effect::IdleTimers)
         .doc("Seconds after which an idle client is disconnected; 0 never."),
     number("maxclients", "10000", 1, u32::MAX as i128, |c| &mut c.maxclients)
-        .applies(Group::MaxClients)
+        .applies(Effect::MaxClients)
         .doc("Clients that may be connected at once."),
     number("max-new-connections-per-cycle", "10", 1, 1000, |c| &mut c.max_new_connections_per_cycle)
         .origin(Origin::SinceRedis8)
@@ -56,7 +57,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Listens with multipath TCP."),
     bytes("requirepass", |c| &mut c.requirepass)
         .sensitive()
-        .applies(Group::RequirePass)
+        .applies(Effect::RequirePass)
         .doc("Password of the default user; empty asks for none."),
     memory("client-query-buffer-limit", "1073741824", 1 << 20, I64, |c| {
         &mut c.client_query_buffer_limit_bytes
@@ -76,7 +77,7 @@ pub(super) const ROWS: &[Directive] = &[
         .debug()
         .doc("Bytes of the longest argument that a request may hold."),
     number_in(Unit::MemoryOrPercent, "maxmemory-clients", "0", -100, I64, |c| &mut c.maxmemory_clients)
-        .applies(Group::ClientMemory)
+        .applies(Effect::ClientMemory)
         .doc("Bytes that all clients together may occupy, or a percentage of maxmemory; 0 sets no limit."),
     number("client-default-resp", "2", 2, 3, |c| &mut c.client_default_resp)
         .immutable()

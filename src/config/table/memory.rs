@@ -2,24 +2,27 @@
 
 use super::super::check;
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, U64, Why, choice, flag, memory, number, unread,
+    Directive, Effect, I32, I64, Origin, U64, Why, choice, flag, memory, number, unread,
 };
 use super::super::number::Unit;
 use super::super::values::MaxmemoryPolicy;
 
 pub(super) const ROWS: &[Directive] = &[
     memory("maxmemory", "0", 0, U64, |c| &mut c.maxmemory_bytes)
-        .applies(Group::Maxmemory)
+        .applies(Effect::Maxmemory)
         .doc("Bytes above which keys are evicted or writes refused; 0 sets no limit."),
     choice("maxmemory-policy", "noeviction", MaxmemoryPolicy::NAMES, |c| &mut c.maxmemory_policy)
+        .applies(Effect::Eviction)
         .doc("Which keys are evicted first."),
     number("maxmemory-samples", "5", 1, 64, |c| &mut c.maxmemory_samples)
         .doc("Keys that an eviction compares."),
     number("maxmemory-eviction-tenacity", "10", 0, 100, |c| &mut c.maxmemory_eviction_tenacity)
         .doc("How much time a turn may give to eviction, from 0 for least delay to 100 for no bound."),
     number("lfu-log-factor", "10", 0, I32, |c| &mut c.lfu_log_factor)
+        .applies(Effect::Eviction)
         .doc("How many accesses the counter of a key needs to grow; more means slower."),
     number("lfu-decay-time", "1", 0, I32, |c| &mut c.lfu_decay_time_min)
+        .applies(Effect::Eviction)
         .doc("Minutes after which the access counter of an idle key falls by one; 0 never."),
     flag("lazyfree-lazy-eviction", "no", |c| &mut c.lazyfree_lazy_eviction)
         .debug()
@@ -29,7 +32,6 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Frees expired values later instead of at once."),
     flag("lazyfree-lazy-server-del", "no", |c| &mut c.lazyfree_lazy_server_del)
         .debug()
-        .inert(Why::Persistence)
         .doc("Frees values that another command replaces later instead of at once."),
     flag("lazyfree-lazy-user-del", "no", |c| &mut c.lazyfree_lazy_user_del)
         .debug()

@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::directive::{Directive, Kind};
 use super::table::AREAS;
-use super::{Effect, REDIS_VERSION};
+use super::{REDIS_VERSION, Standing};
 use crate::base::hash::{HashKey, siphash13};
 use crate::base::quote::{repr, split_args};
 
@@ -149,8 +149,10 @@ fn option(row: &'static Directive) -> Arg {
     if !row.default.is_empty() {
         help.push_str(&format!(" [default: {}]", row.default));
     }
-    if let Effect::Inert(why) = row.effect {
-        help.push_str(&format!(" [no effect: {}]", why.reason()));
+    match row.standing {
+        Standing::Active => {}
+        Standing::Partial(why) => help.push_str(&format!(" [only part of its effect: {}]", why.reason())),
+        Standing::Inert(why) => help.push_str(&format!(" [no effect: {}]", why.reason())),
     }
     let option = Arg::new(row.name)
         .long(row.name)

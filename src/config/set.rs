@@ -1,13 +1,13 @@
 //! CONFIG SET: several changes, all of them or none.
 //!
-//! All values are parsed into a copy first; then the caller carries out what has an effect outside, group by
-//! group. If that fails, the old values come back and the groups that were touched are applied again.
+//! All values are parsed into a copy first; then the caller carries out the effects, one by one. If one of them
+//! fails, the old values come back and the effects up to it are carried out again.
 
 use crate::base::lossless;
 use std::fmt;
 
 use super::Config;
-use super::directive::{Group, Source};
+use super::directive::{Effect, Source};
 use super::get::is_shown;
 use super::table;
 
@@ -25,8 +25,8 @@ pub struct Asker {
 pub struct Change {
     /// The directive, under the name that was used.
     pub name: &'static str,
-    /// What it asks of the shell.
-    pub group: Group,
+    /// What it asks for.
+    pub effect: Effect,
 }
 
 /// Why nothing was changed. `Display` is the error on the wire.
@@ -34,7 +34,7 @@ pub struct Change {
 pub enum SetError {
     /// There is no such directive.
     Unknown(String),
-    /// A directive refused its value, or the shell could not carry it out.
+    /// A directive refused its value, or its effect could not be carried out.
     Failed {
         /// The directive.
         name: String,
@@ -62,10 +62,10 @@ impl fmt::Display for SetError {
 impl Config {
     /// Sets several directives, given as names and values.
     ///
-    /// `apply` is called once for each group that has something to do, with the new configuration, which it may
+    /// `apply` is called once for each effect that some change has, with the new configuration, which it may
     /// correct (`dir` becomes an absolute path). An error is the reason in Redis's words, such as `Unable to
     /// listen on this port. Check server logs.`; then everything is as it was, and `apply` has been called again
-    /// with the old values for all groups up to the one that failed.
+    /// with the old values for all effects up to the one that failed.
     pub fn set(
         &mut self,
         pairs: &[(&[u8], &[u8])],
@@ -86,11 +86,12 @@ impl Config {
         let changes: Vec<Change> = rows
             .iter()
             .filter(|(_, row)| row.value(&mut old) != row.value(&mut new))
-            .map(|&(name, row)| Change { name, group: row.group })
+            .map(|&(name, row)| Change { name, effect: row.effect })
             .collect();
         let mut applied: Vec<Change> = Vec::new();
-        for &change in &changes {
-            if change.group == Group::None || applied.iter().any(|done| done.group == change.group) {
+        let (last, first): (Vec<Change>, Vec<Change>) = changes.iter().partition(|c| c.effect.is_final());
+        for change in first.into_iter().chain(last) {
+            if change.effect == Effect::None || applied.iter().any(|done| done.effect == change.effect) {
                 continue;
             }
             applied.push(change);

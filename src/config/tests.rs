@@ -188,15 +188,16 @@ fn a_failure_outside_undoes_all_and_applies_the_old_values_again() {
         (b"maxclients", b"5"),
     ];
     let result = config.set(&pairs, ANYBODY, &mut |config, change| {
-        applied.push((change.group, config.port));
-        let refuse = change.group == Group::Port && config.port == 1234;
+        applied.push((change.effect, config.port));
+        let refuse = change.effect == Effect::Port && config.port == 1234;
         if refuse { Err("Unable to listen on this port. Check server logs.".to_owned()) } else { Ok(()) }
     });
     let error = "ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check \
                  server logs.";
     assert_eq!(result.map_err(|error| error.to_string()), Err(error.to_owned()));
-    let there = [(Group::OomScore, 1234), (Group::Maxmemory, 1234), (Group::Port, 1234)];
-    let back = [(Group::OomScore, 6379), (Group::Maxmemory, 6379), (Group::Port, 6379)];
+    // What cannot be taken back would come last.
+    let there = [(Effect::OomScore, 1234), (Effect::Port, 1234)];
+    let back = [(Effect::OomScore, 6379), (Effect::Port, 6379)];
     assert_eq!(applied, [there, back].concat());
     assert!(config == open());
 }
@@ -208,7 +209,7 @@ fn the_shell_may_correct_a_value() {
         config.dir = format!("/home/{}", config.dir);
         Ok(())
     });
-    assert_eq!(changes, Ok(vec![Change { name: "dir", group: Group::Dir }]));
+    assert_eq!(changes, Ok(vec![Change { name: "dir", effect: Effect::Dir }]));
     assert_eq!(get(&config, "dir"), "/home/data");
 }
 
@@ -494,17 +495,11 @@ fn nothing_else_is_without_effect() {
         })
     };
     for row in directives() {
-        let for_good = match row.effect {
-            Effect::Active => false,
-            Effect::Inert(why) => !matches!(
-                why,
-                Why::Persistence
-                    | Why::Replication
-                    | Why::Scripting
-                    | Why::Sessions
-                    | Why::Crash
-                    | Why::Valkey
-            ),
+        let for_good = match row.standing {
+            Standing::Active => false,
+            Standing::Inert(why) | Standing::Partial(why) => {
+                !matches!(why, Why::Persistence | Why::Replication | Why::Crash | Why::Valkey)
+            }
         };
         assert_eq!(for_good, allowed(row.name), "{}", row.name);
     }

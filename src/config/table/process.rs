@@ -1,7 +1,8 @@
 //! The process: how it starts and stops, what it logs, and what it allows.
 
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, Why, choice, file_only, flag, number, optional, special, text, unread,
+    Directive, Effect, I32, I64, Origin, Why, choice, file_only, flag, number, optional, special, text,
+    unread,
 };
 use super::super::values::{
     LogFormat, LogLevel, LogTimestamp, OomScoreAdj, Permission, PropagationError, Supervised, SyslogFacility,
@@ -22,7 +23,7 @@ pub(super) const ROWS: &[Directive] = &[
     special("dir", ".", syntax::set_dir, syntax::get_dir, Some(syntax::dir_lines))
         .protected()
         .deny_loading()
-        .applies(Group::Dir)
+        .applies(Effect::Dir)
         .doc("Working directory, where dump and append only files lie."),
     number("databases", "16", 1, I32, |c| &mut c.databases)
         .immutable()
@@ -37,18 +38,18 @@ pub(super) const ROWS: &[Directive] = &[
         .immutable()
         .doc("Logs the banner at start even where the log is not a terminal."),
     choice("loglevel", "notice", LogLevel::NAMES, |c| &mut c.loglevel)
-        .applies(Group::Log)
+        .applies(Effect::Log)
         .doc("Least important messages that are logged."),
     text("logfile", "", |c| &mut c.logfile)
         .immutable()
         .doc("File that the log is appended to; empty writes to standard output."),
     choice("log-format", "legacy", LogFormat::NAMES, |c| &mut c.log_format)
-        .applies(Group::Log)
+        .applies(Effect::Log)
         .origin(Origin::Valkey)
         .inert(Why::Valkey)
         .doc("Form of a line of the log."),
     choice("log-timestamp-format", "legacy", LogTimestamp::NAMES, |c| &mut c.log_timestamp_format)
-        .applies(Group::Log)
+        .applies(Effect::Log)
         .origin(Origin::Valkey)
         .inert(Why::Valkey)
         .doc("Form of the time in a line of the log."),
@@ -65,7 +66,7 @@ pub(super) const ROWS: &[Directive] = &[
         .immutable()
         .doc("Facility of the system logger."),
     flag("crash-log-enabled", "yes", |c| &mut c.crash_log_enabled)
-        .applies(Group::CrashLog)
+        .applies(Effect::CrashLog)
         .inert(Why::Crash)
         .doc("Writes a report when the process crashes."),
     flag("crash-memcheck-enabled", "yes", |c| &mut c.crash_memcheck_enabled)
@@ -77,7 +78,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Leaves with exit instead of abort after a panic, for test coverage."),
     number("watchdog-period", "0", 0, I32, |c| &mut c.watchdog_period_ms)
         .hidden()
-        .applies(Group::Watchdog)
+        .applies(Effect::Watchdog)
         .inert(Why::Crash)
         .doc("Milliseconds after which a turn of the loop that does not end is reported; 0 never."),
     flag("disable-thp", "yes", |c| &mut c.disable_thp)
@@ -88,18 +89,18 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Shows the state of the server in the title of the process."),
     text("proc-title-template", "{title} {listen-addr} {server-mode}", |c| &mut c.proc_title_template)
         .check(check::proc_title)
-        .applies(Group::ProcTitle)
+        .applies(Effect::ProcTitle)
         .doc("Template of the title of the process, with variables between braces."),
     text("locale-collate", "", |c| &mut c.locale_collate)
-        .applies(Group::Locale)
+        .applies(Effect::Locale)
         .origin(Origin::SinceRedis8)
         .doc("Locale by which strings are compared; empty takes that of the environment."),
-    choice("oom-score-adj", "no", OomScoreAdj::NAMES, |c| &mut c.oom_score_adj).applies(Group::OomScore).doc(
+    choice("oom-score-adj", "no", OomScoreAdj::NAMES, |c| &mut c.oom_score_adj).applies(Effect::OomScore).doc(
         "Whether the kernel's out-of-memory score is adjusted, relative to the score at start or absolute.",
     ),
     special("oom-score-adj-values", "0 200 800", syntax::set_oom_values, syntax::get_oom_values, None)
         .multi()
-        .applies(Group::OomScore)
+        .applies(Effect::OomScore)
         .doc("Out-of-memory scores of a primary, a replica and a background child, -2000 to 2000 each."),
     special(
         "shutdown-on-sigint",
@@ -163,18 +164,15 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Answers as Redis where Valkey would name itself."),
     number("busy-reply-threshold", "5000", 0, I64, |c| &mut c.busy_reply_threshold_ms)
         .alias("lua-time-limit")
-        .inert(Why::Scripting)
         .doc("Milliseconds after which a running script makes the server answer BUSY."),
     flag("lua-enable-deprecated-api", "no", |c| &mut c.lua_enable_deprecated_api)
         .immutable()
         .hidden()
-        .inert(Why::Scripting)
         .doc("Gives scripts the functions that were withdrawn for safety."),
     flag("lua-enable-insecure-api", "no", |c| &mut c.lua_enable_deprecated_api)
         .hidden()
         .protected()
         .origin(Origin::Valkey)
-        .inert(Why::Scripting)
         .doc("The same value under the name that Valkey lets be set at run time."),
     unread::number("io-threads", "1", 1, 128, Why::Threads)
         .immutable()

@@ -1,7 +1,7 @@
 //! What a configuration asks for that this server does not have.
 
 use super::Config;
-use super::directive::{Effect, Why};
+use super::directive::{Standing, Why};
 use super::table;
 
 impl Config {
@@ -16,21 +16,22 @@ impl Config {
             ];
         }
         let needs_tls = ["tls-port", "tls-replication", "tls-cluster"];
-        match self.changed_without_effect().iter().any(|(name, _)| needs_tls.contains(name)) {
+        match self.changed_without_effect().iter().any(|(name, ..)| needs_tls.contains(name)) {
             true => vec!["Failed finding TLS support.".to_owned()],
             false => Vec::new(),
         }
     }
 
-    /// Directives that are not at their default and have no effect, each with the reason.
-    pub fn changed_without_effect(&self) -> Vec<(&'static str, &'static str)> {
+    /// Directives that are not at their default and lack their effect, each with what it has of it, and the reason.
+    pub fn changed_without_effect(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let (mut own, mut usual) = (self.clone(), Config::new());
-        let inert = table::directives().filter_map(|row| match row.effect {
-            Effect::Inert(why) if super::get::is_shown(row) => Some((row, why)),
+        let lacking = table::directives().filter_map(|row| match row.standing {
+            Standing::Inert(why) if super::get::is_shown(row) => Some((row, "no effect", why)),
+            Standing::Partial(why) => Some((row, "only part of its effect", why)),
             _ => None,
         });
-        let changed = inert.filter(|(row, _)| row.value(&mut own) != row.value(&mut usual));
-        changed.map(|(row, why)| (row.name, why.reason())).collect()
+        let changed = lacking.filter(|(row, ..)| row.value(&mut own) != row.value(&mut usual));
+        changed.map(|(row, effect, why)| (row.name, effect, why.reason())).collect()
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_in_vain_is_named() {
         let names = |text| {
-            let names = read(text).changed_without_effect().into_iter().map(|(name, _)| name);
+            let names = read(text).changed_without_effect().into_iter().map(|(name, ..)| name);
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(""), [""; 0]);

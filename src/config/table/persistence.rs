@@ -1,7 +1,7 @@
 //! Dump files and the append only file.
 
 use super::super::directive::{
-    Directive, Group, I32, I64, Origin, Why, choice, flag, memory, number, special, text,
+    Directive, Effect, I32, I64, Origin, Why, choice, flag, memory, number, special, text,
 };
 use super::super::values::{AppendFsync, RdbVersionCheck, SanitizeDump};
 use super::super::{check, syntax};
@@ -9,14 +9,12 @@ use super::super::{check, syntax};
 pub(super) const ROWS: &[Directive] = &[
     special("save", "3600 1 300 100 60 10000", syntax::set_save, syntax::get_save, Some(syntax::save_lines))
         .multi()
-        .inert(Why::Persistence)
+        .partial(Why::Persistence)
         .doc("Pairs of seconds and changes: a dump is saved when that many keys changed in that time."),
     flag("stop-writes-on-bgsave-error", "yes", |c| &mut c.stop_writes_on_bgsave_error)
         .inert(Why::Persistence)
         .doc("Refuses writes after a dump could not be saved."),
-    flag("rdbcompression", "yes", |c| &mut c.rdbcompression)
-        .inert(Why::Persistence)
-        .doc("Compresses strings in dump files."),
+    flag("rdbcompression", "yes", |c| &mut c.rdbcompression).doc("Compresses strings in dump files."),
     flag("rdbchecksum", "yes", |c| &mut c.rdbchecksum)
         .immutable()
         .inert(Why::Persistence)
@@ -56,8 +54,8 @@ pub(super) const ROWS: &[Directive] = &[
         .inert(Why::Persistence)
         .doc("Whether dump files of an unknown version are refused."),
     flag("appendonly", "no", |c| &mut c.appendonly)
-        .applies(Group::AppendOnly)
-        .inert(Why::Persistence)
+        .applies(Effect::AppendOnly)
+        .partial(Why::Persistence)
         .doc("Keeps an append only file."),
     text("appendfilename", "appendonly.aof", |c| &mut c.appendfilename)
         .immutable()
@@ -70,7 +68,7 @@ pub(super) const ROWS: &[Directive] = &[
         .inert(Why::Persistence)
         .doc("Directory of the append only files, within the working directory."),
     choice("appendfsync", "everysec", AppendFsync::NAMES, |c| &mut c.appendfsync)
-        .applies(Group::AppendFsync)
+        .applies(Effect::AppendFsync)
         .inert(Why::Persistence)
         .doc(
             "When the append only file is synced: every second, before each reply, or when the system likes.",
@@ -98,7 +96,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Notes the time in the append only file, so that it can be cut at a moment."),
     flag("aof-disable-auto-gc", "no", |c| &mut c.aof_disable_auto_gc)
         .hidden()
-        .applies(Group::AofGarbage)
+        .applies(Effect::AofGarbage)
         .inert(Why::Persistence)
         .doc("Leaves append only files that are no longer needed."),
 ];

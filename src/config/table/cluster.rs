@@ -7,7 +7,7 @@ use super::super::number::Unit;
 pub(super) const ROWS: &[Directive] = &[
     flag("cluster-enabled", "no", |c| &mut c.cluster_enabled)
         .immutable()
-        .inert(Why::Cluster)
+        .partial(Why::Cluster)
         .doc("Takes part in a cluster."),
     unread::text("cluster-config-file", "nodes.conf", Why::Cluster)
         .immutable()

@@ -2,8 +2,9 @@
 //!
 //! The rooms, in the order in which they may import each other: [`base`] and the system calls of
 //! [`sys`], the [`structures`], the wire format in [`resp`], the [`keyspace`], the
-//! formats of [`persist`], the [`replication`] feed, the directives of [`config`], the [`engine`]
-//! (a state machine without I/O), the [`commands`] and the [`reactor`] that turns it all.
+//! formats of [`persist`], the [`replication`] feed, the directives of [`config`], the
+//! interpreter of [`lua`], the [`engine`] (a state machine without I/O), the [`commands`] and the
+//! [`reactor`] that turns it all.
 #![deny(unsafe_code)]
 
 pub mod base;
@@ -11,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod keyspace;
+pub mod lua;
 pub mod persist;
 pub mod reactor;
 pub mod replication;

@@ -13,3 +13,6 @@ pub mod quote;
 pub mod rng;
 mod shortest;
 pub mod time;
+
+/// The version of Redis whose behaviour is kept, as reports and scripts see it.
+pub const REDIS_VERSION: &str = "8.0.0";

@@ -4,7 +4,7 @@
 //!
 //! * [`Config::new`] holds the defaults, one typed field for each directive that the server reads;
 //! * [`arguments()`] turns the command line into lines of a file, [`Config::parse_file`] reads lines;
-//! * [`Config::get`] and [`Config::set`] are CONFIG GET and SET; what a change asks of the outside is a [`Effect`],
+//! * [`Config::get`] and [`Config::set`] are CONFIG GET and SET; what a change asks for is an [`Effect`],
 //!   carried out by the caller, and taken back with all other changes if that fails;
 //! * [`rewrite()`] is CONFIG REWRITE, [`markdown`] the manual, [`command`] the text of `--help`.
 //!
@@ -33,6 +33,7 @@ pub fn is_sensitive(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::REDIS_VERSION;
 pub use arguments::{Run, Start, arguments, command};
 pub use directive::{Check, Directive, Effect, Flags, Kind, Line, Origin, Source, SpecialSet, Standing, Why};
 pub use file::{FileError, Include, UserLine};
@@ -47,6 +48,3 @@ pub use values::{
     MaxmemoryPolicy, Notifications, OomScoreAdj, OutputLimit, Permission, PropagationError, RdbVersionCheck,
     SanitizeDump, ShutdownOn, Supervised, SyslogFacility,
 };
-
-/// The version of Redis whose behaviour is kept, as reports name it.
-pub const REDIS_VERSION: &str = "8.0.0";

@@ -2,15 +2,15 @@
 
 use super::Name;
 use super::flags::{Header, NAMES, named, of_library, script_flag};
-use super::native::Failure;
 use super::run::ToRun;
-use super::stack::{Answer, Request};
-use super::vm::{Ask, Ended, Purpose, Server, Vm};
 use crate::base::limit::LIBRARY_LOAD_MS_MAX;
 use crate::base::lossless;
 use crate::base::number::parse_i64;
 use crate::engine::error::{CmdError, CmdResult};
 use crate::engine::{Call, Engine, Host};
+use crate::lua::native::Failure;
+use crate::lua::stack::{Answer, Request};
+use crate::lua::vm::{Ask, Ended, Purpose, ScriptHost, Vm};
 use crate::persist::rdb;
 use bytes::Bytes;
 use mlua::{Function as LuaFunction, Lua, RegistryKey, Table, Value};
@@ -365,7 +365,7 @@ struct Loader<'a> {
     functions: BTreeMap<String, Function>,
 }
 
-impl Server for Loader<'_> {
+impl ScriptHost for Loader<'_> {
     fn call(&mut self, _: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
         // The table that a library sees while it is loaded has no such function.
         Answer::Refused { text: b"ERR no command runs while a library is loaded", is_counted: false }

@@ -5,19 +5,9 @@
 //! [`EVAL_SCRIPTS_MAX`] of them; those of SCRIPT LOAD stay.
 
 mod debugger;
-mod face;
 pub mod flags;
 pub mod library;
-mod matching;
-pub mod native;
-mod pace;
-mod pattern;
-mod reply;
 mod run;
-pub mod stack;
-#[cfg(test)]
-mod tests;
-pub mod vm;
 
 use super::error::{CmdError, CmdResult};
 use super::table::Row;
@@ -26,15 +16,16 @@ use crate::base::id::ClientId;
 use crate::base::limit::EVAL_SCRIPTS_MAX;
 use crate::base::number::parse_i64;
 use crate::config::LogLevel;
+use crate::lua::native::{Failure, number_of};
+use crate::lua::vm::{Chance, Purpose, Vm};
+use crate::lua::{debugger::Console, stack};
 use crate::resp::{Args, Output};
 use bytes::Bytes;
 use flags::script_flag;
 use library::Libraries;
 use mlua::{Lua, RegistryKey, Value};
-use native::{Failure, number_of};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use vm::{Chance, Purpose, Vm};
 
 /// A digest of SHA-1.
 type Sha = [u8; 20];
@@ -120,7 +111,7 @@ pub struct Scripts {
     /// Memory for the requests of scripts.
     request: stack::Request,
     /// The connection of the debugger that runs the script.
-    console: Option<Box<debugger::Console>>,
+    console: Option<Box<Console>>,
 }
 
 impl Scripts {

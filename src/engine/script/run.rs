@@ -1,12 +1,6 @@
 //! A script while it runs: its commands, its time, its end.
 
-use super::debugger::Console;
 use super::flags::script_flag;
-use super::native::{Failure, number_of};
-use super::pace::Pace;
-use super::reply::Encoder;
-use super::stack::{Answer, Request};
-use super::vm::{Ask, Ended, Server, Vm};
 use super::{Name, Running};
 use crate::base::lossless;
 use crate::engine::admission::{Asker, Refusal};
@@ -15,6 +9,12 @@ use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag;
 use crate::engine::table::Row;
 use crate::engine::{Call, Engine};
+use crate::lua::debugger::Console;
+use crate::lua::native::{Failure, number_of};
+use crate::lua::pace::Pace;
+use crate::lua::reply::Encoder;
+use crate::lua::stack::{Answer, Request};
+use crate::lua::vm::{Ask, Ended, ScriptHost, Vm};
 use crate::replication::batch::target;
 use crate::resp::{Args, Output};
 use bytes::Bytes;
@@ -290,7 +290,7 @@ impl Session<'_, '_> {
     }
 }
 
-impl Server for Session<'_, '_> {
+impl ScriptHost for Session<'_, '_> {
     fn counts(&self) -> (usize, usize) {
         (self.keys, self.call.args.len() - FIXED_ARGUMENTS - self.keys)
     }

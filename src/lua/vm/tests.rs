@@ -9,7 +9,7 @@ struct Counting {
     ends_at: Option<usize>,
 }
 
-impl Server for Counting {
+impl ScriptHost for Counting {
     fn call(&mut self, _: &mut dyn FnMut(&mut Request) -> bool) -> Answer<'_> {
         match self.goes_on() {
             true => Answer::Reply { bytes: b"_\r\n", has_nil: true },

@@ -2,7 +2,7 @@
 
 use super::native::Failure;
 use super::stack::{Answer, Request};
-use super::vm::{Ask, Chance, Ended, Purpose, Server, Vm};
+use super::vm::{Ask, Chance, Ended, Purpose, ScriptHost, Vm};
 use mlua::{Lua, Value};
 
 /// Answers every command with the same, and keeps the requests.
@@ -18,7 +18,7 @@ struct Fake {
     looks: u32,
 }
 
-impl Server for Fake {
+impl ScriptHost for Fake {
     fn counts(&self) -> (usize, usize) {
         (self.keys.len(), self.args.len())
     }

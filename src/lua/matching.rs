@@ -34,7 +34,7 @@ const LOOK: c_int = ffi::lua_upvalueindex(1);
 
 /// Whether the script that runs may go on.
 fn goes_on() -> bool {
-    !LENT.is_set() || LENT.with(|server| server.goes_on())
+    !LENT.is_set() || LENT.with(|host| host.goes_on())
 }
 
 /// The text of an argument; an error when it is none.

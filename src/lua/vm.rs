@@ -1,6 +1,6 @@
 //! An interpreter of Lua 5.1 in which scripts run: made once, shown to every script through the prelude.
 //!
-//! The functions that scripts call live as long as the interpreter, but what they act on, the engine in the middle of a
+//! The functions that scripts call live as long as the interpreter, but what they act on, the host in the middle of a
 //! command, is only lent for as long as a script runs. It lies meanwhile behind [`LENT`], a scoped thread-local
 //! reference: safe, and 0.3 microseconds a script cheaper than functions that are made anew for each one.
 
@@ -18,8 +18,8 @@ use mlua::{
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What a script may ask of the server while it runs. Each returns whether it succeeded, then results or an error.
-pub trait Server {
+/// What a script may ask of whoever runs it. Each returns whether it succeeded, then results or an error.
+pub trait ScriptHost {
     /// How many keys and how many other arguments the script is given.
     fn counts(&self) -> (usize, usize) {
         (0, 0)
@@ -57,7 +57,7 @@ pub trait Server {
     fn is_late(&mut self) -> bool {
         false
     }
-    /// Whether the script has to end; unlike [`Server::goes_on`] it lets nobody else speak.
+    /// Whether the script has to end; unlike [`ScriptHost::goes_on`] it lets nobody else speak.
     fn has_to_end(&mut self) -> bool {
         false
     }
@@ -82,7 +82,7 @@ pub enum Ask {
     Register,
 }
 
-scoped_tls_hkt::scoped_thread_local!(pub(super) static mut LENT: for<'a> &'a mut (dyn Server + 'a));
+scoped_tls_hkt::scoped_thread_local!(pub(super) static mut LENT: for<'a> &'a mut (dyn ScriptHost + 'a));
 
 /// What a script ended with.
 pub enum Ended {
@@ -216,28 +216,28 @@ impl Vm {
         Ok(lossless::from_bytes(&fault.as_bytes()).into_owned())
     }
 
-    /// Runs a script, or a function of a library, with the keys and arguments of the server.
-    pub fn run(&self, server: &mut dyn Server, script: &Function, is_function: bool) -> Ended {
-        self.call(server, script, if is_function { Kind::Function } else { Kind::Script })
+    /// Runs a script, or a function of a library, with the keys and arguments of its host.
+    pub fn run(&self, host: &mut dyn ScriptHost, script: &Function, is_function: bool) -> Ended {
+        self.call(host, script, if is_function { Kind::Function } else { Kind::Script })
     }
 
     /// Runs the text of a library, which registers its functions.
-    pub fn load(&self, server: &mut dyn Server, text: &Function) -> Ended {
+    pub fn load(&self, host: &mut dyn ScriptHost, text: &Function) -> Ended {
         if let Err(error) = self.show_loading.call::<()>(true) {
             return Ended::Failed(self.error_value(&error));
         }
-        let ended = self.call(server, text, Kind::Library);
+        let ended = self.call(host, text, Kind::Library);
         match self.show_loading.call::<()>(false) {
             Ok(()) => ended,
             Err(error) => Ended::Failed(self.error_value(&error)),
         }
     }
 
-    fn call(&self, server: &mut dyn Server, function: &Function, kind: Kind) -> Ended {
+    fn call(&self, host: &mut dyn ScriptHost, function: &Function, kind: Kind) -> Ended {
         let args = (function, &self.globals, &self.handler, kind as u8);
-        let done = LENT.set(&mut *server, || self.run.call::<(bool, Value)>(args));
+        let done = LENT.set(&mut *host, || self.run.call::<(bool, Value)>(args));
         self.collect_some();
-        if !server.goes_on() || server.pace().is_some_and(Pace::is_slow) {
+        if !host.goes_on() || host.pace().is_some_and(Pace::is_slow) {
             self.look_seldom();
         }
         match done {
@@ -346,7 +346,7 @@ fn look_after(lua: &Lua, instructions: u32) -> mlua::Result<()> {
     lua.set_global_hook(every(instructions), |lua, _| {
         let state = look(lua)?;
         if LENT.is_set()
-            && let Some(instructions) = LENT.with(|server| server.pace().and_then(Pace::change))
+            && let Some(instructions) = LENT.with(|host| host.pace().and_then(Pace::change))
         {
             look_after(lua, instructions)?;
         }
@@ -357,7 +357,7 @@ fn look_after(lua: &Lua, instructions: u32) -> mlua::Result<()> {
 /// Called now and then while a script runs. One that has to end gets an error at this instruction, and, should it catch
 /// that, at the next one, until nothing is left of it.
 pub(super) fn look(lua: &Lua) -> mlua::Result<VmState> {
-    if !LENT.is_set() || LENT.with(|server| server.goes_on()) {
+    if !LENT.is_set() || LENT.with(|host| host.goes_on()) {
         return Ok(VmState::Continue);
     }
     end(lua)
@@ -366,8 +366,8 @@ pub(super) fn look(lua: &Lua) -> mlua::Result<VmState> {
 /// Ends the script that runs.
 pub(super) fn end(lua: &Lua) -> mlua::Result<VmState> {
     let place = where_it_failed(lua, 0);
-    LENT.with(|server| server.ends_at(place));
-    lua.set_hook(every(1), |_, _| match LENT.is_set() && !LENT.with(|server| server.goes_on()) {
+    LENT.with(|host| host.ends_at(place));
+    lua.set_hook(every(1), |_, _| match LENT.is_set() && !LENT.with(|host| host.goes_on()) {
         true => Err(mlua::Error::runtime("the script has to end")),
         false => Ok(VmState::Continue),
     })?;
@@ -460,7 +460,7 @@ fn api(lua: &Lua, which: Api, purpose: Purpose) -> mlua::Result<Table> {
     for &(name, what) in asks {
         let ask = move |lua: &Lua, args: MultiValue| {
             let args = native::bounded(args)?;
-            let done = LENT.with(|server| server.ask(lua, what, &args));
+            let done = LENT.with(|host| host.ask(lua, what, &args));
             done.map(|values| values.into_iter().collect::<MultiValue>()).map_err(Failure::into_reply)
         };
         api.raw_set(name, lua.create_function(ask)?)?;
@@ -471,7 +471,7 @@ fn api(lua: &Lua, which: Api, purpose: Purpose) -> mlua::Result<Table> {
     for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate() {
         api.raw_set(*name, level)?;
     }
-    let version = crate::config::REDIS_VERSION;
+    let version = crate::base::REDIS_VERSION;
     let number = version.split('.').fold(0, |all, part| all << 8 | part.parse::<u32>().unwrap_or(0));
     let prefixes = if which == Api::Server { &["REDIS", "SERVER"][..] } else { &["REDIS"] };
     for prefix in prefixes {
@@ -500,7 +500,7 @@ fn add_commands(lua: &Lua, api: &Table, purpose: Purpose) -> mlua::Result<()> {
             if let Err(Failure::Text(text)) = &done
                 && LENT.is_set()
             {
-                LENT.with(|server| server.console().map(|console| console.log_error(&format!("ERR {text}"))));
+                LENT.with(|host| host.console().map(|console| console.log_error(&format!("ERR {text}"))));
             }
             done.map(|values| values.into_iter().collect::<MultiValue>()).map_err(Failure::into_reply)
         };

@@ -3,25 +3,18 @@
 //! A session has an interpreter of its own, made for it, with Lua's debug library ([`interpreter`]) and a hook at every
 //! line. What the client may do there is written in Lua (`debugger.lua`); it asks the server for three things only: to say
 //! lines, for the next command of its client, and to run a command of Redis. The [`Console`] keeps what is said until it
-//! is sent. While a session waits for its client the rest of the server goes on through [`Engine::breathe`].
-//!
-//! [`Engine::breathe`]: crate::engine::Engine::breathe
+//! is sent. While a session waits for its client, its host lets the rest of the server go on.
 
 pub mod interpreter;
 mod reply;
-mod request;
-mod session;
+pub mod request;
 
 use super::stack;
 use super::vm::{LENT, end, look};
 use crate::base::quote::repr;
-use crate::engine::client::state;
 use crate::resp::Output;
 use mlua::debug::{Debug, DebugEvent};
 use mlua::{Function, Lua, LuaString, Table, VmState};
-
-/// What SCRIPT DEBUG SYNC sets and SCRIPT DEBUG NO clears: the next EVAL runs in the debugger.
-pub const ENABLED: u32 = state::DEBUGS_SCRIPTS;
 
 /// Bytes to which values and replies are trimmed, unless the client says otherwise.
 const MAXLEN_BYTES: usize = 256;
@@ -32,23 +25,23 @@ pub struct Console {
     /// Lines that were said and not sent.
     lines: Vec<Vec<u8>>,
     /// What is on its way to the client; all else that it is to be sent comes behind.
-    pub(super) out: Output,
+    pub out: Output,
     /// Commands of the script are logged.
-    pub(super) steps: bool,
+    pub steps: bool,
     /// Why the script has to end, as the client is told.
-    pub(super) ends: Option<&'static str>,
+    pub ends: Option<&'static str>,
     /// Bytes to which values and replies are trimmed; 0: to none.
     maxlen: usize,
     /// The client knows that it can choose them.
     has_hinted: bool,
     /// Nobody is at the other end any more.
-    is_gone: bool,
+    pub is_gone: bool,
     /// When the script went on the last time, in ticks of the host.
-    pub(super) since_ticks: u64,
+    pub since_ticks: u64,
 }
 
-impl Console {
-    fn new() -> Console {
+impl Default for Console {
+    fn default() -> Console {
         Console {
             lines: Vec::new(),
             out: Output::default(),
@@ -60,7 +53,9 @@ impl Console {
             since_ticks: 0,
         }
     }
+}
 
+impl Console {
     /// Says a line.
     pub fn log(&mut self, mut line: Vec<u8>) {
         for byte in line.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -121,7 +116,7 @@ impl Console {
     }
 
     /// Puts all lines that were said on their way, as one array.
-    fn send(&mut self) {
+    pub fn send(&mut self) {
         let lines = std::mem::take(&mut self.lines);
         if self.is_gone {
             return;
@@ -140,7 +135,7 @@ impl Console {
 pub(super) fn client_table(lua: &Lua) -> mlua::Result<Table> {
     fn on_console(act: impl FnOnce(&mut Console)) {
         if LENT.is_set() {
-            LENT.with(|server| server.console().map(act));
+            LENT.with(|host| host.console().map(act));
         }
     }
     let client = lua.create_table()?;
@@ -168,7 +163,7 @@ pub(super) fn client_table(lua: &Lua) -> mlua::Result<Table> {
         Ok(())
     };
     client.raw_set("abort", lua.create_function(abort)?)?;
-    let next = |lua: &Lua, ()| match LENT.with(|server| server.next_command()) {
+    let next = |lua: &Lua, ()| match LENT.with(|host| host.next_command()) {
         Some(words) => {
             let words = words.iter().map(|word| lua.create_string(word)).collect::<mlua::Result<Vec<_>>>()?;
             lua.create_sequence_from(words).map(Some)
@@ -203,12 +198,12 @@ pub(super) fn at_event(lua: &Lua, event: &Debug<'_>, reach: &Function) -> mlua::
     }
     let is_line = event.event() == DebugEvent::Line;
     let is_script = event.source().source.is_some_and(|source| source == "@user_script");
-    if is_script && (is_line || LENT.with(|server| server.is_late())) {
+    if is_script && (is_line || LENT.with(|host| host.is_late())) {
         reach.call::<()>((event.current_line(), !is_line))?;
     } else if !is_line {
         return look(lua);
     }
-    match LENT.with(|server| server.has_to_end()) {
+    match LENT.with(|host| host.has_to_end()) {
         true => end(lua),
         false => Ok(VmState::Continue),
     }

@@ -1,7 +1,7 @@
 //! JSON to values: a parser by recursive descent whose depth is bounded by a setting.
 
 use super::{Failure, Settings, null};
-use crate::engine::script::native::{DEPTH_MAX, bytes_at};
+use crate::lua::native::{DEPTH_MAX, bytes_at};
 use mlua::{Lua, Value};
 
 enum Token {

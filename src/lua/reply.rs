@@ -106,7 +106,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// Answers with values of scripts.
-pub(super) struct Encoder<'r, 'a> {
+pub struct Encoder<'r, 'a> {
     /// Where the reply goes.
     pub reply: &'r mut Reply<'a>,
     /// Protocol version that the script has chosen, 2 or 3.

@@ -197,7 +197,7 @@ unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
     const HANDLER: c_int = 3;
     const KIND: c_int = 4;
     let kind = unsafe { ffi::lua_tonumber(state, KIND) } as u8;
-    let (keys, args) = LENT.with(|server| server.counts());
+    let (keys, args) = LENT.with(|host| host.counts());
     unsafe {
         let status = if kind == Kind::Function as u8 {
             ffi::lua_pushvalue(state, FUNCTION);

@@ -1,7 +1,7 @@
 //! Values to JSON.
 
 use super::{Failure, Invalid, Settings};
-use crate::engine::script::native::{DEPTH_MAX, format::general, type_name};
+use crate::lua::native::{DEPTH_MAX, format::general, type_name};
 use mlua::{Lua, Table, Value};
 
 pub(super) fn encode(lua: &Lua, args: &[Value], settings: Settings) -> Result<Vec<Value>, Failure> {

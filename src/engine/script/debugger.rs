@@ -1,13 +1,13 @@
 //! A debugging session on the side of the engine: its begin, its waiting, its end.
 
-use super::request::{Begin, parse};
-use super::{Console, ENABLED};
+use super::run::{Session, ToRun, busy_text};
+use super::{Name, digest, flags, number_of_keys};
 use crate::engine::client::state;
 use crate::engine::error::{CmdError, CmdResult};
-use crate::engine::script::run::{Session, ToRun, busy_text};
-use crate::engine::script::vm::Vm;
-use crate::engine::script::{Name, digest, flags, number_of_keys};
 use crate::engine::{Call, Engine};
+use crate::lua::debugger::Console;
+use crate::lua::debugger::request::{Begin, parse};
+use crate::lua::vm::Vm;
 use std::rc::Rc;
 
 /// Milliseconds for which the shell may sleep while a session waits for its client.
@@ -20,22 +20,18 @@ const PROTOCOL_ERROR: &str = "protocol error";
 impl Engine {
     /// Whether the next EVAL of a client runs in the debugger.
     pub fn debugs_scripts(&self, slot: usize) -> bool {
-        self.clients[slot].is(ENABLED)
+        self.clients[slot].is(state::DEBUGS_SCRIPTS)
     }
 
     /// SCRIPT DEBUG: the next EVAL of a client runs in the debugger, or does not.
     pub fn debug_scripts(&mut self, slot: usize, on: bool) {
-        self.clients[slot].set(ENABLED, on);
+        self.clients[slot].set(state::DEBUGS_SCRIPTS, on);
     }
 
     /// EVAL in the debugger. Whatever comes of it, the session ends with its mark, the reply, and the connection's end.
-    pub(in crate::engine::script) fn eval_in_debugger(
-        &mut self,
-        call: &mut Call<'_>,
-        is_read_only: bool,
-    ) -> CmdResult {
+    pub(super) fn eval_in_debugger(&mut self, call: &mut Call<'_>, is_read_only: bool) -> CmdResult {
         log::info!("Redis synchronous debugging eval session started");
-        self.scripts.console = Some(Box::new(Console::new()));
+        self.scripts.console = Some(Box::new(Console::default()));
         let result = self.run_in_debugger(call, is_read_only);
         log::info!("Redis synchronous debugging eval session ended");
         let client = &mut self.clients[call.slot];
@@ -78,12 +74,12 @@ impl Engine {
 
 impl Session<'_, '_> {
     /// The connection of the debugger, when the script runs in one.
-    pub(in crate::engine::script) fn debugger(&mut self) -> Option<&mut Console> {
+    pub(super) fn debugger(&mut self) -> Option<&mut Console> {
         self.engine.scripts.console.as_deref_mut()
     }
 
     /// Sends what was said, and waits for the next command. None: the client is gone, or the script has to end.
-    pub(in crate::engine::script) fn wait_for_command(&mut self) -> Option<Vec<Vec<u8>>> {
+    pub(super) fn wait_for_command(&mut self) -> Option<Vec<Vec<u8>>> {
         self.debugger()?.send();
         loop {
             let slot = self.call.slot;
@@ -114,7 +110,7 @@ impl Session<'_, '_> {
     }
 
     /// Whether the client gets back its script, which runs for long without a stop.
-    pub(in crate::engine::script) fn has_run_for_long(&mut self) -> bool {
+    pub(super) fn has_run_for_long(&mut self) -> bool {
         let limit_ms = match self.engine.conf.busy_reply_threshold_ms {
             0 => LATE_MS,
             ms => ms,

@@ -204,12 +204,8 @@ fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.discard_transaction(call.slot);
     engine.become_default_user(call.slot);
     let client = &mut engine.clients[call.slot];
-    let forgotten = state::REPLY_OFF
-        | state::REPLY_SKIP
-        | state::REPLY_SKIP_NEXT
-        | state::NO_TOUCH
-        | state::NO_EVICT
-        | state::IMPORT_SOURCE;
+    // Where CLIENT REPLY SKIP came before, this is the reply that is left out.
+    let forgotten = state::REPLY_OFF | state::NO_TOUCH | state::NO_EVICT | state::IMPORT_SOURCE;
     client.state &= !forgotten;
     client.db = 0;
     client.resp = 2;

@@ -3,7 +3,7 @@
 use super::help::help_row;
 use crate::base::glob::glob_match;
 use crate::engine::client::state;
-use crate::engine::error::{CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::pubsub::Kind;
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, KeySpec, Spec, key, key_at, keys_from};
@@ -165,6 +165,10 @@ fn psubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 }
 
 fn ssubscribe(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    // As in Redis, which lets the others through because older clients count on it.
+    if engine.is_nested() {
+        return Err(CmdError::err("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     listen(engine, call, Kind::Shard, b"ssubscribe")
 }
 
@@ -193,6 +197,8 @@ fn confirm(engine: &mut Engine, slot: usize, kind: Kind, verb: &[u8], name: Opti
 }
 
 fn listen(engine: &mut Engine, call: &mut Call<'_>, kind: Kind, verb: &[u8]) -> CmdResult {
+    // What has happened before, in the same transaction, is not told to who comes now.
+    engine.tell_what_rose(call.id);
     for i in 1..call.args.len() {
         let name = call.args.bytes(i);
         engine.subscribe(call.id, kind, &name);
@@ -208,6 +214,7 @@ fn leave(engine: &mut Engine, call: &mut Call<'_>, kind: Kind, verb: &[u8]) -> C
         let own = engine.clients[call.slot].subscriptions.as_deref();
         own.map_or_else(Vec::new, |own| own.of(kind).iter().cloned().collect())
     };
+    engine.tell_what_rose(call.id);
     for name in &names {
         engine.unsubscribe(call.id, kind, name);
         confirm(engine, call.slot, kind, verb, Some(name));

@@ -204,8 +204,12 @@ impl Engine {
     }
 
     fn append_message(&mut self, slot: usize, message: &Bytes) {
-        // Who has said QUIT hears the reply to it, and no more.
-        if self.clients[slot].is(state::CLOSE_ASAP | state::CLOSE_AFTER_REPLY) {
+        // Who has said QUIT hears the reply to it, and no more. Who is not answered, because of CLIENT REPLY OFF, goes now.
+        let client = &self.clients[slot];
+        if client.is(state::CLOSE_ASAP | state::CLOSE_AFTER_REPLY) {
+            if client.out.is_empty() {
+                self.close_soon(slot);
+            }
             return;
         }
         if self.outermost.replying_to == Some(self.clients[slot].handle) {

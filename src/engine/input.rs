@@ -166,7 +166,8 @@ impl Engine {
     pub fn input(&mut self, host: &mut dyn Host, id: ClientId, bytes: &[u8]) {
         let Some(slot) = self.slot_of(id) else { return };
         self.count_input(slot, bytes.len());
-        let mut rest = bytes;
+        // What comes after QUIT is read, for the end has to be seen, and goes nowhere.
+        let mut rest = if self.clients[slot].is(state::CLOSE_AFTER_REPLY) { &[] } else { bytes };
         if self.clients[slot].inbox.large.is_some() {
             let taken = self.fill_large(slot, rest);
             rest = &rest[taken..];
@@ -277,8 +278,7 @@ impl Engine {
     /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.
     pub fn is_full(&self, id: ClientId) -> bool {
         self.client(id).is_none_or(|c| {
-            c.is(state::CLOSE_ASAP | state::CLOSE_AFTER_REPLY)
-                || (c.is(state::RUNNABLE) && c.inbox.len() > READ_BYTES_PER_SERVING)
+            c.is(state::CLOSE_ASAP) || (c.is(state::RUNNABLE) && c.inbox.len() > READ_BYTES_PER_SERVING)
         })
     }
 

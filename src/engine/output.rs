@@ -56,13 +56,11 @@ impl Engine {
         self.client(id).map(|client| Outgoing(&client.out)).filter(|outgoing| outgoing.bytes() > 0)
     }
 
-    /// Offers what a client is answered to the shell. A client that goes after its replies, and has none, goes at once.
+    /// Offers what a client is answered to the shell. Who goes after its replies and is not answered, because of CLIENT REPLY
+    /// OFF, goes when the other end does, as in Redis.
     pub(super) fn send_replies(&mut self, slot: usize) {
-        let client = &self.clients[slot];
-        if !client.out.is_empty() {
+        if !self.clients[slot].out.is_empty() {
             self.queue_output(slot);
-        } else if client.is(state::CLOSE_AFTER_REPLY) {
-            self.close_soon(slot);
         }
     }
 

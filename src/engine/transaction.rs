@@ -197,6 +197,10 @@ impl Engine {
         hint: Hint,
         flags: u32,
     ) {
+        // What will never run is not kept.
+        if self.clients[slot].is(state::DIRTY_EXEC | state::DIRTY_CAS) {
+            return self.reply(slot).raw(b"+QUEUED\r\n");
+        }
         if self.clients[slot].transaction.is_none() {
             self.clients[slot].transaction = Some(self.pools.transaction.take().unwrap_or_default());
         }
@@ -376,9 +380,13 @@ impl Engine {
         let Some(clients) = self.listeners.watchers.by_key.get(&place) else { return };
         for id in clients.clone() {
             // Where a dead key was removed there is nothing, as before.
-            self.touch_for(id, &place, |watched| {
+            let touched = self.touch_for(id, &place, |watched| {
                 !(has_expired && std::mem::replace(&mut watched.was_dead, false))
             });
+            // Whatever else happens to its keys changes nothing any more.
+            if let Some(slot) = touched {
+                self.unwatch(slot);
+            }
         }
     }
 
@@ -419,6 +427,7 @@ impl Engine {
         });
     }
 
+    /// Who is touched goes on watching, as in Redis, where CLIENT LIST and INFO show it.
     fn touch_all(&mut self, is_news: impl Fn(&Engine, &WatchedKey, &mut Watched) -> bool) {
         let all: Vec<(WatchedKey, BTreeSet<ClientId>)> = self
             .listeners
@@ -442,16 +451,18 @@ impl Engine {
         }
     }
 
-    fn touch_for(&mut self, id: ClientId, place: &WatchedKey, is_news: impl Fn(&mut Watched) -> bool) {
-        let Some(slot) = self.slot_of(id) else { return };
+    /// The slot of a client whose transaction will not run because of this.
+    fn touch_for(
+        &mut self,
+        id: ClientId,
+        place: &WatchedKey,
+        is_news: impl Fn(&mut Watched) -> bool,
+    ) -> Option<usize> {
+        let slot = self.slot_of(id)?;
         let client = &mut self.clients[slot];
-        let Some(transaction) = &mut client.transaction else { return };
-        let Some(watched) = transaction.watched.get_mut(place) else { return };
-        if is_news(watched) {
-            client.set(state::DIRTY_CAS, true);
-            // Whatever else happens to its keys changes nothing any more.
-            self.unwatch(slot);
-        }
+        let is_touched = is_news(client.transaction.as_mut()?.watched.get_mut(place)?);
+        client.state |= if is_touched { state::DIRTY_CAS } else { 0 };
+        is_touched.then_some(slot)
     }
 
     fn has_watched_key_died(&self, slot: usize) -> bool {

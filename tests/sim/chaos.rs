@@ -290,7 +290,9 @@ impl SimClient {
         let skipped = std::mem::take(&mut self.skip_next);
         if word(0) == b"RESET" && drawn.words.len() == 1 {
             self.reply_off = false;
-            self.awaited.push_back(Awaited::Reply(drawn.shown()));
+            if !skipped {
+                self.awaited.push_back(Awaited::Reply(drawn.shown()));
+            }
             return;
         }
         if word(0) == b"CLIENT" && word(1) == b"REPLY" {

@@ -51,6 +51,11 @@ impl Peer {
         }
     }
 
+    /// What it runs.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

@@ -41,6 +41,8 @@ pub(super) fn kill(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         true => Filter::of_address(call.args.at(2)),
         false => Filter::parse(engine, call, Asked::Kill)?,
     };
+    // Who is killed, and whom it has named in its place, hears what happened before.
+    engine.tell_what_rose(call.id);
     let mut killed = 0;
     let mut suicide = false;
     for slot in all_slots(engine).collect::<Vec<_>>() {

@@ -330,7 +330,8 @@ impl Server {
             self.connect(step.client)?;
         }
         let mut bytes = Vec::new();
-        for words in &step.requests {
+        let waits = self.clients[step.client].as_ref().is_some_and(|client| client.waits);
+        for words in step.requests.iter().filter(|words| !waits || words[0] != b"QUIT") {
             let words: Vec<Vec<u8>> = words.iter().map(|word| self.word(word)).collect();
             encode_request(&words, &mut bytes);
         }

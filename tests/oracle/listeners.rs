@@ -1,9 +1,10 @@
-//! Connections that listen: to channels, to what happens to keys, and to what their caches have to forget.
+//! Connections that listen: to channels, to what happens to keys, to what their caches have to forget, and one that
+//! monitors all the others.
 //!
 //! They stand beside the connections that send the random commands. After a batch each of them asks for something,
 //! then for a word of its own; all that both servers have sent it until that word has to be the same. The order is
 //! compared of what has one: messages for two patterns come in the order of a hash table, and of keys that caches have
-//! to forget Redis tells by tables of its own. A message that a key has expired comes when each server has time.
+//! to forget Redis tells by tables of its own. Of what a monitor is shown, time and address are left out. A message that a key has expired comes when each server has time.
 
 use crate::support::peer::Peer;
 use crate::support::reply::extent;
@@ -65,6 +66,7 @@ const COUNT: usize = 4;
 /// The same listeners at both servers.
 pub struct Listeners {
     pairs: Vec<[TcpStream; 2]>,
+    monitors: [TcpStream; 2],
     /// What those of version 2 and of version 3 ask for.
     requests: [Requests; 2],
     /// Whether a listener has asked to be told of all keys with some beginning.
@@ -72,6 +74,8 @@ pub struct Listeners {
     steps: u64,
     /// Messages and answers that were compared.
     pub frames: u64,
+    /// Requests that monitors were shown, and that were compared.
+    pub monitored: u64,
 }
 
 /// What a listener was sent, by what can be compared.
@@ -90,9 +94,17 @@ impl Listeners {
             requests.keys = keys;
             requests
         };
+        let monitors = [theirs, ours].map(|peer| {
+            let mut socket = peer.connect();
+            socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket has time-outs");
+            frames_until(&mut socket, b"MONITOR\r\n", b"OK").expect("a server can be monitored");
+            socket
+        });
         let pairs = (0..COUNT).map(|_| [theirs.connect(), ours.connect()]).collect();
         let requests = [requests(&[SUBSCRIBING]), requests(&[SUBSCRIBING, CACHING])];
-        let mut made = Listeners { pairs, requests, has_prefixes: [false; COUNT], steps: 0, frames: 0 };
+        let has_prefixes = [false; COUNT];
+        let mut made =
+            Listeners { pairs, monitors, requests, has_prefixes, steps: 0, frames: 0, monitored: 0 };
         made.begin_anew();
         made
     }
@@ -116,9 +128,10 @@ impl Listeners {
     /// Each asks for something, and what it has heard until then is compared. What is different, if anything is.
     pub fn step(&mut self, compares: bool) -> Option<String> {
         self.steps += 1;
-        let mark = format!("mark {}", self.steps);
+        let mark = |at: usize| format!("mark {}.{at}", self.steps);
         let mut different = None;
         for (at, pair) in self.pairs.iter_mut().enumerate() {
+            let mark = mark(at);
             let requests = &mut self.requests[at % 2];
             let (mut bytes, mut asked) = (Vec::new(), String::new());
             for _ in 0..requests.rng.below(4) {
@@ -144,6 +157,19 @@ impl Listeners {
             if compares && theirs != ours && different.is_none() {
                 different = Some(format!("DIFFERENT: listener {at} after{asked}{}", told(theirs, ours)));
             }
+        }
+        // The last of the listeners has sent its mark in a request.
+        let last = mark(COUNT - 1);
+        let [theirs, ours] = self.monitors.each_mut().map(|socket| {
+            let frames = frames_until(socket, b"", last.as_bytes())?;
+            Some(Heard {
+                in_order: frames.iter().map(|frame| monitored(frame)).collect(),
+                ..Heard::default()
+            })
+        });
+        self.monitored += ours.as_ref().map_or(0, |heard| heard.in_order.len()) as u64;
+        if compares && theirs != ours && different.is_none() {
+            different = Some(format!("DIFFERENT: the monitor{}", told(theirs, ours)));
         }
         different
     }
@@ -196,6 +222,15 @@ fn frames_until(socket: &mut TcpStream, bytes: &[u8], mark: &[u8]) -> Option<Vec
         }
         buffer.drain(..at);
     }
+}
+
+/// What a monitor is shown, without time and address: the database, whether a script asks, and the request.
+fn monitored(frame: &[u8]) -> String {
+    let text = frame.escape_ascii().to_string();
+    let parts = text.split_once(" [").and_then(|(_, rest)| rest.split_once("] "));
+    let Some((place, request)) = parts else { return text };
+    let db = place.split(' ').next().unwrap_or_default();
+    format!("{db}{} {request}", if place.ends_with(" lua") { " lua" } else { "" })
 }
 
 fn sorted_out(frames: Vec<Vec<u8>>, has_prefixes: bool) -> Heard {

@@ -133,7 +133,8 @@ fn main() -> ExitCode {
         run.scripts[2]
     );
     if let Some(listeners) = &run.listeners {
-        println!("answers and messages to listeners: {}", listeners.frames);
+        let Listeners { frames, monitored, .. } = listeners;
+        println!("answers and messages to listeners: {frames}; requests shown to monitors: {monitored}");
     }
     if run.differences == 0 && (complete || !full) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

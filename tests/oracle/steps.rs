@@ -1,8 +1,8 @@
 //! What the clients of `clients.rs` do: tables of requests, and the steps that are drawn from them.
 //!
 //! Left out are CLIENT NO-TOUCH, for Redis 8.0.6 ends with a segmentation fault when such a client serves one that waits;
-//! BCAST together with NOLOOP, for Redis tells such a client of what its own script has changed; and, within a
-//! pipeline, QUIT without a reply, for whether the connection is closed depends on what was written before.
+//! BCAST together with NOLOOP, for Redis tells such a client of what its own script has changed; and QUIT behind other
+//! requests that wait, for when it is over depends on what was written before.
 //!
 //! `@2` in a request is the id of client 2. Every time-out is 30 ms or for ever, so that it is known what is over when.
 
@@ -184,7 +184,27 @@ pub fn draw(seed: u64, kills: bool) -> Vec<Step> {
     let mut source = Requests::new(seed, Lives::Long, tables);
     source.spoiled_one_in = 0;
     let count = 20 + source.rng.below(60);
-    (0..count).map(|_| step(&mut source)).collect()
+    let mut episode: Vec<Step> = (0..count).map(|_| step(&mut source)).collect();
+    leave_replies_of_transactions(&mut episode);
+    episode
+}
+
+/// Takes CLIENT REPLY out of transactions: Redis counts a reply that it leaves out, and the array of EXEC never ends.
+fn leave_replies_of_transactions(episode: &mut Vec<Step>) {
+    let mut is_queueing = [false; CLIENTS];
+    for step in episode.iter_mut() {
+        let is_queueing = &mut is_queueing[step.client];
+        step.requests.retain(|words| {
+            match words[0].as_slice() {
+                b"MULTI" => *is_queueing = true,
+                b"EXEC" | b"DISCARD" | b"RESET" | b"QUIT" => *is_queueing = false,
+                _ => {}
+            }
+            !(*is_queueing && words.get(1).is_some_and(|word| word == b"REPLY"))
+        });
+        *is_queueing &= !step.leaves;
+    }
+    episode.retain(|step| !step.requests.is_empty() || step.leaves);
 }
 
 fn step(source: &mut Requests) -> Step {
@@ -194,7 +214,7 @@ fn step(source: &mut Requests) -> Step {
     for _ in 0..1 + source.rng.below(most) {
         let drawn = request(source);
         if most > 1 && drawn[0] == b"QUIT" {
-            requests.push([&b"CLIENT"[..], b"REPLY", b"ON"].map(<[u8]>::to_vec).to_vec());
+            continue;
         }
         requests.push(drawn);
     }

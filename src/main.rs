@@ -18,6 +18,7 @@ use waterwheel::config::{self, Config, Run, Start, Supervised};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::table::Table;
 use waterwheel::engine::{Engine, Host, acl};
+use waterwheel::reactor::disk::Disk;
 use waterwheel::reactor::event_loop::{self, EventLoop};
 use waterwheel::reactor::helper::Helper;
 use waterwheel::reactor::host::ShellHost;
@@ -87,7 +88,10 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
     let poll = mio::Poll::new().map_err(failed)?;
     let waker = mio::Waker::new(poll.registry(), event_loop::WAKER).map_err(failed)?;
     let registry = poll.registry().try_clone().map_err(failed)?;
-    let mut host = ShellHost::new(poll, registry, title, config_file.clone(), program);
+    let waker = Arc::new(waker);
+    let disk = Disk::start(&waker).map_err(failed)?;
+    let helper = Helper::start(waker).map_err(failed)?;
+    let mut host = ShellHost::new(poll, registry, (helper, disk), title, config_file.clone(), program);
     let conf = limit_clients(conf);
     if let Err(text) = host.listen(&conf) {
         log::warn!("{text}");
@@ -98,7 +102,6 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         memory::disable_huge_pages();
     }
     let signals = Signals::install(&host.poll).map_err(failed)?;
-    let helper = Helper::start(Arc::new(waker)).map_err(failed)?;
     let names = ProcessNames {
         pid: std::process::id(),
         os: process::system_name(),
@@ -123,7 +126,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         log::info!("Ready to accept connections unix");
     }
     tell_supervisor(supervised);
-    let mut turning = EventLoop::new(engine, host, signals, helper).map_err(failed)?;
+    let turning = EventLoop::new(engine, host, signals).map_err(failed)?;
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {
         log::info!("Removing the pid file.");

@@ -94,6 +94,12 @@ pub const TRACKED_FORGOTTEN_PER_TURN: usize = 1000;
 /// How long a turn writes messages to clients that did not ask for them just now.
 pub const MESSAGES_US_PER_TURN: u64 = 1000;
 
+/// Large files are given back to the system in slices of so many bytes.
+pub const DISK_FREE_SLICE_BYTES: u64 = 64 << 20;
+
+/// Reads that the system is asked to be ahead of who reads a file.
+pub const DISK_READ_AHEAD_READS: u64 = 4;
+
 /// Descriptors kept for files, listeners and the poll itself. Redis: `CONFIG_MIN_RESERVED_FDS`.
 pub const RESERVED_DESCRIPTORS: u64 = 32;
 

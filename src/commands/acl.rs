@@ -8,7 +8,7 @@ use crate::engine::acl::check::Judged;
 use crate::engine::acl::log::Entry;
 use crate::engine::acl::rule::{has_spaces, merge_selectors};
 use crate::engine::acl::selector::{Selector, category};
-use crate::engine::acl::{User, UserId, denial_text};
+use crate::engine::acl::{User, UserId, denial_text, file};
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
@@ -378,10 +378,10 @@ fn save(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if engine.conf.aclfile.is_empty() {
         return Err(NO_FILE);
     }
-    engine.save_users(call.host).map_err(|reason| {
-        ::log::warn!("The ACL file could not be written: {reason}");
+    let path = engine.conf.aclfile.clone();
+    let text = file::text(&engine.acl.users);
+    engine.replace_file(call, &path, text, |_, _, done| done.file().map(drop).map_err(|error| {
+        ::log::warn!("The ACL file could not be written: {}", error.text);
         CmdError::coded("ERR There was an error trying to save the ACLs. Please check the server logs for more information")
-    })?;
-    engine.reply(call.slot).ok();
-    Ok(Outcome::Done)
+    }))
 }

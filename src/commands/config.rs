@@ -102,11 +102,15 @@ fn rewrite(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let is_here = engine.conf.aclfile.is_empty();
     let users: Vec<Vec<u8>> = engine.acl.users.iter().filter(|_| is_here).map(|user| user.line()).collect();
     let text = config::rewrite(old.as_deref(), &engine.conf, &users);
-    call.host.apply(Request::WriteConfigFile(&text)).map_err(|reason| {
-        log::warn!("CONFIG REWRITE failed: {reason}");
-        CmdError::err(format!("Rewriting config file: {reason}"))
-    })?;
-    log::info!("CONFIG REWRITE executed with success.");
-    engine.reply(call.slot).ok();
-    Ok(Outcome::Done)
+    let path = engine.process.names.config_file.clone();
+    engine.replace_file(call, &path, text.into_bytes(), |_, _, done| match done.file() {
+        Ok(_) => {
+            log::info!("CONFIG REWRITE executed with success.");
+            Ok(())
+        }
+        Err(error) => {
+            log::warn!("CONFIG REWRITE failed: {}", error.text);
+            Err(CmdError::err(format!("Rewriting config file: {}", error.text)))
+        }
+    })
 }

@@ -100,6 +100,22 @@ const PACKED_THRESHOLD_BYTES_MAX: u64 = (1 << 32) - (1 << 20);
 /// Milliseconds after which the peak of a reply buffer is forgotten. Redis: `REPLY_BUFFER_DEFAULT_PEAK_RESET_TIME`.
 const PEAK_RESET_MS: u64 = 5000;
 
+/// Writes every setting to the configuration file.
+fn rewrite_all(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let failed = |reason: &str| CmdError::err(format!("CONFIG-REWRITE-FORCE-ALL failed: {reason}"));
+    let path = engine.process.names.config_file.clone();
+    if path.is_empty() {
+        return Err(failed("The server is running without a config file"));
+    }
+    let old = call.host.apply(Request::ReadConfigFile).ok();
+    let text = config::rewrite_all(old.as_deref(), &engine.conf);
+    engine.replace_file(call, &path, text.into_bytes(), |_, _, done| {
+        done.file()
+            .map(drop)
+            .map_err(|error| CmdError::err(format!("CONFIG-REWRITE-FORCE-ALL failed: {}", error.text)))
+    })
+}
+
 fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let count = call.args.len();
     let sub = call.args.at(1).to_ascii_lowercase();
@@ -127,11 +143,7 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
             engine.change_replication_id();
         }
         (b"config-rewrite-force-all", 2) => {
-            let old = call.host.apply(Request::ReadConfigFile).ok();
-            let text = config::rewrite_all(old.as_deref(), &engine.conf);
-            call.host
-                .apply(Request::WriteConfigFile(&text))
-                .map_err(|reason| CmdError::err(format!("CONFIG-REWRITE-FORCE-ALL failed: {reason}")))?;
+            return rewrite_all(engine, call);
         }
         (b"log", 3) => log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(call.args.at(2))),
         (b"error", 3) => {

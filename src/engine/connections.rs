@@ -3,7 +3,6 @@
 use super::acl::UserId;
 use super::client::{Address, Client, Inbox, ReplyPeak, state};
 use super::client_memory::Weight;
-use super::error::BlockOn;
 use super::transaction::Transaction;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -115,11 +114,8 @@ impl Engine {
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
         }
-        if let Some(blocked) = self.unblock(slot)
-            && let BlockOn::Job(job) = blocked.block.on
-        {
-            self.jobs.waiters.remove(&job);
-        }
+        // What follows from a job that it waited for follows all the same.
+        self.unblock(slot);
         self.forget_weight(slot);
         self.clients.remove(slot);
     }

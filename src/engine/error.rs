@@ -35,7 +35,7 @@ pub enum BlockOn {
     Offset,
     /// CLIENT PAUSE ends; then the command runs.
     Unpause,
-    /// A job of the shell completes (FLUSHALL SYNC); then the client gets OK.
+    /// A job of the shell completes (FLUSHALL SYNC, CONFIG REWRITE); then the client gets OK or an error.
     Job(u64),
     /// One of the keys of the request has what the command takes from it; then the command runs again.
     Keys,

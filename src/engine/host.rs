@@ -1,6 +1,7 @@
 //! What a verb may ask of the shell that drives it.
 
 use super::Engine;
+use super::disk::{FileJob, FileResult};
 use crate::base::time::Now;
 
 /// Facts about the process that only the system knows.
@@ -43,12 +44,11 @@ pub enum Request<'a> {
     Configure(crate::config::Effect, &'a mut crate::config::Config),
     /// Reads the configuration file.
     ReadConfigFile,
-    /// Replaces the configuration file.
-    WriteConfigFile(&'a str),
     /// Reads the whole file of this path into a buffer.
     ReadFile(&'a str, &'a mut Vec<u8>),
-    /// Replaces the file of this path as a whole.
-    ReplaceFile(&'a str, &'a [u8]),
+    /// Does these jobs for the disk at once, where nobody can wait. The first error is their result, or what all of them did
+    /// together; the folders and files that they open are theirs alone.
+    Disk(Vec<FileJob>, &'a mut FileResult),
     /// Stops the whole server for so many microseconds (DEBUG SLEEP).
     Sleep(u64),
     /// Gives free memory back to the system.

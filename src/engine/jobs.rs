@@ -1,22 +1,72 @@
 //! What the shell is asked to do, and who waits for it.
 //!
-//! A job has a number; the shell says by [`Engine::freed`] that it is done. Who may wait for one is blocked on its number.
-//! Frees count from the moment at which they are asked for, so that memory on its way out is not evicted again.
+//! A job has a number; the shell says by [`Engine::completed`] what became of it. Who may wait for one is blocked on its
+//! number. Frees count from the moment at which they are asked for, so that memory on its way out is not evicted again;
+//! bytes for the disk count until they are written.
 
-use super::Engine;
+use super::disk::{FileJob, FileResult, LogJob};
+use super::error::CmdError;
+use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::keyspace::garbage::Garbage;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Work for the shell.
 #[derive(Debug)]
 pub enum Job {
     /// Close this connection.
     Close(ClientId),
-    /// Free this on the helper thread; tell `freed` with the number.
+    /// Free this on the helper thread; tell `completed` with the number.
     Free(Garbage, u64),
+    /// Do this on the thread of files; tell `completed` with the number.
+    File(u64, FileJob),
+    /// Do this on the thread of the log; tell `completed` with the number.
+    Log(u64, LogJob),
     /// End the process in order, with this exit code.
     Exit(i32),
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub enum Done {
+    /// Something was freed.
+    Freed {
+        /// What it held, in bytes, as it was counted when it was queued.
+        bytes: usize,
+        /// Objects that it held.
+        objects: u64,
+    },
+    /// A job of the thread of files is done, or failed.
+    File(FileResult),
+    /// A job of the thread of the log is done, or failed.
+    Log(FileResult),
+}
+
+impl Done {
+    /// What became of a job for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not done.
+    pub fn file(self) -> FileResult {
+        match self {
+            Done::File(result) | Done::Log(result) => result,
+            Done::Freed { .. } => unreachable!("to free is no job for the disk"),
+        }
+    }
+}
+
+/// What follows when a job is done: what the client that waited for it is answered if not OK. It runs also when that
+/// client has left.
+pub type Verdict = fn(&mut Engine, &mut dyn Host, Done) -> Result<(), CmdError>;
+
+/// Who waits for a job.
+#[derive(Clone, Copy, Debug)]
+enum Waiter {
+    /// A client, which gets OK or an error.
+    Client(ClientId, Verdict),
+    /// Nobody: SYNC was asked for where nobody can wait, so what is freed does not count as freed lazily.
+    Unseen,
 }
 
 /// Jobs that were not taken or are not done.
@@ -26,20 +76,62 @@ pub(super) struct Jobs {
     pub queue: VecDeque<Job>,
     /// Number of the last job.
     last: u64,
-    /// Jobs that free what SYNC was asked for where nobody can wait.
-    unseen: BTreeSet<u64>,
-    /// Clients that wait for a job, by its number.
-    pub waiters: BTreeMap<u64, ClientId>,
+    /// Number of the last file or folder.
+    last_handle: u64,
+    /// Who waits, by the number of the job.
+    waiters: BTreeMap<u64, Waiter>,
+    /// Bytes for the disk, by the number of the job.
+    bytes: BTreeMap<u64, u64>,
+    /// Their sum.
+    pub file_bytes: u64,
+    /// Paths of the files that are replaced as a whole, by the number of the job.
+    pub replacing: BTreeMap<u64, String>,
     /// Bytes queued for freeing.
     pub garbage_bytes: usize,
     /// Objects queued for freeing.
     garbage_objects: u64,
 }
 
+impl Jobs {
+    /// The number of a new job, which holds so many bytes for the disk.
+    pub fn number(&mut self, bytes: u64) -> u64 {
+        self.last += 1;
+        if bytes > 0 {
+            self.bytes.insert(self.last, bytes);
+            self.file_bytes += bytes;
+        }
+        self.last
+    }
+
+    /// The number of a file or folder.
+    pub fn next_handle(&mut self) -> u64 {
+        self.last_handle += 1;
+        self.last_handle
+    }
+
+    /// A client waits for a job.
+    pub fn wait(&mut self, job: u64, client: ClientId, verdict: Verdict) {
+        self.waiters.insert(job, Waiter::Client(client, verdict));
+    }
+
+    /// Nobody waits for this job any more.
+    pub fn wait_no_longer(&mut self, job: u64) {
+        self.waiters.remove(&job);
+    }
+}
+
 impl Engine {
     /// The next piece of work for the shell.
     pub fn poll_job(&mut self) -> Option<Job> {
         self.jobs.queue.pop_front()
+    }
+
+    /// The next piece of work for another thread, while a command lets others speak: nobody is closed and nothing ends
+    /// before it is over.
+    pub fn poll_job_while_busy(&mut self) -> Option<Job> {
+        let is_apart = |job: &Job| !matches!(job, Job::Close(_) | Job::Exit(_));
+        let at = self.jobs.queue.iter().position(is_apart)?;
+        self.jobs.queue.remove(at)
     }
 
     /// The garbage of all databases becomes jobs.
@@ -53,12 +145,11 @@ impl Engine {
 
     /// Hands something to the helper thread; `waiter` is told when it is freed.
     pub fn free(&mut self, garbage: Garbage, waiter: Option<ClientId>) -> u64 {
-        self.jobs.last += 1;
-        let job = self.jobs.last;
+        let job = self.jobs.number(0);
         self.jobs.garbage_bytes += garbage.heap_bytes();
         self.jobs.garbage_objects += garbage.objects();
         if let Some(waiter) = waiter {
-            self.jobs.waiters.insert(job, waiter);
+            self.jobs.wait(job, waiter, |_, _, _| Ok(()));
         }
         self.jobs.queue.push_back(Job::Free(garbage, job));
         job
@@ -70,18 +161,24 @@ impl Engine {
         let objects = garbage.objects();
         let job = self.free(garbage, None);
         self.jobs.garbage_objects -= objects;
-        self.jobs.unseen.insert(job);
+        self.jobs.waiters.insert(job, Waiter::Unseen);
     }
 
-    /// Something was freed: what it held, as it was counted when it was queued.
-    pub fn freed(&mut self, job: u64, bytes: usize, objects: u64) {
-        self.jobs.garbage_bytes -= bytes.min(self.jobs.garbage_bytes);
-        if !self.jobs.unseen.remove(&job) {
-            self.jobs.garbage_objects -= objects.min(self.jobs.garbage_objects);
-            self.stats.lazyfreed_objects += objects;
+    /// The shell has done a job, or could not.
+    pub fn completed(&mut self, host: &mut dyn Host, job: u64, done: Done) {
+        let waiter = self.jobs.waiters.remove(&job);
+        self.jobs.file_bytes -= self.jobs.bytes.remove(&job).unwrap_or(0);
+        self.jobs.replacing.remove(&job);
+        if let Done::Freed { bytes, objects } = done {
+            self.jobs.garbage_bytes -= bytes.min(self.jobs.garbage_bytes);
+            if !matches!(waiter, Some(Waiter::Unseen)) {
+                self.jobs.garbage_objects -= objects.min(self.jobs.garbage_objects);
+                self.stats.lazyfreed_objects += objects;
+            }
         }
-        if let Some(waiter) = self.jobs.waiters.remove(&job) {
-            self.unblock_with_ok(waiter);
+        if let Some(Waiter::Client(client, verdict)) = waiter {
+            let result = verdict(self, host, done);
+            self.end_wait_for_job(client, job, result);
         }
     }
 

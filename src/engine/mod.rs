@@ -17,6 +17,7 @@ mod configure;
 pub mod connections;
 pub mod ctx;
 pub mod deliveries;
+pub mod disk;
 pub mod durability;
 pub mod error;
 pub mod eviction;
@@ -53,7 +54,7 @@ pub mod waiters;
 
 pub use call::Call;
 pub use host::Host;
-pub use jobs::Job;
+pub use jobs::{Done, Job};
 
 use crate::base::hash::HashKey;
 use crate::base::rng::Rng;

@@ -5,7 +5,7 @@
 
 use super::admission::gate;
 use super::client::{Blocked, state};
-use super::error::{Block, BlockOn};
+use super::error::{Block, BlockOn, CmdError};
 use super::timers::Timer;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -156,14 +156,24 @@ impl Engine {
     }
 
     /// Answers a client that waited for a job, and lets it go on.
-    pub(super) fn unblock_with_ok(&mut self, id: ClientId) {
+    pub(super) fn end_wait_for_job(&mut self, id: ClientId, job: u64, result: Result<(), CmdError>) {
         let Some(slot) = self.slot_of(id) else { return };
-        if self.unblock(slot).is_some() {
-            self.lend_buffer(slot);
-            self.reply(slot).ok();
-            self.queue_output(slot);
-            self.resume(slot);
+        let waits = |blocked: &Blocked| blocked.block.on == BlockOn::Job(job);
+        if !self.clients[slot].block.as_deref().is_some_and(waits) {
+            return;
         }
+        let Some(blocked) = self.unblock(slot) else { return };
+        self.lend_buffer(slot);
+        match result {
+            Ok(()) => self.reply(slot).ok(),
+            Err(error) => {
+                // The call was counted when it began to wait.
+                self.stats.rows[blocked.row as usize].failed += 1;
+                self.error_reply(slot, &error.to_string());
+            }
+        }
+        self.queue_output(slot);
+        self.resume(slot);
     }
 
     /// Lets a client that waited, and has its reply, run what it sent meanwhile.

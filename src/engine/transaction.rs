@@ -327,7 +327,7 @@ impl Engine {
         self.listeners.waiters.next_wait.look_again_us = None;
         match on {
             BlockOn::Job(job) => {
-                self.jobs.waiters.remove(&job);
+                self.jobs.wait_no_longer(job);
                 self.reply(slot).ok();
             }
             _ => self.reply_in_vain(slot, on, row.id),

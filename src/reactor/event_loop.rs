@@ -1,18 +1,17 @@
 //! The loop. A turn, from top to bottom:
 //!
-//! 1. **poll**: sleep until a socket is ready, a deadline comes, or a signal or the helper thread wakes us;
+//! 1. **poll**: sleep until a socket is ready, a deadline comes, or a signal or another thread wakes us;
 //! 2. **accept**: take new connections, a bounded number;
 //! 3. **read and run**: serve ready connections for about a millisecond; who is not done stays on the ready list;
 //! 4. **expire**: timers, keys whose deadline has passed, a piece of whatever is growing or being freed;
 //! 5. **write**: every client with replies gets one `writev`; then, for a bounded time, those with messages of others;
-//! 6. **jobs**: close what is to be closed, the largest clients among it if they take too much memory; hand the helper thread what is to be freed.
+//! 6. **jobs**: close what is to be closed, the largest clients among it if they take too much memory; hand the other threads what is theirs.
 //!
 //! Readiness is edge-triggered: the system tells once that a socket can be read, so a socket that was left unread
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
 //! next poll does not sleep.
 
 use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
-use super::helper::Helper;
 use super::host::ShellHost;
 use super::signals::{Signal, Signals};
 use crate::base::limit::SERVING_US_PER_TURN;
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 /// Tokens from here on are not connections: listeners count down from the end.
 pub(super) const FIRST_SPECIAL: usize = usize::MAX - 64;
-/// Token of the waker by which the helper thread ends the poll's sleep.
+/// Token of the waker by which another thread ends the poll's sleep.
 pub const WAKER: Token = Token(usize::MAX);
 pub(super) const SIGNALS: Token = Token(usize::MAX - 1);
 pub(super) const ALARM: Token = Token(usize::MAX - 2);
@@ -48,7 +47,6 @@ pub struct EventLoop {
     engine: Engine,
     host: ShellHost,
     signals: Signals,
-    helper: Helper,
     /// What the engine has seen of the requests of connections that are served side by side.
     peeks: [Peeked; SIDE_BY_SIDE],
     alarm: Alarm,
@@ -69,14 +67,13 @@ impl EventLoop {
     /// # Errors
     ///
     /// When the system grants no timer.
-    pub fn new(engine: Engine, host: ShellHost, signals: Signals, helper: Helper) -> io::Result<EventLoop> {
+    pub fn new(engine: Engine, host: ShellHost, signals: Signals) -> io::Result<EventLoop> {
         let alarm = Alarm::new()?;
         host.poll.registry().register(&mut SourceFd(&alarm.number()), ALARM, Interest::READABLE)?;
         Ok(EventLoop {
             engine,
             host,
             signals,
-            helper,
             peeks: Default::default(),
             alarm,
             alarm_at_us: 0,
@@ -92,7 +89,7 @@ impl EventLoop {
     /// # Errors
     ///
     /// When the system refuses to poll.
-    pub fn run(&mut self) -> io::Result<i32> {
+    pub fn run(mut self) -> io::Result<i32> {
         let mut events = Events::with_capacity(EVENTS);
         self.update_time();
         let ticks = self.host.ticks();
@@ -117,7 +114,7 @@ impl EventLoop {
             self.do_jobs();
             self.end_turn();
             if let Some(code) = self.exit {
-                self.host.listeners.close_all();
+                self.host.close();
                 return Ok(code);
             }
         }
@@ -169,9 +166,7 @@ impl EventLoop {
             self.take_signals();
         }
         self.host.accept(&mut self.engine);
-        while let Some(freed) = self.helper.take_freed() {
-            self.engine.freed(freed.job, freed.bytes, freed.objects);
-        }
+        self.host.take_done(&mut self.engine);
     }
 
     /// Serves connections in turn until all had theirs or the time is over.
@@ -217,8 +212,8 @@ impl EventLoop {
                     self.host.connections.close(self.host.poll.registry(), id);
                     self.engine.closed(&mut self.host, id);
                 }
-                Job::Free(garbage, job) => self.helper.free(garbage, job),
                 Job::Exit(code) => self.exit = Some(code),
+                other => self.host.hand_over(other),
             }
         }
     }
@@ -230,7 +225,7 @@ impl EventLoop {
                 self.engine.recorder.cpu.note(us.saturating_sub(before));
             }
         }
-        self.helper.tend_memory();
+        self.host.helper.tend_memory();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);

@@ -3,6 +3,7 @@
 //! The loop sends it what is to be dropped; when that is done, the number of the job comes back and a waker ends the
 //! poll's sleep.
 
+use crate::engine::Done;
 use crate::keyspace::garbage::Garbage;
 use crate::sys::pages;
 use mio::Waker;
@@ -11,17 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-
-/// A job that was done.
-#[derive(Debug)]
-pub struct Freed {
-    /// Number of the job.
-    pub job: u64,
-    /// What it held, in bytes, as it was counted when it was queued.
-    pub bytes: usize,
-    /// Objects that it held.
-    pub objects: u64,
-}
 
 /// What the helper thread is asked for.
 #[derive(Debug)]
@@ -38,7 +28,7 @@ pub struct Helper {
     work: Sender<Work>,
     /// It is tending the memory.
     is_tending: Arc<AtomicBool>,
-    done: Receiver<Freed>,
+    done: Receiver<(u64, Done)>,
 }
 
 impl Helper {
@@ -59,9 +49,9 @@ impl Helper {
                     tended.store(false, Relaxed);
                     continue;
                 };
-                let freed = Freed { job, bytes: garbage.heap_bytes(), objects: garbage.objects() };
+                let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
                 drop(garbage);
-                if outbox.send(freed).is_err() || waker.wake().is_err() {
+                if outbox.send((job, done)).is_err() || waker.wake().is_err() {
                     return;
                 }
             }
@@ -86,7 +76,7 @@ impl Helper {
     }
 
     /// A job that was done since the last call.
-    pub fn take_freed(&self) -> Option<Freed> {
+    pub fn take_done(&self) -> Option<(u64, Done)> {
         self.done.try_recv().ok()
     }
 }

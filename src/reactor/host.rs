@@ -1,15 +1,19 @@
 //! What the engine asks of the real world.
 
 use super::connections::{Connections, Served, run_pieces, serve};
+use super::disk::Disk;
+use super::disk::files::Files;
 use super::event_loop::{ALARM, FIRST_SPECIAL, SIGNALS, WAKER};
+use super::helper::Helper;
 use super::listeners::Listeners;
 use crate::base::id::ClientId;
 use crate::base::limit::MESSAGES_US_PER_TURN;
 use crate::base::time::Now;
 use crate::config::{Config, Effect, OomScoreAdj};
-use crate::engine::Engine;
 use crate::engine::host::{Crash, Host, ProcessFacts, Request};
+use crate::engine::{Engine, Job};
 use crate::sys::clock::Ticks;
+use crate::sys::file::error_text;
 use crate::sys::title::Title;
 use crate::sys::{alloc, memory, process};
 use mio::{Events, Poll, Registry, Token};
@@ -33,6 +37,10 @@ pub struct ShellHost {
     pub ready: VecDeque<ClientId>,
     /// Something happened while a script let others speak that only the loop can deal with.
     pub has_missed: bool,
+    /// The thread that frees.
+    pub helper: Helper,
+    /// The threads of the disk.
+    disk: Disk,
     registry: Registry,
     /// Room for what a poll in the middle of a script tells.
     breath_events: Option<Events>,
@@ -50,6 +58,7 @@ impl ShellHost {
     pub fn new(
         poll: Poll,
         registry: Registry,
+        threads: (Helper, Disk),
         title: Option<Title>,
         config_file: Option<PathBuf>,
         program: String,
@@ -60,6 +69,8 @@ impl ShellHost {
             connections: Connections::default(),
             ready: VecDeque::new(),
             has_missed: false,
+            helper: threads.0,
+            disk: threads.1,
             registry,
             breath_events: None,
             ticks: Ticks::new(),
@@ -107,6 +118,29 @@ impl ShellHost {
         for_loop
     }
 
+    /// Tells the engine what other threads have done.
+    pub fn take_done(&mut self, engine: &mut Engine) {
+        while let Some((job, done)) = self.helper.take_done().or_else(|| self.disk.take_done()) {
+            engine.completed(self, job, done);
+        }
+    }
+
+    /// Hands a job to the thread that does it.
+    pub fn hand_over(&self, job: Job) {
+        match job {
+            Job::Free(garbage, number) => self.helper.free(garbage, number),
+            Job::File(number, job) => self.disk.do_file(number, job),
+            Job::Log(number, job) => self.disk.do_log(number, job),
+            Job::Close(_) | Job::Exit(_) => unreachable!("the loop does these itself"),
+        }
+    }
+
+    /// Closes the listeners, and waits until all is done that the disk was asked for.
+    pub fn close(mut self) {
+        self.listeners.close_all();
+        self.disk.finish();
+    }
+
     /// Accepts connections.
     pub fn accept(&mut self, engine: &mut Engine) {
         self.listeners.accept(&self.registry, engine, &mut self.connections, &mut self.ready);
@@ -142,8 +176,8 @@ impl ShellHost {
                 .reopen(&self.registry, conf)
                 .map_err(|_| "Failed to bind to specified addresses.".to_owned()),
             Effect::Dir => {
-                env::set_current_dir(&conf.dir).map_err(|error| system_text(&error))?;
-                conf.dir = env::current_dir().map_err(|e| system_text(&e))?.to_string_lossy().into_owned();
+                env::set_current_dir(&conf.dir).map_err(|error| error_text(&error))?;
+                conf.dir = env::current_dir().map_err(|e| error_text(&e))?.to_string_lossy().into_owned();
                 Ok(())
             }
             Effect::MaxClients => {
@@ -253,21 +287,16 @@ impl Host for ShellHost {
             Request::Configure(effect, conf) => self.configure(effect, conf).map(|()| String::new()),
             Request::ReadConfigFile => match &self.config_file {
                 None => Err("The server is running without a config file".to_owned()),
-                Some(path) => fs::read_to_string(path).map_err(|error| system_text(&error)),
-            },
-            Request::WriteConfigFile(text) => match &self.config_file {
-                None => Err("The server is running without a config file".to_owned()),
-                Some(path) => {
-                    replace_file(path, text.as_bytes()).map(|()| String::new()).map_err(|e| system_text(&e))
-                }
+                Some(path) => fs::read_to_string(path).map_err(|error| error_text(&error)),
             },
             Request::ReadFile(path, into) => {
-                *into = fs::read(path).map_err(|error| system_text(&error))?;
+                *into = fs::read(path).map_err(|error| error_text(&error))?;
                 Ok(String::new())
             }
-            Request::ReplaceFile(path, bytes) => replace_file(std::path::Path::new(path), bytes)
-                .map(|()| String::new())
-                .map_err(|error| system_text(&error)),
+            Request::Disk(jobs, result) => {
+                *result = Files::at_once(jobs);
+                Ok(String::new())
+            }
             Request::Sleep(us) => {
                 std::thread::sleep(Duration::from_micros(us));
                 Ok(String::new())
@@ -306,6 +335,10 @@ impl Host for ShellHost {
             }
         }
         self.accept(engine);
+        self.take_done(engine);
+        while let Some(job) = engine.poll_job_while_busy() {
+            self.hand_over(job);
+        }
         run_pieces(engine, self);
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
@@ -318,24 +351,4 @@ impl Host for ShellHost {
         }
         self.write_messages(engine);
     }
-}
-
-/// Replaces a file as a whole: the new one is written beside it, synced, and takes its name.
-fn replace_file(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// What the system says, without the number of the error.
-fn system_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

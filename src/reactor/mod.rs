@@ -1,7 +1,7 @@
 //! The shell: one thread, one poll loop, real sockets, files, clocks and signals.
 //!
 //! [`event_loop`] turns; [`connections`] reads and writes sockets; [`listeners`] accepts; [`host`] answers what the
-//! engine asks; [`helper`] frees on a second thread what would take long; [`log`] writes the log.
+//! engine asks; [`helper`] frees on a second thread what would take long, [`disk`] has two more for files; [`log`] writes the log.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -9,6 +9,7 @@
 )]
 
 pub mod connections;
+pub mod disk;
 pub mod event_loop;
 pub mod helper;
 pub mod host;

@@ -11,6 +11,7 @@
 pub mod alarm;
 pub mod alloc;
 pub mod clock;
+pub mod file;
 pub mod memory;
 pub mod net;
 pub mod pages;

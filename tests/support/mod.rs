@@ -34,10 +34,11 @@ use waterwheel::base::time::Now;
 use waterwheel::commands;
 use waterwheel::config::{Config, Effect};
 use waterwheel::engine::client::Address;
+use waterwheel::engine::disk::{FileDone, FileJob, FileResult};
 use waterwheel::engine::host::{ProcessFacts, ProcessNames, Request};
 use waterwheel::engine::input::Peeked;
 use waterwheel::engine::table::Table;
-use waterwheel::engine::{Engine, Host, Job};
+use waterwheel::engine::{Done, Engine, Host, Job};
 use waterwheel::resp::reply::encode_request;
 
 /// The wall clock when a world begins, in milliseconds since 1970.
@@ -327,7 +328,13 @@ impl World {
             match job {
                 Job::Free(garbage, number) if !self.jobs_held => {
                     worked = true;
-                    self.engine.freed(number, garbage.heap_bytes(), garbage.objects());
+                    let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
+                    self.engine.completed(&mut self.host, number, done);
+                }
+                Job::File(number, job) if !self.jobs_held => {
+                    worked = true;
+                    let done = Done::File(self.host.do_file(job));
+                    self.engine.completed(&mut self.host, number, done);
                 }
                 Job::Close(id) => {
                     worked = true;
@@ -358,6 +365,16 @@ impl World {
 pub fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| Table::new(commands::FAMILIES))
+}
+
+impl FakeHost {
+    /// Carries out a job for the disk.
+    fn do_file(&mut self, job: FileJob) -> FileResult {
+        if let FileJob::Replace(replace) = job {
+            self.files.insert(replace.name, replace.bytes);
+        }
+        Ok(FileDone::default())
+    }
 }
 
 impl Host for FakeHost {
@@ -398,12 +415,12 @@ impl Host for FakeHost {
                 into.clone_from(text);
                 "read file"
             }
-            Request::ReplaceFile(path, bytes) => {
-                self.files.insert(path.to_owned(), bytes.to_vec());
-                "replace file"
+            Request::Disk(jobs, result) => {
+                jobs.into_iter().for_each(|job| drop(self.do_file(job)));
+                *result = Ok(FileDone::default());
+                "files"
             }
             Request::ReadConfigFile => "read config",
-            Request::WriteConfigFile(_) => "write config",
             Request::ReleaseMemory => "release memory",
             Request::Crash(_) => "crash",
         };

@@ -340,16 +340,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes all users to the ACL file.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn save_users(&mut self, host: &mut dyn Host) -> Result<(), String> {
-        let path = self.conf.aclfile.clone();
-        host.apply(Request::ReplaceFile(&path, &file::text(&self.acl.users))).map(|_| ())
-    }
-
     /// Makes the users of the configuration, or of the ACL file, when the server starts.
     ///
     /// # Errors

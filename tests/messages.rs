@@ -2,8 +2,9 @@
 
 mod support;
 
+use support::World;
+use support::host::FakeHost;
 use support::reply::Resp;
-use support::{FakeHost, World};
 use waterwheel::base::id::ClientId;
 use waterwheel::engine::Engine;
 use waterwheel::engine::client::Address;

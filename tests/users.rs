@@ -188,14 +188,14 @@ fn a_file_holds_the_users_and_a_wrong_one_changes_nothing() {
     assert_eq!(world.received("stays"), "");
     assert_eq!(world.received("listens"), "(closed)", "it listened to what its user may not hear any more");
     assert_eq!(world.received("goes"), "(closed)", "its user is gone");
-    world.host.files.insert("users.acl".to_owned(), b"user eve on +nosuch\nuser eve off".to_vec());
+    world.host.disk.put("users.acl", b"user eve on +nosuch\nuser eve off");
     assert!(
         world.run("ACL LOAD").starts_with("(error) ERR users.acl:1: Error in applying operation '+nosuch'")
     );
     assert_eq!(world.run("ACL LIST"), list);
     // Without a line for it, the default user is as it was at the very first.
     world.run("ACL SETUSER default >x");
-    world.host.files.insert("users.acl".to_owned(), b"user eve on nopass".to_vec());
+    world.host.disk.put("users.acl", b"user eve on nopass");
     assert_eq!(world.run("ACL LOAD"), "OK");
     assert!(world.run("ACL GETUSER default").contains("nopass"));
 }

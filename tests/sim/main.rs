@@ -1,8 +1,8 @@
 //! The simulator: a server in a world of seeded chance, and what must be true of it whatever happens.
 //!
 //! Clients come and go, send random requests whose bytes are cut anywhere, and count their replies; both clocks advance
-//! in random steps, and the wall clock jumps; the helper thread is late; the memory is a model. Beside the server runs
-//! a follower that knows nothing but its feed.
+//! in random steps, and the wall clock jumps; the helper thread is late; the memory is a model, and so is the disk, which
+//! fails and loses power. Beside the server runs a follower that knows nothing but its feed.
 //!
 //! * `SEED=n` begins with another seed, `RUNS=n` makes so many runs of each test; a run that fails prints its seed.
 //! * Without them the whole takes under a minute, and does the same every time.
@@ -13,7 +13,9 @@ mod support;
 
 mod chaos;
 mod deadlines;
+mod disk;
 mod follower;
+mod links;
 mod scans;
 mod timeouts;
 mod wraps;

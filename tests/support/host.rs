@@ -1,0 +1,102 @@
+//! A shell without a machine: what the engine asks of it, it answers from a model.
+
+use super::disk::Disk;
+use waterwheel::base::rng::Rng;
+use waterwheel::base::time::Now;
+use waterwheel::config::Effect;
+use waterwheel::engine::disk::FileDone;
+use waterwheel::engine::host::{ProcessFacts, Request};
+use waterwheel::engine::{Engine, Host};
+
+/// Ticks of the modelled counter in a millisecond.
+pub const TICKS_PER_MS: u64 = 1_000_000;
+
+/// A shell without a machine.
+pub struct FakeHost {
+    /// Both clocks.
+    pub now: Now,
+    rng: Rng,
+    /// What the allocator is said to have given away.
+    pub allocated_bytes: usize,
+    /// What the engine asked for, by name.
+    pub requests: Vec<String>,
+    /// The disk.
+    pub disk: Disk,
+    /// The effect of a changed configuration that it cannot carry out.
+    pub refused: Option<Effect>,
+}
+
+impl FakeHost {
+    /// A shell whose clocks stand, with an empty disk.
+    pub fn new(now: Now, seed: u64) -> FakeHost {
+        FakeHost {
+            now,
+            rng: Rng::from_seed(seed),
+            allocated_bytes: 0,
+            requests: Vec::new(),
+            disk: Disk::new(seed),
+            refused: None,
+        }
+    }
+}
+
+impl Host for FakeHost {
+    fn now(&mut self) -> Now {
+        self.now
+    }
+
+    fn ticks(&mut self) -> u64 {
+        self.now.mono_us * TICKS_PER_MS / 1000
+    }
+
+    fn ticks_per_ms(&self) -> u64 {
+        TICKS_PER_MS
+    }
+
+    fn random(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        self.allocated_bytes
+    }
+
+    fn facts(&mut self) -> ProcessFacts {
+        ProcessFacts { rss_bytes: self.allocated_bytes, ..ProcessFacts::default() }
+    }
+
+    fn apply(&mut self, request: Request<'_>) -> Result<String, String> {
+        let name = match request {
+            Request::Sleep(us) => {
+                self.now = self.now.after_us(us);
+                "sleep"
+            }
+            Request::Configure(effect, _) if self.refused == Some(effect) => return Err("no".to_owned()),
+            Request::Configure(..) => "configure",
+            Request::ReadFile(path, into) => {
+                let text = self.disk.get(path).ok_or("No such file or directory")?;
+                *into = text.to_vec();
+                "read file"
+            }
+            Request::Disk(jobs, result) => {
+                *result = jobs.into_iter().try_fold(FileDone::default(), |sum, job| {
+                    let done = self.disk.do_file(job)?;
+                    Ok(FileDone { bytes: sum.bytes + done.bytes, ..done })
+                });
+                "disk"
+            }
+            Request::ReadConfigFile => "read config",
+            Request::ReleaseMemory => "release memory",
+            Request::Crash(_) => "crash",
+        };
+        self.requests.push(name.to_owned());
+        Ok(String::new())
+    }
+
+    /// Nobody speaks in the middle of a command; a client that is waited for leaves.
+    fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
+        if let Some(id) = engine.busy_client().filter(|_| wait_ms > 0) {
+            engine.half_closed(id);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! One server in its world: clients that send and look at what came, time that passes, jobs that are done.
+
+use super::host::{FakeHost, TICKS_PER_MS};
+use super::reply::Resp;
+use super::{BEGIN_UNIX_MS, encoded, table};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use waterwheel::base::id::ClientId;
+use waterwheel::base::quote::split_args;
+use waterwheel::base::time::Now;
+use waterwheel::config::Config;
+use waterwheel::engine::client::Address;
+use waterwheel::engine::host::ProcessNames;
+use waterwheel::engine::input::Peeked;
+use waterwheel::engine::{Done, Engine, Host, Job};
+use waterwheel::resp::reply::encode_request;
+
+/// An engine and all that it sees of the outside.
+pub struct World {
+    /// The server.
+    pub engine: Engine,
+    /// Its model of a shell.
+    pub host: FakeHost,
+    clients: BTreeMap<String, Connection>,
+    peeked: Peeked,
+    jobs: VecDeque<Job>,
+    jobs_held: bool,
+    /// Jobs for the disk, and when they are done.
+    disk_jobs: VecDeque<(u64, Job)>,
+    disk_due_us: u64,
+    /// Pieces of bytes that clients sent.
+    sent: u64,
+}
+
+/// The other end of a connection.
+struct Connection {
+    id: ClientId,
+    /// What came and was not looked at.
+    received: Vec<u8>,
+    /// The engine closed it.
+    closed: bool,
+    /// It takes nothing.
+    stopped: bool,
+}
+
+impl World {
+    /// A server with the default settings and no save points.
+    pub fn new() -> World {
+        World::with_seed(1)
+    }
+
+    /// As [`World::new`], with other chances.
+    pub fn with_seed(seed: u64) -> World {
+        let now = Now { unix_us: BEGIN_UNIX_MS * 1000, mono_us: 1_000_000 };
+        let mut host = FakeHost::new(now, seed);
+        let mut conf = Config::new();
+        conf.save.clear();
+        let mut engine = Engine::new(table(), conf, ProcessNames::default(), &mut host);
+        engine.follow_feed(true);
+        World {
+            engine,
+            host,
+            clients: BTreeMap::new(),
+            peeked: Peeked::default(),
+            jobs: VecDeque::new(),
+            jobs_held: false,
+            disk_jobs: VecDeque::new(),
+            disk_due_us: 0,
+            sent: 0,
+        }
+    }
+
+    /// The power fails: the server, its clients and all that was not synced are gone. What lies on the disk is given to
+    /// another one that starts.
+    pub fn crash(mut self, seed: u64) -> World {
+        self.host.disk.crash(seed);
+        let mut after = World::with_seed(seed);
+        after.host.now = self.host.now;
+        after.host.disk = self.host.disk;
+        after
+    }
+
+    /// Sends a line as the client `a` and gives what it is answered.
+    #[track_caller]
+    pub fn run(&mut self, line: &str) -> String {
+        self.run_as("a", line)
+    }
+
+    /// Sends a line as any client and gives what it is answered, line by line if that is more than one reply.
+    #[track_caller]
+    pub fn run_as(&mut self, client: &str, line: &str) -> String {
+        self.send(client, line);
+        self.received(client)
+    }
+
+    /// Sends requests at once, and gives a reply each.
+    pub fn ask(&mut self, client: &str, requests: &[Vec<Vec<u8>>]) -> Vec<Resp> {
+        self.send_bytes(client, &encoded(requests));
+        self.take_replies(client).0
+    }
+
+    /// Sends a line without looking at what comes.
+    #[track_caller]
+    pub fn send(&mut self, client: &str, line: &str) {
+        let words = split_args(line.as_bytes()).expect("quotes of a test line are closed");
+        let mut bytes = Vec::new();
+        encode_request(&words, &mut bytes);
+        self.send_bytes(client, &bytes);
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, client: &str, bytes: &[u8]) {
+        let id = self.connection(client).id;
+        self.engine.set_now(self.host.now, self.host.now.mono_us * TICKS_PER_MS / 1000);
+        // The shell looks ahead where it can; every other time nobody does.
+        self.sent += 1;
+        let looks_ahead = self.sent.is_multiple_of(2) && self.engine.takes_small_reads(id);
+        match looks_ahead && self.engine.peek(&mut self.peeked, id, bytes) {
+            true => self.engine.input_peeked(&mut self.host, &self.peeked, id, bytes),
+            false => self.engine.input(&mut self.host, id, bytes),
+        }
+        self.turn();
+    }
+
+    /// Sends bytes as a shell does that reads large arguments straight into their buffers. True when it could do so
+    /// whenever the engine offered one.
+    pub fn read_into_target(&mut self, client: &str, bytes: &[u8]) -> bool {
+        let id = self.connection(client).id;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.engine.read_target(id) {
+                Some((target, missing)) => {
+                    let n = missing.min(rest.len()).min(target.capacity() - target.len());
+                    if n == 0 {
+                        return false;
+                    }
+                    target.extend_from_slice(&rest[..n]);
+                    rest = &rest[n..];
+                    self.engine.filled(&mut self.host, id, n);
+                    self.turn();
+                }
+                None => {
+                    self.send_bytes(client, rest);
+                    rest = &[];
+                }
+            }
+        }
+        true
+    }
+
+    /// What a client was sent and has not looked at yet.
+    pub fn received(&mut self, client: &str) -> String {
+        let connection = self.connection(client);
+        let bytes = std::mem::take(&mut connection.received);
+        let mut replies: Vec<String> = Resp::all(&bytes).iter().map(Resp::shown).collect();
+        if connection.closed {
+            self.clients.remove(client);
+            replies.push("(closed)".to_owned());
+        }
+        replies.join("\n")
+    }
+
+    /// What a client was sent and has not looked at yet, as values, and whether its connection was closed.
+    pub fn take_replies(&mut self, client: &str) -> (Vec<Resp>, bool) {
+        let connection = self.connection(client);
+        let bytes = std::mem::take(&mut connection.received);
+        let closed = connection.closed;
+        if closed {
+            self.clients.remove(client);
+        }
+        (Resp::all(&bytes), closed)
+    }
+
+    /// From now on a client reads nothing: what it is sent piles up.
+    pub fn stop_reading(&mut self, client: &str) {
+        self.connection(client).stopped = true;
+    }
+
+    /// Whether a client is connected, and was not closed as far as it has looked.
+    pub fn is_connected(&self, client: &str) -> bool {
+        self.clients.contains_key(client)
+    }
+
+    /// The connection of a client, which connects when it is first named.
+    pub fn id_of(&mut self, client: &str) -> ClientId {
+        self.connection(client).id
+    }
+
+    /// Sets the wall clock forward or back; the monotonic clock does not notice.
+    pub fn set_wall_by_ms(&mut self, ms: i64) {
+        self.host.now.unix_us = self.host.now.unix_us.saturating_add_signed(ms * 1000);
+        self.turn();
+    }
+
+    /// Says that as much is allocated as the databases, the clients and the waiting garbage hold.
+    pub fn model_memory(&mut self) {
+        let keys: usize = self.engine.dbs.iter().map(|db| db.used_bytes() + db.free_bytes()).sum();
+        let clients: usize = self.engine.clients.iter().map(|(_, c)| c.memory_bytes()).sum();
+        let garbage = |job: &Job| if let Job::Free(garbage, _) = job { garbage.heap_bytes() } else { 0 };
+        self.host.allocated_bytes = keys + clients + self.jobs.iter().map(garbage).sum::<usize>();
+    }
+
+    /// As [`World::received`], the bytes as they came.
+    pub fn received_bytes(&mut self, client: &str) -> Vec<u8> {
+        std::mem::take(&mut self.connection(client).received)
+    }
+
+    /// Lets time pass, on both clocks; what falls due is done.
+    pub fn advance_ms(&mut self, ms: u64) {
+        self.host.now = self.host.now.after_us(ms * 1000);
+        self.turn();
+    }
+
+    /// What was propagated since the last call, as values.
+    pub fn feed_requests(&mut self) -> Vec<Resp> {
+        Resp::all(&self.engine.replication.feed.take())
+    }
+
+    /// What was propagated since the last call: words of a request between spaces, requests between bars.
+    pub fn feed(&mut self) -> String {
+        let bytes = self.engine.replication.feed.take();
+        let requests = Resp::all(&bytes).into_iter().map(|request| request.words().join(" "));
+        requests.collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Lets the work of the helper thread wait.
+    pub fn hold_jobs(&mut self) {
+        self.jobs_held = true;
+    }
+
+    /// Does the work of the helper thread that waits.
+    pub fn do_jobs(&mut self) {
+        self.jobs_held = false;
+        self.turn();
+    }
+
+    /// Ends a connection from outside.
+    pub fn disconnect(&mut self, client: &str) {
+        if let Some(connection) = self.clients.remove(client) {
+            self.engine.closed(&mut self.host, connection.id);
+            self.turn();
+        }
+    }
+
+    /// Turns the loop until nothing is left to do now.
+    fn turn(&mut self) {
+        loop {
+            let ticks = self.host.ticks();
+            self.engine.set_now(self.host.now, ticks);
+            while self.engine.serve_waiting(&mut self.host) {}
+            let more = self.engine.tick(&mut self.host);
+            self.take_output();
+            self.engine.evict_clients();
+            while let Some(job) = self.engine.poll_job() {
+                self.jobs.push_back(job);
+            }
+            let worked = self.work();
+            self.engine.end_turn(0, 0);
+            if !more && !worked && !self.engine.has_runnable() {
+                return;
+            }
+        }
+    }
+
+    fn take_output(&mut self) {
+        while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
+            let Some(connection) = self.clients.values_mut().find(|c| c.id == id) else { continue };
+            if connection.stopped {
+                continue;
+            }
+            while let Some(outgoing) = self.engine.output(id) {
+                let mut slices = [IoSlice::new(&[]); 16];
+                let filled = outgoing.gather(&mut slices, usize::MAX);
+                let sent = slices[..filled].iter().map(|slice| slice.len()).sum();
+                for slice in &slices[..filled] {
+                    connection.received.extend_from_slice(slice);
+                }
+                self.engine.sent(id, sent);
+            }
+        }
+    }
+
+    /// Does the jobs that may be done. True when there was one.
+    fn work(&mut self) -> bool {
+        let mut worked = false;
+        for job in std::mem::take(&mut self.jobs) {
+            if matches!(job, Job::File(..) | Job::Log(..)) {
+                // A thread of the disk works in order: who comes behind one that is late is as late.
+                let late_us = self.host.disk.next_delay_ms() * 1000;
+                self.disk_due_us = self.disk_due_us.max(self.host.now.mono_us + late_us);
+                self.disk_jobs.push_back((self.disk_due_us, job));
+                continue;
+            }
+            match job {
+                Job::Free(garbage, number) if !self.jobs_held => {
+                    worked = true;
+                    let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
+                    self.engine.completed(&mut self.host, number, done);
+                }
+                Job::Close(id) => {
+                    worked = true;
+                    if let Some(connection) = self.clients.values_mut().find(|c| c.id == id) {
+                        connection.closed = true;
+                    }
+                    self.engine.closed(&mut self.host, id);
+                }
+                later => self.jobs.push_back(later),
+            }
+        }
+        while let Some((due_us, _)) = self.disk_jobs.front()
+            && *due_us <= self.host.now.mono_us
+            && !self.jobs_held
+        {
+            let (number, done) = match self.disk_jobs.pop_front() {
+                Some((_, Job::File(number, job))) => (number, Done::File(self.host.disk.do_file(job))),
+                Some((_, Job::Log(number, job))) => (number, Done::Log(self.host.disk.do_log(job))),
+                other => panic!("this is no job for the disk: {other:?}"),
+            };
+            worked = true;
+            self.engine.completed(&mut self.host, number, done);
+        }
+        worked
+    }
+
+    fn connection(&mut self, name: &str) -> &mut Connection {
+        if !self.clients.contains_key(name) {
+            let address: std::net::SocketAddr = "127.0.0.1:50000".parse().expect("the address is right");
+            let accepted = self.engine.accept(Address::Ip(address), Address::Ip(address), 0);
+            let id = accepted.expect("a world has room for its clients");
+            let connection = Connection { id, received: Vec::new(), closed: false, stopped: false };
+            self.clients.insert(name.to_owned(), connection);
+        }
+        self.clients.get_mut(name).expect("it is there or was inserted")
+    }
+}

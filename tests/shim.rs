@@ -1,0 +1,170 @@
+//! A library in front of the C library fails and delays what servers do to their files: ours, and a real Redis if it is
+//! there.
+//!
+//! `tests/shim/shim.c` says how it is told. A server whose sync fails answers an error and leaves the old file; one whose
+//! sync takes long answers late, and ours answers everybody else meanwhile.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it builds a library, starts servers and talks to them"
+)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a sync takes when it is told to.
+const DELAY: Duration = Duration::from_millis(1000);
+
+/// The library, built once.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shim.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/shim.c");
+        let built = Command::new("cc")
+            .args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .arg("-ldl")
+            .status();
+        assert!(built.expect("there is a compiler for C").success(), "the library is built");
+        library
+    })
+}
+
+/// A server with the library in front of it.
+struct Server {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Server {
+    fn start(program: &Path) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        drop(listener);
+        let folder = std::env::temp_dir().join(format!("waterwheel-shim-{port}"));
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        fs::write(folder.join("conf"), format!("port {port}\nsave \"\"\n")).expect("there is room");
+        let child = Command::new(program)
+            .arg(folder.join("conf"))
+            .current_dir(&folder)
+            .env("LD_PRELOAD", library())
+            .env("SHIM_FILE", folder.join("rules"))
+            .stdout(fs::File::create(folder.join("log")).expect("there is room"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program can be started");
+        let server = Server { child, port, folder };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "{} does not answer", program.display());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    fn rules(&self, text: &str) {
+        fs::write(self.folder.join("rules"), text).expect("there is room");
+    }
+
+    fn conf(&self) -> String {
+        fs::read_to_string(self.folder.join("conf")).expect("it is there")
+    }
+
+    fn send(&self, line: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts");
+        socket.write_all(format!("{line}\r\n").as_bytes()).expect("a request can be sent");
+        socket
+    }
+
+    fn ask(&self, line: &str) -> String {
+        reply(&mut self.send(line))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A reply of one line.
+fn reply(socket: &mut TcpStream) -> String {
+    let (mut text, mut byte) = (String::new(), [0]);
+    while !text.ends_with("\r\n") && socket.read(&mut byte).expect("a reply can be read") == 1 {
+        text.push(char::from(byte[0]));
+    }
+    text.trim_end().to_owned()
+}
+
+/// What holds for every server whose files fail.
+fn a_rewrite_that_fails_leaves_the_old_file(server: &Server) {
+    let before = server.conf();
+    assert_eq!(server.ask("CONFIG SET maxmemory 100mb"), "+OK");
+    let ways = [
+        ("sync errno=5", "Input/output error"),
+        ("write path=conf errno=28", "No space left on device"),
+        ("rename errno=13", "Permission denied"),
+    ];
+    for (rules, text) in ways {
+        server.rules(rules);
+        let said = server.ask("CONFIG REWRITE");
+        assert_eq!(said, format!("-ERR Rewriting config file: {text}"), "{rules}");
+        assert_eq!(server.conf(), before, "{rules}");
+        let names: Vec<_> = fs::read_dir(&server.folder).expect("it is there").flatten().collect();
+        assert_eq!(names.len(), 3, "{rules}: the configuration, the log and the rules: {names:?}");
+    }
+    // Writes of a few bytes at a time are gone on with.
+    server.rules("write path=conf short=7");
+    assert_eq!(server.ask("CONFIG REWRITE"), "+OK");
+    assert!(server.conf().contains("maxmemory 100mb"), "{}", server.conf());
+    server.rules(&format!("sync delay_us={}", DELAY.as_micros()));
+    let begin = Instant::now();
+    assert_eq!(server.ask("CONFIG REWRITE"), "+OK");
+    assert!(begin.elapsed() >= DELAY, "it waits for the disk");
+}
+
+#[test]
+fn our_server_tells_of_a_disk_that_fails_and_waits_for_none() {
+    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_waterwheel")));
+    a_rewrite_that_fails_leaves_the_old_file(&server);
+    // One client waits for the disk; nobody else does.
+    let begin = Instant::now();
+    let mut waiting = server.send("CONFIG REWRITE");
+    std::thread::sleep(Duration::from_millis(20));
+    let asked = Instant::now();
+    assert_eq!(server.ask("SET key value"), "+OK");
+    assert!(asked.elapsed() < DELAY / 2, "the loop waited {:?}", asked.elapsed());
+    assert_eq!(reply(&mut waiting), "+OK");
+    assert!(begin.elapsed() >= DELAY);
+    // What was asked for is done before the end, although nobody waits for it any more.
+    assert_eq!(server.ask("CONFIG SET maxmemory 300mb"), "+OK");
+    drop(server.send("CONFIG REWRITE"));
+    std::thread::sleep(Duration::from_millis(20));
+    drop(server.send("SHUTDOWN NOSAVE"));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !server.conf().contains("maxmemory 300mb") {
+        assert!(Instant::now() < deadline, "the file is not written");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn it_works_on_a_real_redis() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let known = Path::new(&home).join(".cache/waterwheel-peers/redis-8/src/redis-server");
+    let program = std::env::var_os("WATERWHEEL_ORACLE").map_or(known, PathBuf::from);
+    if !program.exists() {
+        eprintln!("there is no redis-server here");
+        return;
+    }
+    a_rewrite_that_fails_leaves_the_old_file(&Server::start(&program));
+}

@@ -145,6 +145,17 @@ fn our_server_tells_of_a_disk_that_fails_and_waits_for_none() {
     assert!(asked.elapsed() < DELAY / 2, "the loop waited {:?}", asked.elapsed());
     assert_eq!(reply(&mut waiting), "+OK");
     assert!(begin.elapsed() >= DELAY);
+    // A script that is slow does not hold the answer back.
+    assert_eq!(server.ask("CONFIG SET busy-reply-threshold 20"), "+OK");
+    let mut waiting = server.send("CONFIG REWRITE");
+    std::thread::sleep(Duration::from_millis(20));
+    let end = "local function us() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end \
+               local begin = us() while us() - begin < 4000000 do end return 'over'";
+    let mut busy = server.send(&format!("EVAL \"{end}\" 0"));
+    assert_eq!(reply(&mut waiting), "+OK");
+    assert!(begin.elapsed() < 5 * DELAY, "it came only with the end of the script");
+    assert!(server.ask("GET key").starts_with("-BUSY"));
+    assert_eq!(reply(&mut busy), "$4");
     // What was asked for is done before the end, although nobody waits for it any more.
     assert_eq!(server.ask("CONFIG SET maxmemory 300mb"), "+OK");
     drop(server.send("CONFIG REWRITE"));

@@ -65,7 +65,7 @@ pub enum FileJob {
     },
     /// Writes behind what was written.
     Append(FileId, Block),
-    /// Writes over what was written; the running checksum does not notice.
+    /// Writes over what was written to a file that was made; the running checksum does not notice.
     WriteAt {
         /// The file.
         file: FileId,
@@ -84,7 +84,7 @@ pub enum FileJob {
     Close(FileId),
     /// Makes the names in a folder durable.
     SyncFolder(FolderId),
-    /// Gives a file another name; whoever had that name has it no longer.
+    /// Gives a file another name; whoever had that name has it no longer. Of two names of one file both stay.
     Rename {
         /// Where both names are.
         folder: FolderId,

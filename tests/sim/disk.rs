@@ -7,6 +7,7 @@ use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
     Block, ErrorKind, FileDone, FileId, FileJob, FileResult, FolderId, Found, LogJob, Options, Replace,
 };
+use waterwheel::reactor::disk::files::Files;
 
 const FOLDER: FolderId = FolderId(1);
 const FILE: FileId = FileId(2);
@@ -253,4 +254,102 @@ fn who_was_told_that_users_are_saved_finds_them_after_a_crash() {
         }
     }
     assert!(saved > 100 && met.late > 0 && met.failing > 0, "{saved} {met:?}");
+}
+
+/// A transaction cannot wait: it writes at once, past an older text that is on its way to the same file.
+#[test]
+fn a_newer_text_stays_although_an_older_one_comes_late() {
+    let mut world = World::new();
+    world.engine.conf.aclfile = "users.acl".to_owned();
+    world.hold_jobs();
+    world.send("a", "ACL SAVE");
+    assert!(world.engine.file_bytes_in_flight() > 0);
+    for line in ["MULTI", "ACL SETUSER newer", "ACL SAVE", "EXEC"] {
+        world.send("b", line);
+    }
+    let saved = |world: &World| {
+        let text = world.host.disk.get("users.acl").expect("it was written");
+        String::from_utf8_lossy(text).contains("user newer")
+    };
+    assert!(saved(&world), "EXEC was answered");
+    assert_eq!(world.received("a"), "", "it waits");
+    world.do_jobs();
+    assert_eq!(world.received("a"), "OK");
+    assert!(saved(&world), "the older text came first in the end");
+    assert_eq!(world.engine.file_bytes_in_flight(), 0);
+    assert_eq!(world.host.disk.names(""), ["users.acl"]);
+}
+
+/// The thread of files works on real files as the model does on those in memory, whatever it is asked.
+#[test]
+fn the_model_answers_as_real_files_do() {
+    with_seeds("the_model_answers_as_real_files_do", 10, |seed| {
+        let folder = std::env::temp_dir().join(format!("waterwheel-model-{}-{seed}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder can be made");
+        let (mut real, mut model, mut rng) = (Files::default(), Disk::new(seed), Rng::from_seed(seed));
+        let path = folder.to_string_lossy().into_owned();
+        real.carry_out(FileJob::OpenFolder(FOLDER, path)).expect("it is there");
+        model.do_file(FileJob::OpenFolder(FOLDER, "data".to_owned())).expect("every folder is there");
+        let mut is_open = [false; 3];
+        for step in 0..200 {
+            // Both are given the same job, which is made twice from the same chance.
+            let chance = rng.next_u64();
+            let at = rng.below(3) as usize;
+            let make = |is_open: &mut [bool; 3]| random_job(&mut Rng::from_seed(chance), at, is_open);
+            let (Some(job), Some(same)) = (make(&mut is_open.clone()), make(&mut is_open)) else { continue };
+            let shown = format!("{job:?}");
+            let tell = |result: FileResult| match result {
+                Ok(done) => Ok((done.bytes, done.found)),
+                Err(error) => Err((error.op, error.kind, error.text)),
+            };
+            let seen = tell(real.carry_out(job));
+            assert_eq!(seen, tell(model.do_file(same)), "step {step}: {shown}");
+        }
+        let _ = std::fs::remove_dir_all(&folder);
+    });
+}
+
+/// A job on one of three files with one of three names; none where it is about a file that is not open.
+fn random_job(rng: &mut Rng, at: usize, is_open: &mut [bool; 3]) -> Option<FileJob> {
+    let (file, folder) = (FileId(10 + at as u64), FOLDER);
+    let mut name = || ["a", "b", "c"][rng.below(3) as usize].to_owned();
+    let (from, to) = (name(), name());
+    let options = Options { checksum: rng.below(2) == 0, sync_every: Some(1 + rng.below(2000)) };
+    let bytes = vec![rng.below(256) as u8; rng.below(3000) as usize];
+    let job = match rng.below(18) {
+        0 => FileJob::Create { file, folder, name: from, options },
+        1 => FileJob::OpenToAppend { file, folder, name: from, options },
+        2 => FileJob::OpenToRead { file, folder, name: from },
+        3 => FileJob::SyncFolder(folder),
+        4 if from != to => FileJob::Rename { folder, from, to },
+        5 if from != to => FileJob::Remove(folder, from),
+        6 => FileJob::List(folder),
+        17 if from != to => FileJob::Link { folder, from, to },
+        7 => {
+            let (temporary, file) = ("tmp".to_owned(), FILE);
+            FileJob::Replace(Replace { folder, name: from, file, temporary, bytes })
+        }
+        kind => {
+            if !is_open[at] {
+                return None;
+            }
+            match kind {
+                8..=11 => {
+                    FileJob::Append(file, Block { ends_with_checksum: options.checksum, ..Block::of(bytes) })
+                }
+                12 => FileJob::Read(file, 1 + rng.below(3000) as usize),
+                13 => FileJob::Sync(file),
+                14 => FileJob::Truncate(file, rng.below(6000)),
+                _ => FileJob::Close(file),
+            }
+        }
+    };
+    match job {
+        FileJob::Create { .. } | FileJob::OpenToAppend { .. } | FileJob::OpenToRead { .. } => {
+            is_open[at] = true
+        }
+        FileJob::Close(_) => is_open[at] = false,
+        _ => {}
+    }
+    Some(job)
 }

@@ -97,10 +97,22 @@ struct Folder {
 struct OpenFile {
     /// The file, or why it cannot be used.
     number: Result<usize, DiskError>,
+    how: How,
     state: FileState,
     sync_every: Option<u64>,
     synced: u64,
     read: usize,
+}
+
+/// What a file is open for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// To write where it stands.
+    Write,
+    /// To write at its end, wherever that is.
+    Append,
+    /// To read.
+    Read,
 }
 
 /// A change that is not on the medium yet.
@@ -184,16 +196,18 @@ impl Disk {
                 self.open_folders.remove(&id);
                 done(0)
             }
-            FileJob::Create { file, folder, name, options } => self.create(file, folder, name, options),
+            FileJob::Create { file, folder, name, options } => {
+                self.create(file, folder, name, How::Write, options)
+            }
             FileJob::OpenToAppend { file, folder, name, options } => {
                 match self.folder(folder).seen.get(&name) {
-                    Some(&number) => self.hold(file, Ok(number), options),
-                    None => self.create(file, folder, name, options),
+                    Some(&number) => self.hold(file, Ok(number), How::Append, options),
+                    None => self.create(file, folder, name, How::Append, options),
                 }
             }
             FileJob::OpenToRead { file, folder, name } => {
                 let number = self.lookup(folder, "open", &name);
-                self.hold(file, number, Options::default())
+                self.hold(file, number, How::Read, Options::default())
             }
             FileJob::Append(file, block) => self.append(file, block),
             FileJob::WriteAt { file, offset, bytes } => self.write(file, offset as usize, &bytes),
@@ -207,10 +221,16 @@ impl Disk {
             FileJob::SyncFolder(folder) => self.sync_folder(folder),
             FileJob::Rename { folder, from, to } => {
                 let number = self.lookup(folder, "rename", &from)?;
+                if self.folder(folder).seen.get(&to) == Some(&number) {
+                    return done(0);
+                }
                 self.change_names(folder, "rename", Some(from), Some((to, number)))
             }
             FileJob::Link { folder, from, to } => {
                 let number = self.lookup(folder, "link", &from)?;
+                if self.folder(folder).seen.contains_key(&to) {
+                    return Err(DiskError { name: from, ..refused("link", "File exists") });
+                }
                 self.change_names(folder, "link", None, Some((to, number)))
             }
             FileJob::Remove(folder, name) => {
@@ -264,22 +284,35 @@ impl Disk {
     }
 
     /// Keeps a file open, or the reason why it is not.
-    fn hold(&mut self, id: FileId, number: Result<usize, DiskError>, options: Options) -> FileResult {
+    fn hold(
+        &mut self,
+        id: FileId,
+        number: Result<usize, DiskError>,
+        how: How,
+        options: Options,
+    ) -> FileResult {
         let result = number
             .clone()
             .map(|n| FileDone { bytes: self.files[n].seen.len() as u64, ..FileDone::default() });
         let state = FileState { keeps_crc: options.checksum, ..FileState::default() };
-        let open = OpenFile { number, state, sync_every: options.sync_every, synced: 0, read: 0 };
+        let open = OpenFile { number, how, state, sync_every: options.sync_every, synced: 0, read: 0 };
         self.open_files.insert(id, open);
         result
     }
 
-    fn create(&mut self, id: FileId, folder: FolderId, name: String, options: Options) -> FileResult {
+    fn create(
+        &mut self,
+        id: FileId,
+        folder: FolderId,
+        name: String,
+        how: How,
+        options: Options,
+    ) -> FileResult {
         if let Err(error) = self.attempt("open", &name) {
-            return self.hold(id, Err(error), options);
+            return self.hold(id, Err(error), how, options);
         }
         if let Some(&number) = self.folder(folder).seen.get(&name) {
-            self.hold(id, Ok(number), options)?;
+            self.hold(id, Ok(number), how, options)?;
             return self.truncate(id, 0);
         }
         self.files.push(File::default());
@@ -287,7 +320,7 @@ impl Disk {
         let path = self.open_folders[&folder].clone();
         self.folder(folder).seen.insert(name.clone(), number);
         self.unsynced.push(Change::Name { folder: path, gone: None, name: Some((name, number)) });
-        self.hold(id, Ok(number), options)
+        self.hold(id, Ok(number), how, options)
     }
 
     fn append(&mut self, id: FileId, block: Block) -> FileResult {
@@ -295,7 +328,11 @@ impl Disk {
         let number = file.number.clone()?;
         let pieces = block.finish(&mut file.state);
         let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.as_slice().iter().copied()).collect();
-        let result = self.write(id, self.files[number].seen.len(), &bytes);
+        let offset = match file.how {
+            How::Append => self.files[number].seen.len(),
+            _ => file.state.written as usize,
+        };
+        let result = self.write(id, offset, &bytes);
         let file = self.file(id);
         file.state.written += result.as_ref().map_or_else(|error| error.written, |done| done.bytes);
         let unsynced = file.state.written - file.synced;
@@ -307,6 +344,9 @@ impl Disk {
 
     fn write(&mut self, id: FileId, offset: usize, bytes: &[u8]) -> FileResult {
         let number = self.file(id).number.clone()?;
+        if self.file(id).how == How::Read && !bytes.is_empty() {
+            return self.spoil(id, refused("write", "Bad file descriptor"));
+        }
         let failed = self.attempt("write", "").err();
         let mut end = bytes.len();
         if failed.is_some() && end > 0 {
@@ -340,6 +380,9 @@ impl Disk {
 
     fn read(&mut self, id: FileId, max: usize) -> FileResult {
         let number = self.file(id).number.clone()?;
+        if self.file(id).how != How::Read {
+            return self.spoil(id, refused("read", "Bad file descriptor"));
+        }
         let from = self.file(id).read.min(self.files[number].seen.len());
         let rest = &self.files[number].seen[from..];
         let bytes = rest[..max.min(rest.len())].to_vec();
@@ -367,6 +410,9 @@ impl Disk {
 
     fn truncate(&mut self, id: FileId, bytes: usize) -> FileResult {
         let number = self.file(id).number.clone()?;
+        if self.file(id).how == How::Read {
+            return self.spoil(id, refused("ftruncate", "Invalid argument"));
+        }
         if let Err(error) = self.attempt("ftruncate", "") {
             return self.spoil(id, error);
         }
@@ -496,6 +542,11 @@ impl Disk {
         }
         Err(DiskError { op, name: name.to_owned(), text: text.to_owned(), kind, written: 0 })
     }
+}
+
+/// What the system says of what cannot be done.
+fn refused(op: &'static str, text: &str) -> DiskError {
+    DiskError { op, name: String::new(), text: text.to_owned(), kind: ErrorKind::Other, written: 0 }
 }
 
 /// Writes bytes over others; what lies between the end and them is zero.

@@ -600,6 +600,7 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("parse_u64", "the widest number, to hold the parser of the others to"),
     ("candidates", "all entries that a look-up may meet, to be compared with those that are there"),
     ("check_threads", "a part of a test of another file, which shares its counters"),
+    ("behind_end", "the loader of append-only files will run the commands that follow a dump"),
     ("of_value", "errors of values, for the libraries of scripts"),
 ];
 

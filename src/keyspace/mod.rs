@@ -3,6 +3,7 @@
 pub mod access;
 pub mod databases;
 pub mod db;
+pub mod digest;
 pub mod entry;
 pub mod event;
 pub mod garbage;

@@ -114,8 +114,9 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
     let ttl = ctx.int(2)?;
     let ttl = u64::try_from(ttl).map_err(|_| CmdError::coded("ERR Invalid TTL value, must be >= 0"))?;
     let payload = rdb::unseal(args.at(3));
-    let payload = payload.ok_or(CmdError::coded("ERR DUMP payload version or checksum are wrong"))?;
-    let value = rdb::decode(payload, &ctx.conf.tuning)?;
+    let (payload, dialect) =
+        payload.ok_or(CmdError::coded("ERR DUMP payload version or checksum are wrong"))?;
+    let value = rdb::decode(payload, dialect, &ctx.conf.tuning)?;
     let now_ms = ctx.now.unix_ms();
     let deadline = match ttl {
         0 => None,

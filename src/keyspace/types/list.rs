@@ -76,22 +76,27 @@ impl List {
         }
     }
 
-    /// A list that consists of these nodes, as a dump file has them; a listpack, if it is one node that fits into one.
-    pub fn from_nodes(mut nodes: Vec<LoadedNode>, tuning: &Tuning) -> List {
+    /// Appends a node, as a dump file has them; a list of one node is a listpack, if it fits into one.
+    pub fn push_node(&mut self, node: LoadedNode, tuning: &Tuning) {
         let limits = limits_of(tuning);
-        if let [LoadedNode::Packed(pack)] = nodes.as_mut_slice()
-            && !limits.exceeded(pack.bytes_len(), pack.len())
-        {
-            return List::Packed(std::mem::take(pack));
+        let node = match (self.is_empty(), node) {
+            (true, LoadedNode::Packed(pack)) if !limits.exceeded(pack.bytes_len(), pack.len()) => {
+                *self = List::Packed(pack);
+                return;
+            }
+            (_, node) => node,
+        };
+        if let List::Packed(pack) = self {
+            let mut quick = Quicklist::new(limits);
+            quick.push_listpack(std::mem::take(pack));
+            *self = List::Quick(Box::new(quick));
         }
-        let mut quick = Quicklist::new(limits);
-        for node in nodes {
+        if let List::Quick(quick) = self {
             match node {
                 LoadedNode::Packed(pack) => quick.push_listpack(pack),
                 LoadedNode::Plain(text) => quick.push_plain(text),
             }
         }
-        List::Quick(Box::new(quick))
     }
 
     /// Makes ready for so many more bytes and elements: becomes a quicklist if a listpack would be too large for them.

@@ -1,13 +1,9 @@
 //! Libraries of functions as FUNCTION DUMP writes them and FUNCTION RESTORE reads them: their texts.
 
 use super::encode::{Options, Writer};
+use super::file::opcode::{FUNCTION_2, FUNCTION_PRE_GA};
 use super::read::Reader;
 use super::{seal, unseal};
-
-/// What begins the text of a library.
-const FUNCTION_2: u8 = 245;
-/// What began it in a release candidate of Redis 7.
-const FUNCTION_PRE_GA: u8 = 246;
 
 /// The version of the format that has libraries.
 const VERSION: u16 = 10;
@@ -29,7 +25,7 @@ pub fn encode_functions<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 ///
 /// What is wrong with it, as an error reply.
 pub fn decode_functions(payload: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
-    let body = unseal(payload).ok_or("ERR DUMP payload version or checksum are wrong")?;
+    let (body, _) = unseal(payload).ok_or("ERR DUMP payload version or checksum are wrong")?;
     let mut reader = Reader::new(body);
     let mut codes = Vec::new();
     while reader.left() > 0 {

@@ -2,20 +2,25 @@
 //!
 //! A payload is a type byte, the value, the version of the format in two bytes, and a CRC-64. [`encode()`] takes for each value
 //! the lowest version that can hold it, so that older servers can read it too; [`decode()`] reads every type up to version
-//! [`VERSION_MAX`], the ziplists and zipmaps of old servers among them.
+//! [`VERSION_MAX`], the ziplists and zipmaps of old servers among them. A [`file`] is a sequence of such values with their
+//! keys.
 //!
 //! What is read may come from anybody: every byte is checked before it becomes part of a value, whatever
 //! `sanitize-dump-payload` says, for a damaged listpack would end the process later.
 
 mod decode;
 mod encode;
+mod error;
+pub mod file;
 mod function;
+mod packed;
 mod read;
 mod stream;
 mod ziplist;
 
-pub use decode::{BadData, Decoded, decode};
+pub use decode::{Decoded, decode};
 pub use encode::{Options, encode};
+pub use error::BadData;
 pub use function::{decode_functions, encode_functions};
 
 use crate::base::crc::crc64;
@@ -24,6 +29,16 @@ use crate::base::crc::crc64;
 pub const VERSION_MAX: u16 = 12;
 /// What Valkey 9 calls its version of the format: the same with types of its own.
 const VERSION_OF_VALKEY: u16 = 80;
+
+/// Whose types these are: the same number stands for one thing in Redis and for another in Valkey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Redis, and Valkey before 9.
+    Redis,
+    /// Valkey since 9.
+    Valkey,
+}
+
 /// Version and checksum.
 const FOOTER_BYTES: usize = 10;
 
@@ -36,6 +51,8 @@ pub mod kind {
     pub const ZSET: u8 = 3;
     pub const HASH: u8 = 4;
     pub const ZSET_2: u8 = 5;
+    pub const MODULE_PRE_GA: u8 = 6;
+    pub const MODULE_2: u8 = 7;
     pub const HASH_ZIPMAP: u8 = 9;
     pub const LIST_ZIPLIST: u8 = 10;
     pub const SET_INTSET: u8 = 11;
@@ -49,8 +66,10 @@ pub mod kind {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
-    /// Valkey's hash with deadlines.
+    /// Valkey's hash with deadlines; in Redis one of a release candidate, with whole deadlines.
     pub const HASH_2: u8 = 22;
+    /// A form of a release candidate of Redis.
+    pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
 }
@@ -67,14 +86,17 @@ pub fn seal(payload: &mut Vec<u8>, version: u16) {
     payload.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// The encoded value in a payload whose version is known and whose checksum is right.
-pub fn unseal(payload: &[u8]) -> Option<&[u8]> {
+/// The encoded value in a payload whose version is known and whose checksum is right, and in whose words it is.
+pub fn unseal(payload: &[u8]) -> Option<(&[u8], Dialect)> {
     let value = payload.len().checked_sub(FOOTER_BYTES)?;
     let version = u16::from_le_bytes([payload[value], payload[value + 1]]);
     let crc = u64::from_le_bytes(payload[value + 2..].try_into().expect("eight bytes long"));
-    let is_whole = crc == crc64(0, &payload[..value + 2]);
-    let is_known = version <= VERSION_MAX || version == VERSION_OF_VALKEY;
-    (is_known && is_whole).then(|| &payload[..value])
+    let dialect = match version {
+        0..=VERSION_MAX => Dialect::Redis,
+        VERSION_OF_VALKEY => Dialect::Valkey,
+        _ => return None,
+    };
+    (crc == crc64(0, &payload[..value + 2])).then(|| (&payload[..value], dialect))
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@
 //! Lengths and parts of ids are lengths of the format. The first form of the type ends its counters with the last id; the
 //! second has all but the time at which a consumer was active, and is written where that is when it was seen.
 
-use super::decode::BadData;
 use super::encode::{VERSION_OF_LISTPACKS, Writer};
+use super::error::Stop;
 use super::kind;
 use super::read::Reader;
 use crate::keyspace::types::Stream;
@@ -82,87 +82,196 @@ impl Writer<'_> {
     }
 }
 
-/// Reads a stream in one of its three forms.
-pub(super) fn stream(reader: &mut Reader<'_>, form: u8) -> Result<Box<Stream>, BadData> {
-    let mut stream = Box::<Stream>::default();
-    let log = &mut stream.log;
-    for _ in 0..reader.count(2)? {
-        let id: [u8; 16] = reader.text()?.as_ref().try_into().map_err(|_| BadData)?;
-        let bytes = reader.text()?.into_owned();
-        listpack::validate(&bytes, true).map_err(|_| BadData)?;
-        log.push_node(StreamId::from_number(u128::from_be_bytes(id)), bytes).map_err(|_| BadData)?;
+/// A stream that is being read, part by part.
+#[derive(Debug)]
+pub(super) struct StreamReader {
+    form: u8,
+    stream: Box<Stream>,
+    next: Part,
+    /// The group whose entries and consumers are being read.
+    open: Option<Box<OpenGroup>>,
+}
+
+/// What comes next in a stream.
+#[derive(Debug)]
+enum Part {
+    NodeCount,
+    /// So many nodes.
+    Nodes(u64),
+    Counters,
+    /// So many groups.
+    Groups(u64),
+}
+
+/// A group that is being read.
+#[derive(Debug)]
+struct OpenGroup {
+    name: Vec<u8>,
+    group: Group,
+    /// Pending entries: whose they are is told by the consumers.
+    ownerless: BTreeMap<StreamId, Pending>,
+    /// Pending entries that are still to come.
+    pending: u64,
+    /// Consumers that are still to come, once their number was read.
+    consumers: Option<u64>,
+    /// The consumer that was read last, and how many of its ids are still to come.
+    consumer: Option<(u32, u64)>,
+}
+
+impl StreamReader {
+    /// For a stream in one of its three forms.
+    pub(super) fn new(form: u8) -> StreamReader {
+        StreamReader { form, stream: Box::default(), next: Part::NodeCount, open: None }
     }
-    if reader.len()? != log.len() as u64 {
-        return Err(BadData);
+
+    /// Whether all of it was read.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.next, Part::Groups(0)) && self.open.is_none()
     }
-    let last_id = read_id(reader)?;
-    if last_id < log.last_id {
-        return Err(BadData);
+
+    pub(super) fn finish(self) -> Box<Stream> {
+        self.stream
     }
-    log.last_id = last_id;
-    // Replies rely on it, so it is not what the bytes say.
-    log.first_id = log.edge(true).unwrap_or(StreamId::ZERO);
-    if form == kind::STREAM_LISTPACKS {
-        log.entries_added = log.len() as u64;
-    } else {
-        read_id(reader)?;
-        log.max_deleted_id = read_id(reader)?;
-        log.entries_added = reader.len()?;
-    }
-    for _ in 0..reader.count(4)? {
-        let name = reader.text()?;
-        let group = read_group(reader, form, &stream)?;
-        if !stream.add_group(&name, group) {
-            return Err(BadData);
+
+    /// Reads one part: a node, a group, a consumer, or an id.
+    pub(super) fn part(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        if let Some(open) = &mut self.open {
+            if open.part(reader, self.form)? {
+                return Ok(());
+            }
+            let OpenGroup { name, group, ownerless, .. } = *self.open.take().expect("it is open");
+            if !ownerless.is_empty() {
+                return Err(Stop::Bad("Stream CG PEL entry without consumer"));
+            }
+            return match self.stream.add_group(&name, group) {
+                true => Ok(()),
+                false => Err(Stop::Bad("Duplicated consumer group name")),
+            };
         }
+        self.next = match self.next {
+            Part::NodeCount => Part::Nodes(reader.len()?),
+            Part::Nodes(0) => Part::Counters,
+            Part::Nodes(left) => {
+                self.node(reader)?;
+                Part::Nodes(left - 1)
+            }
+            Part::Counters => {
+                self.counters(reader)?;
+                Part::Groups(reader.len()?)
+            }
+            Part::Groups(left) => {
+                self.open = Some(Box::new(self.group(reader)?));
+                Part::Groups(left.saturating_sub(1))
+            }
+        };
+        Ok(())
     }
-    Ok(stream)
-}
 
-fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, BadData> {
-    Ok(StreamId::new(reader.len()?, reader.len()?))
-}
+    fn node(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        const BAD: Stop = Stop::Bad("Stream listpack integrity check failed.");
+        let (id, bytes) = (reader.span()?, reader.span()?);
+        let id: [u8; 16] = id.text()?[..]
+            .try_into()
+            .map_err(|_| Stop::Bad("Stream node key entry is not the size of a stream ID"))?;
+        let bytes = bytes.text()?.into_vec();
+        listpack::validate(&bytes, true).map_err(|_| BAD)?;
+        self.stream.log.push_node(StreamId::from_number(u128::from_be_bytes(id)), bytes).map_err(|_| BAD)
+    }
 
-fn raw_id(reader: &mut Reader<'_>) -> Result<StreamId, BadData> {
-    Ok(StreamId::from_number(u128::from_be_bytes(reader.array()?)))
-}
-
-fn read_group(reader: &mut Reader<'_>, form: u8, stream: &Stream) -> Result<Group, BadData> {
-    let last_id = read_id(reader)?;
-    let entries_read = if form == kind::STREAM_LISTPACKS {
-        stream.log.added_up_to(last_id)
-    } else {
-        Some(reader.len()?).filter(|read| *read != UNKNOWN)
-    };
-    let mut group = Group::new(last_id, entries_read);
-    // Whose they are is told by the consumers.
-    let mut ownerless = BTreeMap::new();
-    for _ in 0..reader.count(16 + 8 + 1)? {
-        let id = raw_id(reader)?;
-        let delivered_ms = u64::from_le_bytes(reader.array()?);
-        let pending = Pending { delivered_ms, deliveries: reader.len()?, consumer: 0 };
-        if ownerless.insert(id, pending).is_some() {
-            return Err(BadData);
+    fn counters(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        let log = &mut self.stream.log;
+        let (len, last_id) = (reader.len()?, read_id(reader)?);
+        let (max_deleted_id, entries_added) = if self.form == kind::STREAM_LISTPACKS {
+            (StreamId::ZERO, log.len() as u64)
+        } else {
+            // The first id: replies rely on it, so it is not what the bytes say.
+            read_id(reader)?;
+            (read_id(reader)?, reader.len()?)
+        };
+        // Redis once lost count while it trimmed, and still reads such files. What counts is what is there.
+        if len > 0 && log.nodes() == 0 {
+            return Err(Stop::Bad("Stream length inconsistent with rax entries"));
         }
+        if last_id < log.last_id {
+            return Err(Stop::Bad("An entry of the stream lies behind its last ID"));
+        }
+        log.last_id = last_id;
+        log.first_id = log.edge(true).unwrap_or(StreamId::ZERO);
+        log.max_deleted_id = max_deleted_id;
+        log.entries_added = entries_added;
+        Ok(())
     }
-    for _ in 0..reader.count(1 + 8 + 1)? {
-        let name = reader.text()?;
-        let seen_ms = u64::from_le_bytes(reader.array()?);
+
+    fn group(&self, reader: &mut Reader<'_>) -> Result<OpenGroup, Stop> {
+        let name = reader.span()?;
+        let last_id = read_id(reader)?;
+        let entries_read = if self.form == kind::STREAM_LISTPACKS {
+            self.stream.log.added_up_to(last_id)
+        } else {
+            Some(reader.len()?).filter(|read| *read != UNKNOWN)
+        };
+        Ok(OpenGroup {
+            pending: reader.len()?,
+            name: name.text()?.into_vec(),
+            group: Group::new(last_id, entries_read),
+            ownerless: BTreeMap::new(),
+            consumers: None,
+            consumer: None,
+        })
+    }
+}
+
+impl OpenGroup {
+    /// Reads the next part; false when there is none.
+    fn part(&mut self, reader: &mut Reader<'_>, form: u8) -> Result<bool, Stop> {
+        if self.pending > 0 {
+            let id = raw_id(reader)?;
+            let delivered_ms = reader.u64()?;
+            let pending = Pending { delivered_ms, deliveries: reader.len()?, consumer: 0 };
+            if self.ownerless.insert(id, pending).is_some() {
+                return Err(Stop::Bad("Duplicated global PEL entry loading stream consumer group"));
+            }
+            self.pending -= 1;
+            return Ok(true);
+        }
+        let Some(consumers) = self.consumers else {
+            self.consumers = Some(reader.len()?);
+            return Ok(true);
+        };
+        if let Some((consumer, left)) = self.consumer.filter(|(_, left)| *left > 0) {
+            let id = raw_id(reader)?;
+            let pending = self.ownerless.remove(&id);
+            let pending = pending.ok_or(Stop::Bad("Consumer entry not found in group global PEL"))?;
+            self.group.assign(id, Pending { consumer, ..pending });
+            self.consumer = Some((consumer, left - 1));
+            return Ok(true);
+        }
+        if consumers == 0 {
+            return Ok(false);
+        }
+        let name = reader.span()?;
+        let seen_ms = reader.u64()?;
         let active_ms = if form == kind::STREAM_LISTPACKS_3 {
-            Some(u64::from_le_bytes(reader.array()?)).filter(|ms| *ms != u64::MAX)
+            Some(reader.u64()?).filter(|ms| *ms != u64::MAX)
         } else {
             Some(seen_ms)
         };
-        if group.find(&name).is_some() {
-            return Err(BadData);
+        let (left, name) = (reader.len()?, name.text()?);
+        if self.group.find(&name).is_some() {
+            return Err(Stop::Bad("Duplicate stream consumer detected."));
         }
-        let consumer = group.add_consumer(&name, seen_ms);
-        group.consumer_mut(consumer).active_ms = active_ms;
-        for _ in 0..reader.count(16)? {
-            let id = raw_id(reader)?;
-            let pending = ownerless.remove(&id).ok_or(BadData)?;
-            group.assign(id, Pending { consumer, ..pending });
-        }
+        let consumer = self.group.add_consumer(&name, seen_ms);
+        self.group.consumer_mut(consumer).active_ms = active_ms;
+        self.consumer = Some((consumer, left));
+        self.consumers = Some(consumers - 1);
+        Ok(true)
     }
-    if ownerless.is_empty() { Ok(group) } else { Err(BadData) }
+}
+
+fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, Stop> {
+    Ok(StreamId::new(reader.len()?, reader.len()?))
+}
+
+fn raw_id(reader: &mut Reader<'_>) -> Result<StreamId, Stop> {
+    Ok(StreamId::from_number(u128::from_be_bytes(reader.array()?)))
 }

@@ -9,34 +9,36 @@
 //!          | count | ...       | 0xff |     pair: length, key, length, unused bytes, value, unused bytes
 //! ```
 
-use super::decode::BadData;
+/// The bytes are no ziplist, or no zipmap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Corrupt;
 
 /// The elements of a ziplist.
-pub(super) fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BadData> {
+pub(super) fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Corrupt> {
     let total = u32::from_le_bytes(part(bytes, 0)?) as usize;
     let count = u16::from_le_bytes(part(bytes, 8)?);
     if total != bytes.len() || bytes.last() != Some(&0xff) {
-        return Err(BadData);
+        return Err(Corrupt);
     }
     let mut elements = Vec::new();
     let mut at = 10;
     while at < total - 1 {
-        at += if *bytes.get(at).ok_or(BadData)? < 254 { 1 } else { 5 };
+        at += if *bytes.get(at).ok_or(Corrupt)? < 254 { 1 } else { 5 };
         let (element, next) = entry(bytes, at)?;
         elements.push(element);
         at = next;
     }
     let counted = count == u16::MAX || usize::from(count) == elements.len();
-    if at == total - 1 && counted { Ok(elements) } else { Err(BadData) }
+    if at == total - 1 && counted { Ok(elements) } else { Err(Corrupt) }
 }
 
-fn part<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BadData> {
-    bytes.get(at..at + N).and_then(|part| part.try_into().ok()).ok_or(BadData)
+fn part<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Corrupt> {
+    bytes.get(at..at + N).and_then(|part| part.try_into().ok()).ok_or(Corrupt)
 }
 
 /// The text of an entry from its encoding on, and where the next one begins.
-fn entry(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), BadData> {
-    let first = *bytes.get(at).ok_or(BadData)?;
+fn entry(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), Corrupt> {
+    let first = *bytes.get(at).ok_or(Corrupt)?;
     let (from, len) = match first >> 6 {
         0 => (at + 1, usize::from(first & 0x3f)),
         1 => (at + 2, usize::from(first & 0x3f) << 8 | usize::from(part::<1>(bytes, at + 1)?[0])),
@@ -46,12 +48,12 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), BadData> {
             return Ok((value.to_string().into_bytes(), at + 1 + width));
         }
     };
-    let end = from.checked_add(len).ok_or(BadData)?;
-    Ok((bytes.get(from..end).ok_or(BadData)?.to_vec(), end))
+    let end = from.checked_add(len).ok_or(Corrupt)?;
+    Ok((bytes.get(from..end).ok_or(Corrupt)?.to_vec(), end))
 }
 
 /// An integer and the bytes behind its encoding.
-fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), BadData> {
+fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), Corrupt> {
     Ok(match first {
         0xc0 => (i16::from_le_bytes(part(bytes, at + 1)?).into(), 2),
         0xd0 => (i32::from_le_bytes(part(bytes, at + 1)?).into(), 4),
@@ -62,42 +64,47 @@ fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), BadData> 
         }
         0xfe => (i8::from_le_bytes(part(bytes, at + 1)?).into(), 1),
         0xf1..=0xfd => (i64::from(first & 0x0f) - 1, 0),
-        _ => return Err(BadData),
+        _ => return Err(Corrupt),
     })
 }
 
-/// Keys and values of a zipmap, in turn.
-pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, BadData> {
+/// Stands for a number of pairs that does not fit into its byte.
+const ZIPMAP_COUNT_UNKNOWN: u8 = 254;
+
+/// Keys and values of a zipmap, in turn; there is at least one of each.
+pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Corrupt> {
     let mut texts = Vec::new();
     let mut at = 1;
     while let Some(len) = zipmap_len(bytes, &mut at)? {
         texts.push(take(bytes, &mut at, len)?);
-        let len = zipmap_len(bytes, &mut at)?.ok_or(BadData)?;
-        let unused = usize::from(*bytes.get(at).ok_or(BadData)?);
+        let len = zipmap_len(bytes, &mut at)?.ok_or(Corrupt)?;
+        let unused = usize::from(*bytes.get(at).ok_or(Corrupt)?);
         at += 1;
         texts.push(take(bytes, &mut at, len)?);
         at += unused;
     }
-    if at == bytes.len() { Ok(texts) } else { Err(BadData) }
+    let counted = bytes[0] == ZIPMAP_COUNT_UNKNOWN || usize::from(bytes[0]) == texts.len() / 2;
+    if at == bytes.len() && counted && !texts.is_empty() { Ok(texts) } else { Err(Corrupt) }
 }
 
-fn take(bytes: &[u8], at: &mut usize, len: usize) -> Result<Vec<u8>, BadData> {
-    let end = at.checked_add(len).ok_or(BadData)?;
-    let text = bytes.get(*at..end).ok_or(BadData)?.to_vec();
+fn take(bytes: &[u8], at: &mut usize, len: usize) -> Result<Vec<u8>, Corrupt> {
+    let end = at.checked_add(len).ok_or(Corrupt)?;
+    let text = bytes.get(*at..end).ok_or(Corrupt)?.to_vec();
     *at = end;
     Ok(text)
 }
 
 /// A length; none at the end of the map.
-fn zipmap_len(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, BadData> {
-    let first = *bytes.get(*at).ok_or(BadData)?;
+fn zipmap_len(bytes: &[u8], at: &mut usize) -> Result<Option<usize>, Corrupt> {
+    let first = *bytes.get(*at).ok_or(Corrupt)?;
     *at += 1;
     match first {
         255 => Ok(None),
         254 => {
             let len = u32::from_le_bytes(part(bytes, *at)?);
             *at += 4;
-            Ok(Some(len as usize))
+            // What fits into one byte is never written in four.
+            if len < 254 { Err(Corrupt) } else { Ok(Some(len as usize)) }
         }
         len => Ok(Some(len.into())),
     }

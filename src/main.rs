@@ -5,6 +5,8 @@
     reason = "it reads the configuration before there is a host"
 )]
 
+mod check;
+
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -32,6 +34,11 @@ fn main() -> ExitCode {
     alloc::count_for_loop();
     memory::join_free_pieces_at_once();
     let arguments: Vec<OsString> = env::args_os().collect();
+    let program = arguments.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = Path::new(&program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if check::NAMES.contains(&name) {
+        return check::run(&program, &arguments[1..]);
+    }
     match config::arguments(&arguments[1..]) {
         Start::Print(text) => {
             print!("{text}");
@@ -45,16 +52,14 @@ fn main() -> ExitCode {
             println!("[huge pages] a snapshot forks nothing here, so they do no harm ... OK");
             ExitCode::SUCCESS
         }
-        Start::Run(run) => {
-            let program = arguments.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
-            match serve(&run, program) {
-                Ok(code) => ExitCode::from(code as u8),
-                Err(text) => {
-                    eprintln!("{text}");
-                    ExitCode::FAILURE
-                }
+        Start::CheckDump(words) => check::run(&format!("{program} check-rdb"), &words),
+        Start::Run(run) => match serve(&run, program) {
+            Ok(code) => ExitCode::from(code as u8),
+            Err(text) => {
+                eprintln!("{text}");
+                ExitCode::FAILURE
             }
-        }
+        },
     }
 }
 

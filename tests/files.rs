@@ -2,10 +2,15 @@
 //!
 //! `tests/files/rdb/expected.tsv` says of each file what Redis 8.0.6 made of it when it started with it: how many keys and which
 //! digest, or why it refused. What a later server reads that Redis 8.0.6 refuses may be read too.
-#![allow(clippy::disallowed_methods, reason = "it reads files of the repository")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it reads files, and runs the checker"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use waterwheel::base::hash::HashKey;
 use waterwheel::config::Config;
 use waterwheel::keyspace::{Databases, NewValue, Tuning, Value, db::is_past, digest};
@@ -110,4 +115,42 @@ fn dump_files_of_others_hold_what_redis_finds_in_them() {
     }
     assert!(count > 300, "the table has rows");
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// What `check-rdb` says of a file, and how it ends.
+fn check(words: &[&str], name: &str) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waterwheel"));
+    let output = command.arg("check-rdb").args(words).arg(name).current_dir(folder()).output();
+    let output = output.expect("the server can be started");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+#[test]
+fn the_checker_says_what_that_of_redis_says() {
+    let good = "[offset 0] Checking RDB file rdb_version_5_with_checksum.rdb
+[offset 11] Selecting DB ID 0
+[offset 128] Checksum OK
+[offset 128] \\o/ RDB looks OK! \\o/
+[info] 6 keys read
+[info] 0 expires
+[info] 0 already expired
+[info] 0 subexpires
+";
+    assert_eq!(check(&[], "rdb_version_5_with_checksum.rdb"), (good.to_owned(), Some(0)));
+    let digest = format!("{good}[info] digest 82456b18b53ae459ea9e26d8b11d0ca1b2dd9138\n");
+    assert_eq!(check(&["--digest"], "rdb_version_5_with_checksum.rdb"), (digest, Some(0)));
+    let bad = "[offset 0] Checking RDB file r034-v3-zipmap-big-len.rdb
+[offset 11] Selecting DB ID 0
+--- RDB ERROR DETECTED ---
+[offset 34] Zipmap integrity check failed.
+[additional info] While doing: read-object-value
+[additional info] Reading key 'zimap_doesnt_compress'
+[additional info] Reading type 9 (hash-zipmap)
+[info] 1 keys read
+[info] 0 expires
+[info] 0 already expired
+[info] 0 subexpires
+";
+    assert_eq!(check(&[], "r034-v3-zipmap-big-len.rdb"), (bad.to_owned(), Some(1)));
+    assert_eq!(check(&[], "is-not-there.rdb").1, Some(1));
 }

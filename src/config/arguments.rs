@@ -28,6 +28,8 @@ pub enum Start {
     Refuse(String),
     /// Look at the settings of the system, report, and leave.
     CheckSystem,
+    /// Look at the dump file that these arguments name, report, and leave.
+    CheckDump(Vec<OsString>),
 }
 
 /// Where the configuration comes from.
@@ -60,6 +62,7 @@ pub fn arguments(argv: &[OsString]) -> Start {
             return Start::Refuse("The memory test is not part of this server.\n".to_owned());
         }
         Some(b"--check-system") => return Start::CheckSystem,
+        Some(b"check-rdb") => return Start::CheckDump(argv[1..].to_vec()),
         Some(_) => {}
     }
     let named = !words[0].starts_with(b"-");
@@ -119,7 +122,8 @@ pub fn command() -> Command {
         .about("A Redis-faithful server: one thread, one poll loop, a timer wheel.")
         .override_usage("waterwheel [/path/to/redis.conf] [--directive value...]... [-]")
         .after_help(
-            "Options count after the file, and the last one wins. A single dash reads lines from standard input.",
+            "Options count after the file, and the last one wins. A single dash reads lines from standard input.\n\
+             `waterwheel check-rdb [--digest] FILE` says whether a dump file is whole, and what is in it.",
         )
         .disable_version_flag(true)
         .arg(Arg::new("config").value_name("FILE").help("Configuration file, with one directive a line"))

@@ -64,6 +64,7 @@ const KINDS: &[u8] = &[
     kind::SET_LISTPACK,
     kind::STREAM_LISTPACKS_3,
     kind::HASH_2,
+    kind::HASH_LISTPACK_EX_PRE_GA,
     kind::HASH_METADATA,
     kind::HASH_LISTPACK_EX,
 ];

@@ -107,7 +107,7 @@ pub enum Item<'a> {
     EmptyKey(&'a [u8]),
     /// The text of a library of functions.
     Function(Vec<u8>),
-    /// What a module wrote beside the keys was passed over; its name.
+    /// What a module with this name wrote beside the keys follows, and is passed over.
     ModuleAux(String),
     /// A key whose value a module wrote was passed over.
     ModuleKey {

@@ -85,8 +85,9 @@ enum State {
     Gather(Gather),
     /// Within a collection.
     Value(Box<Growing>),
-    /// Within the data of a module; its name, if it stands beside the keys.
-    Module(Option<String>),
+    /// Within the data of a module, which stand beside the keys, or are the value of one.
+    ModuleAux,
+    ModuleValue,
     /// Before the checksum.
     Checksum,
     Ended,
@@ -419,8 +420,8 @@ impl Machine {
                         .into(),
                     ));
                 }
-                self.state = State::Module(Some(name));
-                Found::Nothing
+                self.state = State::ModuleAux;
+                Found::Item(Item::ModuleAux(name))
             }
             code => {
                 reader.span()?;
@@ -447,7 +448,7 @@ impl Machine {
             ));
         }
         self.doing = "read-object-value";
-        self.state = State::Module(None);
+        self.state = State::ModuleValue;
         reader.keep();
         Ok(Found::Nothing)
     }
@@ -494,23 +495,26 @@ impl Machine {
                 }
                 found
             }
-            State::Module(name) => {
-                for _ in 0..MODULE_PARTS_PER_CALL {
-                    let was_end = !module::pass_over(reader)?;
-                    reader.keep();
-                    if was_end {
-                        let name = name.take();
-                        self.state = State::Between;
-                        return Ok(Found::Item(match name {
-                            Some(name) => Item::ModuleAux(name),
-                            None => Item::ModuleKey { deadline: self.leave_key().deadline },
-                        }));
-                    }
-                }
-                Found::More
-            }
+            State::ModuleAux | State::ModuleValue => self.pass_over_module(reader)?,
         };
         Ok(found)
+    }
+
+    /// Passes over data of a module.
+    fn pass_over_module(&mut self, reader: &mut Reader<'_>) -> Result<Found, Fault> {
+        for _ in 0..MODULE_PARTS_PER_CALL {
+            let was_end = !module::pass_over(reader)?;
+            reader.keep();
+            if was_end {
+                let is_value = matches!(self.state, State::ModuleValue);
+                self.state = State::Between;
+                return Ok(match is_value {
+                    true => Found::Item(Item::ModuleKey { deadline: self.leave_key().deadline }),
+                    false => Found::Nothing,
+                });
+            }
+        }
+        Ok(Found::More)
     }
 }
 

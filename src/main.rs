@@ -9,14 +9,12 @@ mod check;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
 use waterwheel::commands;
-use waterwheel::config::{self, Config, Run, Start, Supervised};
+use waterwheel::config::{self, Config, Run, Start};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::table::Table;
 use waterwheel::engine::{Engine, Host, acl};
@@ -115,29 +113,28 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         allocator: "libc".to_owned(),
         compiler: "0.0.0".to_owned(),
     };
-    let (has_tcp, has_unix) = (conf.port != 0, !conf.unixsocket.is_empty());
+    let has_dump = Path::new(&conf.dir).join(&conf.dbfilename).exists();
     let pid_file = pid_file(&conf);
-    let supervised = conf.supervised;
     let mut engine = Engine::new(table, conf, names, &mut host as &mut dyn Host);
     if let Err(lines) = engine.load_users_at_start(&mut host) {
         lines.iter().for_each(|line| log::warn!("{line}"));
         return Ok(1);
     }
     log::info!("Server initialized");
-    if has_tcp {
-        log::info!("Ready to accept connections tcp");
+    if has_dump {
+        engine.begin_loading();
+    } else {
+        engine.note_ready(&mut host);
     }
-    if has_unix {
-        log::info!("Ready to accept connections unix");
-    }
-    tell_supervisor(supervised);
     let turning = EventLoop::new(engine, host, signals).map_err(failed)?;
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {
         log::info!("Removing the pid file.");
         let _ = fs::remove_file(path);
     }
-    log::warn!("Redis is now ready to exit, bye bye...");
+    if code == 0 {
+        log::warn!("Redis is now ready to exit, bye bye...");
+    }
     // What the keyspace holds goes back with the process; freeing it piece by piece would only take time.
     std::io::stdout().flush().map_err(|error| error.to_string())?;
     std::process::exit(code)
@@ -253,32 +250,6 @@ fn announce(conf: &Config, config_file: Option<&Path>) {
         );
     } else {
         log::info!("Running mode=standalone, port={}.", conf.port);
-    }
-}
-
-/// Tells whoever started the server that it is ready: systemd by its socket, upstart by a stop.
-fn tell_supervisor(supervised: Supervised) {
-    let socket = env::var_os("NOTIFY_SOCKET").map(|path| path.to_string_lossy().replacen('@', "\0", 1));
-    let is_upstart = supervised == Supervised::Upstart
-        || (supervised == Supervised::Auto && env::var_os("UPSTART_JOB").is_some());
-    if is_upstart {
-        log::info!("supervised by upstart, will stop to signal readiness");
-        process::stop();
-        return;
-    }
-    let (Supervised::Systemd | Supervised::Auto, Some(path)) = (supervised, socket) else { return };
-    log::info!(
-        "supervised by systemd. Please make sure you set appropriate values for TimeoutStartSec and TimeoutStopSec."
-    );
-    let address = match path.strip_prefix('\0') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
-    let sent = address.and_then(|address| {
-        UnixDatagram::unbound()?.send_to_addr(b"READY=1\nSTATUS=Ready to accept connections\n", &address)
-    });
-    if let Err(error) = sent {
-        log::warn!("systemd could not be told: {error}");
     }
 }
 

@@ -45,6 +45,35 @@ pub fn crc64(crc: u64, bytes: &[u8]) -> u64 {
     rest.iter().fold(crc, |crc, byte| crc >> 8 ^ TABLES[0][(crc as u8 ^ byte) as usize])
 }
 
+/// The checksum of two texts one after the other, from the checksum of each and the length of the second: the first is
+/// shifted by so many zero bytes, by squaring the matrix of one zero bit as zlib's `crc32_combine` does.
+#[must_use]
+pub fn join(first: u64, second: u64, second_len: u64) -> u64 {
+    let mut shift: [u64; 64] = std::array::from_fn(|bit| match bit {
+        0 => POLYNOMIAL,
+        bit => 1 << (bit - 1),
+    });
+    // From one bit to eight.
+    (0..3).for_each(|_| shift = squared(&shift));
+    let (mut crc, mut left) = (first, second_len);
+    while left > 0 {
+        if left & 1 == 1 {
+            crc = times(&shift, crc);
+        }
+        shift = squared(&shift);
+        left >>= 1;
+    }
+    crc ^ second
+}
+
+fn times(matrix: &[u64; 64], vector: u64) -> u64 {
+    (0..64).filter(|bit| vector >> bit & 1 == 1).fold(0, |sum, bit| sum ^ matrix[bit])
+}
+
+fn squared(matrix: &[u64; 64]) -> [u64; 64] {
+    std::array::from_fn(|bit| times(matrix, matrix[bit]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +84,8 @@ mod tests {
         let text: Vec<u8> = (0..100u8).collect();
         for cut in 0..100 {
             assert_eq!(crc64(crc64(0, &text[..cut]), &text[cut..]), crc64(0, &text));
+            let (first, second) = (crc64(0, &text[..cut]), crc64(0, &text[cut..]));
+            assert_eq!(join(first, second, 100 - cut as u64), crc64(0, &text));
         }
     }
 }

@@ -45,6 +45,18 @@ pub const READ_BYTES_PER_SERVING: usize = 4 * READ_BYTES;
 /// How long a turn serves clients before timers and writes get their part.
 pub const SERVING_US_PER_TURN: u64 = 1000;
 
+/// How long a turn that served nobody saves.
+pub const SAVE_US_PER_TURN: u64 = 1000;
+
+/// How long a turn that served somebody saves.
+pub const SAVE_US_PER_BUSY_TURN: u64 = 250;
+
+/// A save pauses while so many bytes wait for the disk.
+pub const SAVED_BYTES_IN_FLIGHT: u64 = 8 << 20;
+
+/// How long a turn loads: clients are answered in between.
+pub const LOAD_US_PER_TURN: u64 = 4000;
+
 /// Expired keys that one turn removes, if it does not take longer than [`EXPIRY_US_PER_TURN`].
 pub const EXPIRED_KEYS_PER_TURN: usize = 8192;
 

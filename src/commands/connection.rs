@@ -49,6 +49,7 @@ SETNAME=clientname?}?",
         .history(&[("6.2.0", "Without a version it only tells about the connection.")]),
     Spec::local("ping", -1, ping)
         .flags(FAST | RUNS_SUBSCRIBED)
+        .tells_health()
         .acl(acl::CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .doc(Group::Connection, "1.0.0", "O(1)", "Tells that the server is there.")

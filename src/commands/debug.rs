@@ -57,13 +57,19 @@ const HELP: &[&str] = &[
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
     "RELOAD [option ...]",
-    "    Write all values in the dump format and read them again into empty databases.",
+    "    Save the RDB on disk and reload it back to memory. Valid <option> values:",
+    "    * MERGE: conflicting keys will be loaded from RDB.",
+    "    * NOFLUSH: the existing database will not be removed before load, but",
+    "      conflicting keys will generate an exception and kill the server.",
+    "    * NOSAVE: the database will be loaded from an existing RDB file.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
     "    default.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "STRINGMATCH-TEST",
@@ -128,7 +134,13 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
         (b"sleep", 3) => sleep(engine, call)?,
         (b"set-active-expire", 3) => engine.switches.active_expire = flag_at(call, 2),
-        (b"pause-cron", 3) => engine.switches.cron_paused = flag_at(call, 2),
+        (b"set-skip-checksum-validation", 3) => {
+            engine.conf.tuning.skips_checksums = flag_at(call, 2);
+        }
+        (b"pause-cron", 3) => {
+            engine.switches.cron_paused = flag_at(call, 2);
+            engine.shut_down_late(call.host);
+        }
         (b"turn-cpu", 3) => {
             engine.recorder.cpu.is_on = flag_at(call, 2);
             engine.recorder.reset();
@@ -223,6 +235,8 @@ fn populate(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), CmdError> {
     let size = if call.args.len() == 5 { number(4)? as usize } else { 0 };
     let index = engine.clients[call.slot].db as usize;
     let access = engine.fresh_access();
+    // As on Redis nobody else is told.
+    engine.propagation.nothing();
     let db = engine.dbs.at_mut(index);
     for i in 0..count {
         let key = [prefix, format!(":{i}").as_bytes()].concat();

@@ -5,6 +5,7 @@
 
 use super::memory::Overview;
 use crate::config::REDIS_VERSION;
+use crate::engine::durability::{Progress, Why};
 use crate::engine::error::{CmdResult, Outcome};
 use crate::engine::recorder::PHASES;
 use crate::engine::spec::flag::*;
@@ -233,8 +234,8 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("rss_overhead_bytes", 0);
     text.field("mem_fragmentation_ratio", format!("{:.2}", seen.fragmentation()));
     text.field("mem_fragmentation_bytes", seen.resident as i64 - seen.used as i64);
+    text.field("mem_not_counted_for_evict", engine.dbs.held_bytes());
     text.idle(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
@@ -249,31 +250,59 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
 }
 
 fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
-    let changes = engine.propagation.changes() - engine.durability.changes_at_save;
-    text.idle(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    text.field("current_fork_perc", "0.00");
-    text.idle(&["current_save_keys_processed", "current_save_keys_total"]);
-    text.field("rdb_changes_since_last_save", changes);
-    text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", engine.durability.last_save_unix_s);
-    text.field("rdb_last_bgsave_status", "ok");
-    text.field("rdb_last_bgsave_time_sec", -1);
-    text.field("rdb_current_bgsave_time_sec", -1);
-    text.idle(&[
-        "rdb_saves",
-        "rdb_last_cow_size",
-        "rdb_last_load_keys_expired",
-        "rdb_last_load_keys_loaded",
-        "aof_enabled",
-        "aof_rewrite_in_progress",
-        "aof_rewrite_scheduled",
-    ]);
+    let (save, load) = (engine.save_progress(), engine.load_progress());
+    let durability = &engine.durability;
+    let walked = save.unwrap_or_default();
+    text.field("loading", u8::from(load.is_some()));
+    text.idle(&["async_loading"]);
+    text.field("current_cow_peak", walked.kept_bytes.max(engine.dbs.kept_bytes()));
+    text.field("current_cow_size", engine.dbs.kept_bytes());
+    text.field("current_cow_size_age", walked.us / 1_000_000);
+    let share = 100.0 * walked.done as f64 / walked.keys.max(1) as f64;
+    text.field("current_fork_perc", format!("{:.2}", if walked.keys == 0 { 0.0 } else { share }));
+    text.field("current_save_keys_processed", walked.done);
+    text.field("current_save_keys_total", walked.keys);
+    text.field("rdb_changes_since_last_save", engine.unsaved_changes());
+    let in_background = durability.saving() == Some(Why::Background);
+    text.field("rdb_bgsave_in_progress", u8::from(in_background));
+    text.field("rdb_last_save_time", durability.last_save_unix_s);
+    text.field("rdb_last_bgsave_status", if durability.last_background_is_ok { "ok" } else { "err" });
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    text.field("rdb_last_bgsave_time_sec", seconds(durability.last_background_s));
+    text.field("rdb_current_bgsave_time_sec", seconds(in_background.then_some(walked.us / 1_000_000)));
+    text.field("rdb_saves", durability.saves);
+    text.field("rdb_last_cow_size", durability.last_kept_bytes);
+    text.field("rdb_last_load_keys_expired", durability.last_load.expired);
+    text.field("rdb_last_load_keys_loaded", durability.last_load.loaded);
+    text.idle(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     text.field("aof_last_rewrite_time_sec", -1);
     text.field("aof_current_rewrite_time_sec", -1);
     text.field("aof_last_bgrewrite_status", "ok");
     text.idle(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     text.field("aof_last_write_status", "ok");
     text.idle(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(load) = load {
+        loading(&load, text);
+    }
+    text.field("snapshot_held_bytes", engine.dbs.held_bytes());
+    let left =
+        walked.us.checked_mul((walked.keys - walked.done) as u64).unwrap_or(0) / walked.done.max(1) as u64;
+    text.field("snapshot_eta_seconds", left / 1_000_000);
+    text.field("snapshot_turn_us_max", durability.turn_us_max);
+    text.field("rdb_version_written", durability.version_written);
+}
+
+/// What INFO shows only while a dataset is loaded.
+fn loading(load: &Progress, text: &mut Text) {
+    text.field("loading_start_time", load.begun_unix_s);
+    text.field("loading_total_bytes", load.total_bytes);
+    text.field("loading_rdb_used_mem", load.used_memory);
+    text.field("loading_loaded_bytes", load.loaded_bytes);
+    let share = 100.0 * load.loaded_bytes as f64 / load.total_bytes.max(1) as f64;
+    text.field("loading_loaded_perc", format!("{share:.2}"));
+    let left = load.total_bytes.saturating_sub(load.loaded_bytes);
+    let eta_us = load.us.checked_mul(left).unwrap_or(0) / load.loaded_bytes.max(1);
+    text.field("loading_eta_seconds", if load.loaded_bytes == 0 { 1 } else { eta_us / 1_000_000 });
 }
 
 fn threads(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
@@ -330,9 +359,9 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("pubsub_channels", channels);
     text.field("pubsub_patterns", patterns);
     text.field("pubsubshard_channels", shards);
+    text.field("latest_fork_usec", stats.latest_fork_us);
+    text.field("total_forks", stats.total_forks);
     text.idle(&[
-        "latest_fork_usec",
-        "total_forks",
         "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",

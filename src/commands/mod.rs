@@ -19,6 +19,7 @@ mod latency;
 mod list;
 mod lolwut;
 mod memory;
+mod persistence;
 mod pubsub;
 mod scan;
 mod script;
@@ -70,6 +71,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     memory::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
+    persistence::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,

@@ -17,11 +17,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(NOSCRIPT | LOADING | STALE | FAST)
         .acl(acl::ADMIN | acl::DANGEROUS)
         .doc(Group::Server, "2.8.12", "O(1)", "Tells whether the server is a primary or a replica."),
-    Spec::global("lastsave", 1, lastsave, "the time of the last save belongs to the server")
-        .flags(LOADING | STALE | FAST)
-        .acl(acl::ADMIN | acl::DANGEROUS)
-        .tips(&["nondeterministic_output"])
-        .doc(Group::Server, "1.0.0", "O(1)", "Tells when the last dump file was written."),
     Spec::local("replicaof", 3, replicaof)
         .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
         .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`.")
@@ -31,16 +26,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.")
         .syntax("args(host-port{host port:integer} | no-one{NO ONE})")
         .deprecated("5.0.0", "`REPLICAOF`"),
-    Spec::global("shutdown", -1, shutdown, "ends the server")
-        .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
-        .doc(
-            Group::Server,
-            "1.0.0",
-            "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-            "Ends the server in order.",
-        )
-        .syntax("save-selector(NOSAVE | SAVE)? NOW?#7.0.0 FORCE?#7.0.0 ABORT?#7.0.0")
-        .history(&[("7.0.0", "The modifiers `NOW`, `FORCE` and `ABORT`.")]),
     Spec::global("monitor", 1, monitor, "its client is told of all others' commands")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
         .doc(Group::Server, "1.0.0", "", "Shows every command that runs, as it runs."),
@@ -99,12 +84,6 @@ fn role(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-fn lastsave(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let saved = engine.durability.last_save_unix_s;
-    engine.reply(call.slot).int(saved as i64);
-    Ok(Outcome::Done)
-}
-
 fn replicaof(ctx: &mut Ctx<'_>) -> CmdResult {
     if ctx.args.is(1, "no") && ctx.args.is(2, "one") {
         ctx.reply.ok();
@@ -114,35 +93,6 @@ fn replicaof(ctx: &mut Ctx<'_>) -> CmdResult {
         return Err(CmdError::coded("ERR Invalid master port"));
     }
     Err(CmdError::coded("ERR this server does not follow a primary"))
-}
-
-fn shutdown(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    let (mut save, mut nosave, mut abort, mut other) = (false, false, false, false);
-    for word in call.args.iter_from(1) {
-        match word.to_ascii_lowercase().as_slice() {
-            b"nosave" => nosave = true,
-            b"save" => save = true,
-            b"now" | b"force" => other = true,
-            b"abort" => abort = true,
-            _ => return Err(CmdError::Syntax),
-        }
-    }
-    if (abort && (save || nosave || other)) || (save && nosave) {
-        return Err(CmdError::Syntax);
-    }
-    if abort {
-        return Err(CmdError::coded("ERR No shutdown in progress."));
-    }
-    if !nosave && engine.scripts.running.is_some() {
-        return Err(CmdError::coded(
-            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-        ));
-    }
-    if save {
-        return Err(CmdError::coded("ERR this server keeps its data in memory only; use SHUTDOWN NOSAVE"));
-    }
-    engine.shut_down(true);
-    Ok(Outcome::Done)
 }
 
 fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {

@@ -241,6 +241,8 @@ pub enum Effect {
     IdleTimers,
     /// Set the password of the default user.
     RequirePass,
+    /// Look anew whether a dump is to be saved, and whether writes are refused.
+    Saving,
     /// Install or remove the handlers of the crash report.
     CrashLog,
     /// Arm or stop the watchdog.

@@ -27,12 +27,26 @@ pub(super) mod gate {
     pub const PAUSE: u32 = 1 << 2;
     /// A command lets others speak in the middle of its work.
     pub const BUSY: u32 = 1 << 3;
+    /// Writes are refused, since the last save failed.
+    pub const DISK: u32 = 1 << 4;
+    /// A dataset is being loaded.
+    pub const LOADING: u32 = 1 << 5;
 }
 
 /// Bits of [`state`] for which the requests of a client are looked at closely.
 const WATCHED_STATES: u32 = state::PUBSUB | state::MULTI | state::LIMITED | state::MONITOR;
 
 const NO_REPLICAS: CmdError = CmdError::coded("NOREPLICAS Not enough good replicas to write.");
+const LOADING: CmdError = CmdError::coded("LOADING Redis is loading the dataset in memory");
+const NOT_SAVED: CmdError = CmdError::coded(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+);
+const NOT_SAVED_FOR_SCRIPT: CmdError = CmdError::coded(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable scripts are \
+     blocked. Use 'no-writes' flag for read only scripts.",
+);
 const NO_MEMORY: CmdError = CmdError::coded("OOM command not allowed when used memory > 'maxmemory'.");
 
 /// Bytes of a request that an error quotes, as it came.
@@ -94,10 +108,14 @@ enum Gate {
     ReadOnly,
     /// The memory limit is reached.
     Memory,
+    /// The last save failed.
+    Disk,
     /// Too few replicas follow.
     Replicas,
     /// A client with subscriptions runs little else.
     Subscribed,
+    /// The dataset is being loaded.
+    Loading,
     /// A slow command runs.
     Busy,
     /// A monitor must not touch the keyspace.
@@ -115,8 +133,10 @@ const SOCKET: &[Gate] = &[
     Gate::Transaction,
     Gate::Permission,
     Gate::Memory,
+    Gate::Disk,
     Gate::Replicas,
     Gate::Subscribed,
+    Gate::Loading,
     Gate::Busy,
     Gate::Monitor,
     Gate::Pause,
@@ -124,11 +144,11 @@ const SOCKET: &[Gate] = &[
 ];
 
 /// The gates for a script that is about to begin. Redis: `scriptPrepareForRun`.
-const SCRIPT_START: &[Gate] = &[Gate::Cluster, Gate::ReadOnly, Gate::Replicas, Gate::Memory];
+const SCRIPT_START: &[Gate] = &[Gate::Cluster, Gate::Disk, Gate::ReadOnly, Gate::Replicas, Gate::Memory];
 
 /// The gates for what a script calls. Redis: `scriptCall`.
 const SCRIPT_CALL: &[Gate] =
-    &[Gate::Arity, Gate::Script, Gate::Permission, Gate::ReadOnly, Gate::Replicas, Gate::Memory];
+    &[Gate::Arity, Gate::Script, Gate::Permission, Gate::ReadOnly, Gate::Disk, Gate::Replicas, Gate::Memory];
 
 impl Engine {
     /// Notes whether a reason is in force for everybody: bits of [`gate`].
@@ -205,6 +225,11 @@ impl Engine {
             Gate::Cluster => return self.fits_cluster(asked.by),
             Gate::ReadOnly => return self.may_write(asked),
             Gate::Memory => return self.has_memory(host, asked),
+            Gate::Disk if self.gates & gate::DISK != 0 && self.is_refused_unsaved(asked) => match asked.by {
+                Asker::ScriptStart { .. } => NOT_SAVED_FOR_SCRIPT,
+                _ => NOT_SAVED,
+            },
+            Gate::Loading if self.gates & gate::LOADING != 0 && self.must_be_loaded(asked) => LOADING,
             Gate::Replicas if self.gates & gate::REPLICAS != 0 && self.needs_replicas(asked) => NO_REPLICAS,
             Gate::Subscribed
                 if client.is(state::PUBSUB) && client.resp == 2 && !row.has(flag::RUNS_SUBSCRIBED) =>
@@ -310,6 +335,18 @@ impl Engine {
         Err(Refusal::Error(error))
     }
 
+    /// Whether a request is refused because the last save failed: it writes, or it asks how the server is.
+    fn is_refused_unsaved(&self, asked: &Asked<'_>) -> bool {
+        asked.row.spec.tells_health || self.needs_replicas(asked)
+    }
+
+    /// Whether a request does not run before the dataset is loaded; what is queued for EXEC counts with it.
+    fn must_be_loaded(&self, asked: &Asked<'_>) -> bool {
+        let queued = self.clients[asked.slot].transaction.as_ref();
+        !asked.row.has(flag::LOADING)
+            || (asked.row.has(flag::RUNS_QUEUE) && queued.is_some_and(|queued| queued.must_be_loaded()))
+    }
+
     fn script_minds_memory(&self) -> bool {
         self.scripts.running.as_ref().is_some_and(|running| !running.allows_oom && !running.has_written)
     }
@@ -338,7 +375,8 @@ impl Engine {
         if self.gates & gate::PAUSE == 0 {
             return None;
         }
-        let waits = self.pause.all || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+        let is_ending = self.is_shutting_down() && flags & flag::ALLOW_BUSY == 0;
+        let waits = self.pause.all || is_ending || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
         waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
     }
 

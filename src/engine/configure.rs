@@ -65,6 +65,10 @@ impl Engine {
             Effect::IdleTimers => self.arm_idle_timers(),
             Effect::RequirePass => self.apply_requirepass(),
             Effect::GoodReplicas => self.configure_gates(),
+            Effect::Saving => {
+                self.note_disk_errors();
+                self.arm_save_points();
+            }
             // What these are about does not exist yet.
             Effect::CrashLog
             | Effect::Watchdog

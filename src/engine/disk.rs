@@ -14,7 +14,8 @@ use super::error::{self, BlockOn, CmdError, CmdResult, Outcome};
 use super::host::Request;
 use super::jobs::{Done, Verdict};
 use super::{Call, Engine, Job};
-use crate::base::crc::crc64;
+use crate::base::crc::{self, crc64};
+use crate::persist::rdb::file::write::Part;
 use bytes::Bytes;
 
 /// A folder that is open, or that could not be opened.
@@ -140,13 +141,42 @@ pub struct Options {
 pub struct Block {
     /// The bytes.
     pub pieces: Vec<Piece>,
-    /// The checksum of all that was appended up to here comes behind them, in 8 bytes, the lowest first.
-    pub ends_with_checksum: bool,
+    /// What comes behind them, in 8 bytes, the lowest first.
+    pub checksum: Option<Checksum>,
+}
+
+/// The checksum at the end of a dump file.
+#[derive(Debug)]
+pub enum Checksum {
+    /// None: zero stands for it.
+    Zero,
+    /// That of all that was appended up to here, as if the file began with other bytes than it did: as many.
+    Running {
+        /// What was appended first.
+        began: Vec<u8>,
+        /// What is to stand there.
+        begins: Vec<u8>,
+    },
+}
+
+impl Checksum {
+    fn value(&self, state: &FileState) -> u64 {
+        match self {
+            Checksum::Zero => 0,
+            Checksum::Running { began, begins } => {
+                // The sum is linear: the difference of the beginnings is shifted by what follows them.
+                let difference = crc64(0, began) ^ crc64(0, begins);
+                crc::join(difference, state.crc, state.written - began.len() as u64)
+            }
+        }
+    }
 }
 
 /// Bytes in one piece.
 #[derive(Debug)]
 pub enum Piece {
+    /// A part of a dump file, to be compressed.
+    Dump(Part),
     /// Bytes that were made for the file.
     Bytes(Vec<u8>),
     /// Bytes of a value, or of the feed, that others see as well.
@@ -222,6 +252,19 @@ pub struct DiskError {
     pub written: u64,
 }
 
+impl DiskError {
+    /// What was to be done with a file was given up.
+    pub fn given_up(name: &str) -> DiskError {
+        DiskError {
+            op: "write",
+            name: name.to_owned(),
+            text: "given up".to_owned(),
+            kind: ErrorKind::Other,
+            written: 0,
+        }
+    }
+}
+
 /// What an error means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -240,7 +283,7 @@ impl FileJob {
     /// Bytes that it holds or that its answer will hold.
     pub fn bytes(&self) -> u64 {
         match self {
-            FileJob::Append(_, block) => block.pieces.iter().map(|piece| piece.as_slice().len() as u64).sum(),
+            FileJob::Append(_, block) => block.pieces.iter().map(|piece| piece.held_bytes() as u64).sum(),
             FileJob::WriteAt { bytes, .. } | FileJob::Replace(Replace { bytes, .. }) => bytes.len() as u64,
             FileJob::Read(_, bytes) => *bytes as u64,
             _ => 0,
@@ -258,10 +301,22 @@ impl LogJob {
     }
 }
 
+impl From<Part> for Piece {
+    fn from(part: Part) -> Piece {
+        Piece::Dump(part)
+    }
+}
+
 impl Piece {
-    /// The bytes.
+    /// Memory that it holds, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        if let Piece::Dump(part) = self { part.len() } else { self.as_slice().len() }
+    }
+
+    /// The bytes; of a part of a dump file there are none before it is finished.
     pub fn as_slice(&self) -> &[u8] {
         match self {
+            Piece::Dump(_) => &[],
             Piece::Bytes(bytes) => bytes,
             Piece::Shared(bytes) => bytes,
         }
@@ -271,18 +326,24 @@ impl Piece {
 impl Block {
     /// A block of bytes that were made for the file.
     pub fn of(bytes: Vec<u8>) -> Block {
-        Block { pieces: vec![Piece::Bytes(bytes)], ends_with_checksum: false }
+        Block { pieces: vec![Piece::Bytes(bytes)], checksum: None }
     }
 
     /// Does on the thread of files what was not done before, and gives what is to be written.
     #[must_use]
     pub fn finish(self, state: &mut FileState) -> Vec<Piece> {
-        let mut pieces = self.pieces;
+        let mut pieces = Vec::with_capacity(self.pieces.len() + 1);
+        for piece in self.pieces {
+            match piece {
+                Piece::Dump(part) => part.finish(|bytes| pieces.push(Piece::Shared(bytes))),
+                piece => pieces.push(piece),
+            }
+        }
         if state.keeps_crc {
             state.crc = pieces.iter().fold(state.crc, |crc, piece| crc64(crc, piece.as_slice()));
         }
-        if self.ends_with_checksum {
-            let bytes = state.crc.to_le_bytes();
+        if let Some(checksum) = self.checksum {
+            let bytes = checksum.value(state).to_le_bytes();
             pieces.push(Piece::Bytes(bytes.to_vec()));
             if state.keeps_crc {
                 state.crc = crc64(state.crc, &bytes);
@@ -421,7 +482,9 @@ mod tests {
         let mut state = FileState { keeps_crc: true, ..FileState::default() };
         let first = Block { pieces: vec![Piece::Shared(Bytes::from_static(b"1234"))], ..Block::default() };
         assert_eq!(first.finish(&mut state).len(), 1);
-        let second = Block { ends_with_checksum: true, ..Block::of(b"56789".to_vec()) };
+        state.written += 4;
+        let checksum = Some(Checksum::Running { began: b"1234".to_vec(), begins: b"1234".to_vec() });
+        let second = Block { checksum, ..Block::of(b"56789".to_vec()) };
         let pieces = second.finish(&mut state);
         assert_eq!(pieces[1].as_slice(), 0xe9c6_d914_c4b8_d9ca_u64.to_le_bytes());
     }

@@ -65,6 +65,8 @@ pub type Verdict = fn(&mut Engine, &mut dyn Host, Done) -> Result<(), CmdError>;
 enum Waiter {
     /// A client, which gets OK or an error.
     Client(ClientId, Verdict),
+    /// The engine itself goes on.
+    Engine(fn(&mut Engine, &mut dyn Host, u64, FileResult)),
     /// Nobody: SYNC was asked for where nobody can wait, so what is freed does not count as freed lazily.
     Unseen,
 }
@@ -114,6 +116,11 @@ impl Jobs {
         self.waiters.insert(job, Waiter::Client(client, verdict));
     }
 
+    /// What the engine does when a job for the disk is done.
+    pub fn then(&mut self, job: u64, go_on: fn(&mut Engine, &mut dyn Host, u64, FileResult)) {
+        self.waiters.insert(job, Waiter::Engine(go_on));
+    }
+
     /// Nobody waits for this job any more.
     pub fn wait_no_longer(&mut self, job: u64) {
         self.waiters.remove(&job);
@@ -136,11 +143,19 @@ impl Engine {
 
     /// The garbage of all databases becomes jobs.
     pub fn collect_garbage(&mut self) {
+        while let Some(garbage) = self.dbs.take_garbage() {
+            self.free(garbage, None);
+        }
         for index in 0..self.dbs.count() {
             while let Some(garbage) = self.dbs.at_mut(index).take_garbage() {
                 self.free(garbage, None);
             }
         }
+    }
+
+    /// A client waits for a job.
+    pub fn wait_for_job(&mut self, job: u64, client: ClientId, verdict: Verdict) {
+        self.jobs.wait(job, client, verdict);
     }
 
     /// Hands something to the helper thread; `waiter` is told when it is freed.
@@ -176,9 +191,13 @@ impl Engine {
                 self.stats.lazyfreed_objects += objects;
             }
         }
-        if let Some(Waiter::Client(client, verdict)) = waiter {
-            let result = verdict(self, host, done);
-            self.end_wait_for_job(client, job, result);
+        match waiter {
+            Some(Waiter::Client(client, verdict)) => {
+                let result = verdict(self, host, done);
+                self.end_wait_for_job(client, job, result);
+            }
+            Some(Waiter::Engine(go_on)) => go_on(self, host, job, done.file()),
+            Some(Waiter::Unseen) | None => {}
         }
     }
 

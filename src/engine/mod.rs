@@ -213,7 +213,7 @@ impl Engine {
             pause: pause::Pause::default(),
             process,
             switches,
-            durability: durability::Durability { last_save_unix_s: now.unix_s(), changes_at_save: 0 },
+            durability: durability::Durability::new(now.unix_s()),
             replication: Replication { id: hex_id(&mut rng), feed: Feed::default() },
             propagation: propagation::Propagation::default(),
             scripts: script::Scripts::default(),
@@ -257,7 +257,7 @@ impl Engine {
     /// interpreters of scripts.
     pub fn used_memory(&self, host: &dyn Host) -> usize {
         let free: usize = self.dbs.iter().map(crate::keyspace::Db::free_bytes).sum();
-        let apart = free + self.jobs.garbage_bytes + self.interpreter_bytes();
+        let apart = free + self.jobs.garbage_bytes + self.dbs.held_bytes() + self.interpreter_bytes();
         host.allocated_bytes().saturating_sub(apart)
     }
 

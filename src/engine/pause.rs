@@ -26,9 +26,9 @@ pub struct Pause {
 
 impl Engine {
     /// Whether the keyspace must not change by itself: while clients are paused, and while a dataset is imported, whose
-    /// source says what goes.
+    /// source says what goes, or loaded.
     pub fn is_keyspace_held(&self) -> bool {
-        self.pause.until_us != 0 || self.conf.import_mode
+        self.pause.until_us != 0 || self.conf.import_mode || self.durability.is_loading()
     }
 
     /// Pauses writes, or everything, until a monotonic time. A pause that is under way is never weakened.
@@ -45,7 +45,7 @@ impl Engine {
         self.pause.until_us = 0;
         self.pause.all = false;
         self.listeners.expiry_held = self.is_keyspace_held();
-        self.set_gate(gate::PAUSE, false);
+        self.set_gate(gate::PAUSE, self.is_shutting_down());
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };
             let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;

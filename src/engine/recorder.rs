@@ -17,18 +17,18 @@ pub enum Phase {
     Poll = 0,
     /// New connections.
     Accept,
-    /// From sockets into buffers.
-    Read,
     /// Parsing and running commands.
     Run,
     /// Timers, expiry, growing tables, freeing.
     Expire,
     /// From buffers into sockets.
     Write,
+    /// Saving and loading.
+    Files,
 }
 
 /// Names of the phases, as INFO shows them.
-pub const PHASES: [&str; 6] = ["poll", "accept", "read", "run", "expire", "write"];
+pub const PHASES: [&str; 6] = ["poll", "accept", "run", "expire", "write", "files"];
 
 /// One turn of the loop: microseconds of each phase.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,7 +165,7 @@ mod tests {
         recorder.stamp(Phase::Write, 3600);
         assert_eq!(recorder.end_turn(7), 3100);
         let turn = recorder.turns().last().expect("a turn was recorded");
-        assert_eq!((turn.ticks, turn.commands), ([500, 0, 0, 3000, 0, 100], 7));
+        assert_eq!((turn.ticks, turn.commands), ([500, 0, 3000, 0, 100, 0], 7));
         assert_eq!((recorder.turns_above_2ms, recorder.turns_above_10ms), (1, 0));
     }
 }

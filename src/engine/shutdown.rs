@@ -1,13 +1,136 @@
-//! The orderly end.
+//! The orderly end: what is to be saved is saved first, and nobody is served meanwhile.
 
-use super::{Engine, Job};
+use super::admission::gate;
+use super::disk::FileDone;
+use super::durability::Why;
+use super::error::CmdError;
+use super::{Done, Engine, Host, Job};
+use crate::config::ShutdownOn;
+
+/// What a client is told whose SHUTDOWN failed.
+const FAILED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+
+/// An end that is under way.
+#[derive(Debug)]
+pub struct Shutdown {
+    /// What was asked for.
+    how: ShutdownOn,
+    /// Jobs by the number of which clients wait for it; they fail when it does.
+    waiters: Vec<u64>,
+}
 
 impl Engine {
-    /// Ends the server: the shell closes its listeners and leaves with code 0.
-    pub fn shut_down(&mut self, by_user: bool) {
-        if by_user {
-            log::warn!("User requested shutdown...");
+    /// Whether the server is about to end.
+    pub fn is_shutting_down(&self) -> bool {
+        self.durability.shutdown.is_some()
+    }
+
+    /// A signal asks for the end. A second SIGINT does not wait for what the first has begun: people press the keys twice.
+    pub fn shut_down_by_signal(&mut self, host: &mut dyn Host, name: &'static str) {
+        if self.is_shutting_down() && name != "SIGINT" {
+            return;
         }
+        if self.is_shutting_down() {
+            log::warn!("You insist... exiting now.");
+            self.cancel_last_save();
+            self.jobs.queue.push_back(Job::Exit(1));
+            return;
+        }
+        log::warn!("Received {name} scheduling shutdown...");
+        if self.switches.cron_paused {
+            // Redis begins it in its cron.
+            self.durability.late_signal = Some(name);
+            return;
+        }
+        let how = if name == "SIGINT" { self.conf.shutdown_on_sigint } else { self.conf.shutdown_on_sigterm };
+        self.shut_down(host, how);
+    }
+
+    /// Begins the end that a signal asked for while the cron was paused.
+    pub fn shut_down_late(&mut self, host: &mut dyn Host) {
+        if let Some(name) = self.durability.late_signal.take_if(|_| !self.switches.cron_paused) {
+            self.shut_down_by_signal(host, name);
+        }
+    }
+
+    /// Ends the server: saves if it has to, then the shell closes its listeners and leaves with code 0.
+    pub fn shut_down(&mut self, host: &mut dyn Host, how: ShutdownOn) {
+        let how = match self.durability.is_loading() {
+            // What is loaded by half must not take the place of the whole.
+            true => ShutdownOn { save: false, nosave: true, ..how },
+            false => how,
+        };
+        log::warn!("User requested shutdown...");
+        self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new() });
+        self.set_gate(gate::PAUSE, true);
+        self.cancel_background_save();
+        let saves = !how.nosave && (how.save || !self.conf.save.is_empty());
+        if !saves {
+            self.leave();
+            return;
+        }
+        log::info!("Saving the final RDB snapshot before exiting.");
+        // A save whose client waits may have begun before the last change.
+        self.cancel_save_of_client(host);
+        self.begin_save(host, Why::Shutdown);
+    }
+
+    /// A number of a job that is done when the end fails; the client that waits for it gets the error.
+    pub fn wait_for_shutdown(&mut self) -> u64 {
+        let job = self.jobs.number(0);
+        if let Some(shutdown) = &mut self.durability.shutdown {
+            shutdown.waiters.push(job);
+        }
+        job
+    }
+
+    /// The verdict for a client that waits for the end and is still there.
+    pub fn shutdown_failed(&mut self, _: &mut dyn Host, _: Done) -> Result<(), CmdError> {
+        Err(CmdError::coded(FAILED))
+    }
+
+    /// The last save has come to its end, or failed.
+    pub(super) fn last_save_ended(&mut self, host: &mut dyn Host, is_ok: bool) {
+        let is_forced = self.durability.shutdown.as_ref().is_some_and(|shutdown| shutdown.how.force);
+        if is_ok || is_forced {
+            if !is_ok {
+                log::warn!("Error trying to save the DB. Exiting anyway.");
+            }
+            self.leave();
+            return;
+        }
+        log::warn!("Error trying to save the DB, can't exit.");
+        self.stay(host);
+    }
+
+    /// SHUTDOWN ABORT; false when there is nothing to abort.
+    pub fn abort_shutdown(&mut self, host: &mut dyn Host) -> bool {
+        let is_late = self.durability.late_signal.take().is_some();
+        if !is_late && !self.is_shutting_down() {
+            return false;
+        }
+        log::info!("Shutdown manually aborted.");
+        if is_late {
+            return true;
+        }
+        self.cancel_last_save();
+        self.stay(host);
+        true
+    }
+
+    /// The server does not end: who waited for it is told, and everybody is served again.
+    fn stay(&mut self, host: &mut dyn Host) {
+        log::warn!("Errors trying to shut down the server. Check the logs for more information.");
+        let Some(shutdown) = self.durability.shutdown.take() else { return };
+        if self.pause.until_us == 0 {
+            self.unpause_clients();
+        }
+        for job in shutdown.waiters {
+            self.completed(host, job, Done::File(Ok(FileDone::default())));
+        }
+    }
+
+    fn leave(&mut self) {
         self.jobs.queue.push_back(Job::Exit(0));
     }
 }

@@ -346,6 +346,8 @@ pub struct Spec {
     pub on_all_databases: bool,
     /// Who waits for its key also waits for the key to go.
     pub waits_for_loss: bool,
+    /// It tells that all is well, so it is refused where writes are because a save failed.
+    pub tells_health: bool,
 }
 
 /// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`], else those that the
@@ -393,6 +395,7 @@ impl Spec {
             databases_of: None,
             on_all_databases: false,
             waits_for_loss: false,
+            tells_health: false,
         }
     }
 
@@ -469,6 +472,11 @@ impl Spec {
     /// Who waits for its key also waits for the key to go.
     pub const fn waits_for_loss(self) -> Spec {
         Spec { waits_for_loss: true, ..self }
+    }
+
+    /// It tells that all is well, so it is refused where writes are because a save failed.
+    pub const fn tells_health(self) -> Spec {
+        Spec { tells_health: true, ..self }
     }
 
     /// Sets the key specs.

@@ -74,6 +74,10 @@ pub struct Stats {
     pub expire_lag_ms: Histogram,
     pub evicted_keys: u64,
     pub evicted_clients: u64,
+    /// Snapshots that were begun in the background. Redis: forks.
+    pub total_forks: u64,
+    /// Microseconds that the beginning of the last one took.
+    pub latest_fork_us: u64,
     pub evicted_scripts: u64,
     pub total_connections_received: u64,
     pub total_commands_processed: u64,

@@ -84,6 +84,12 @@ pub enum Timer {
     PauseEnd,
     /// Sample the `instantaneous_` figures.
     Sample,
+    /// Look whether a save point is met.
+    SavePoint,
+    /// Go on saving after a delay.
+    SaveGoesOn,
+    /// Go on loading after a delay.
+    LoadGoesOn,
 }
 
 impl Engine {
@@ -134,7 +140,9 @@ impl Engine {
     /// Looks after one database.
     fn tend_database(&mut self, index: usize) {
         let db = self.dbs.at_mut(index);
-        let unfinished = db.step_table(TABLE_STEPS_PER_TURN) | db.compact_wheel(REGISTRATIONS_PER_TURN);
+        let unfinished = db.step_table(TABLE_STEPS_PER_TURN)
+            | db.compact_wheel(REGISTRATIONS_PER_TURN)
+            | !db.sweep_epochs();
         let deadline_ms = db.next_deadline_ms().unwrap_or(u64::MAX);
         self.upkeep.unfinished |= u64::from(unfinished) << (index % 64);
         self.upkeep.set_deadline(index, deadline_ms);
@@ -242,6 +250,9 @@ impl Engine {
                 self.upkeep.samples_due -= 1;
                 self.sample(host);
             }
+            Timer::SavePoint => self.look_at_save_points(host),
+            Timer::SaveGoesOn => self.end_save_delay(),
+            Timer::LoadGoesOn => self.end_load_delay(),
         }
     }
 
@@ -271,6 +282,7 @@ impl Engine {
     fn sample(&mut self, host: &mut dyn Host) {
         let now_us = self.now.mono_us;
         self.note_peak(host);
+        self.arm_save_points();
         let stats = &mut self.stats;
         stats.ops.sample(stats.total_commands_processed, now_us);
         stats.input.sample(stats.total_net_input_bytes, now_us);

@@ -118,6 +118,8 @@ pub struct Transaction {
     argument_bytes: usize,
     /// All flags of the rows of the queue.
     flags: u32,
+    /// One of the queue does not run while a dataset is loaded.
+    must_be_loaded: bool,
     /// Requests, those included that EXEC runs at the moment.
     len: usize,
     /// The keys that are watched, by database.
@@ -135,6 +137,11 @@ impl Transaction {
     /// Whether no request waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether a request that waits does not run while a dataset is loaded.
+    pub fn must_be_loaded(&self) -> bool {
+        self.must_be_loaded
     }
 
     /// Bytes of all arguments that wait.
@@ -159,6 +166,7 @@ impl Transaction {
     fn clear_queue(&mut self) {
         self.queue.clear();
         (self.argument_bytes, self.flags, self.len) = (0, 0, 0);
+        self.must_be_loaded = false;
     }
 }
 
@@ -209,6 +217,7 @@ impl Engine {
             transaction.queue.push(args, bytes, row, hint);
             transaction.argument_bytes += bytes;
             transaction.flags |= flags;
+            transaction.must_be_loaded |= flags & flag::LOADING == 0;
             transaction.len += 1;
         }
         self.reply(slot).raw(b"+QUEUED\r\n");

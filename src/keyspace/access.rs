@@ -77,6 +77,15 @@ impl AccessClock {
         (u64::from(self.lru_s).wrapping_sub(u64::from(access))) & CLOCK_MASK
     }
 
+    /// The bits of an entry of which a dump file says how long it was idle, or how often it was used.
+    pub fn of_file(&self, idle_s: Option<u64>, frequency: Option<u8>) -> u32 {
+        match (idle_s, frequency) {
+            (Some(idle_s), _) if !self.lfu => self.idle_for(idle_s),
+            (_, Some(frequency)) if self.lfu => self.with_frequency(frequency),
+            _ => self.fresh(),
+        }
+    }
+
     /// The bits of an LFU entry with this counter.
     pub fn with_frequency(&self, counter: u8) -> u32 {
         u32::from(self.lfu_minutes) << 8 | u32::from(counter)

@@ -2,6 +2,7 @@
 
 use super::db::{Db, KeyHash};
 use super::garbage::Garbage;
+use super::snapshot::Snapshot;
 use crate::base::hash::{HashKey, siphash13_inlined};
 
 /// All databases. Their number is fixed when the server starts.
@@ -11,13 +12,16 @@ pub struct Databases {
     hash_key: HashKey,
     /// Bit `i % 64` is set when the database `i` may have changed since `take_touched`.
     touched: u64,
+    snapshot: Option<Box<Snapshot>>,
+    /// What a snapshot held and nobody needs any more.
+    garbage: Vec<Garbage>,
 }
 
 impl Databases {
     /// `count` empty databases; wheels stand at `now_ms`.
     pub fn new(count: usize, hash_key: HashKey, now_ms: u64) -> Databases {
         let dbs = (0..count).map(|_| Db::new(hash_key, now_ms)).collect();
-        Databases { dbs, hash_key, touched: 0 }
+        Databases { dbs, hash_key, touched: 0, snapshot: None, garbage: Vec::new() }
     }
 
     /// How many there are.
@@ -69,16 +73,50 @@ impl Databases {
     pub fn swap(&mut self, a: usize, b: usize) {
         self.touched = u64::MAX;
         self.dbs.swap(a, b);
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.swap(a, b);
+        }
     }
 
-    /// Empties those in a range in constant time; what they held is to be freed. None when there was nothing.
+    /// Empties those in a range in constant time; what they held is to be freed, unless a snapshot still needs it. None when
+    /// there was nothing.
     pub fn flush(&mut self, range: std::ops::Range<usize>, now_ms: u64) -> Option<Garbage> {
         self.touched = u64::MAX;
         let mut old = Vec::new();
-        for db in self.dbs[range].iter_mut().filter(|db| !db.is_empty() || db.buckets() > 1) {
-            old.push(std::mem::replace(db, Db::new(self.hash_key, now_ms)));
+        for index in range {
+            let db = &mut self.dbs[index];
+            if db.is_empty() && db.buckets() <= 1 && !db.is_walked() {
+                continue;
+            }
+            let db = std::mem::replace(db, Db::new(self.hash_key, now_ms));
+            old.extend(match &mut self.snapshot {
+                Some(snapshot) => snapshot.take_along(index, db),
+                None => Some(db),
+            });
         }
         if old.is_empty() { None } else { Some(Garbage::Databases(old)) }
+    }
+
+    /// Something that is to be freed elsewhere.
+    pub fn take_garbage(&mut self) -> Option<Garbage> {
+        self.garbage.pop()
+    }
+
+    pub(super) fn throw_away(&mut self, garbage: Vec<Garbage>) {
+        self.garbage.extend(garbage);
+    }
+
+    pub(super) fn snapshot_box(&self) -> &Option<Box<Snapshot>> {
+        &self.snapshot
+    }
+
+    pub(super) fn snapshot_mut(&mut self) -> &mut Option<Box<Snapshot>> {
+        &mut self.snapshot
+    }
+
+    /// All of them, for a snapshot, which changes nothing that anybody else sees.
+    pub(super) fn all_mut(&mut self) -> &mut [Db] {
+        &mut self.dbs
     }
 
     /// Keys in all of them.

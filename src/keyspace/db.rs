@@ -8,12 +8,13 @@
 //!   known which database a command will run on.
 //! * A `Db` never looks at a clock: an entry whose deadline has passed is there until somebody removes it, and the
 //!   engine does so before any command sees it.
-//! * All changes go through a few methods of this file; each calls `before_change`, where a snapshot that is under way
-//!   takes the old value.
+//! * All changes go through two doors, where a snapshot that is under way takes the old value: `before_change`, after which
+//!   the value is still there, and `before_loss`, after which it is not. See [`walk`].
 //! * The whole of it can be moved: a flush swaps in an empty one.
 
 mod collections;
 mod expiry;
+pub(super) mod walk;
 
 use super::access::AccessClock;
 use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
@@ -101,6 +102,11 @@ pub struct Db {
     garbage: Vec<Garbage>,
     /// Scratch of `expire_due`.
     due: Vec<u64>,
+    /// The part of a snapshot that is under way.
+    walk: Option<Box<walk::DbWalk>>,
+    /// The tables that a snapshot follows.
+    followed: Option<Box<walk::Followed>>,
+    epochs: walk::Epochs,
 }
 
 /// Where entries and values lie; apart from the dict, which asks it for keys.
@@ -142,6 +148,9 @@ impl Db {
             spare: Vec::new(),
             garbage: Vec::new(),
             due: Vec::new(),
+            walk: None,
+            followed: None,
+            epochs: walk::Epochs::default(),
         }
     }
 
@@ -368,10 +377,10 @@ impl Db {
             let meta = Meta { access, epoch: self.store.epoch, deadline, field_deadlines: false };
             return self.insert(key, hash, value, meta);
         };
-        self.before_change(old);
         self.writes += 1;
         let before = self.entry(old).meta();
         self.count_out(old);
+        self.before_loss(old);
         self.drop_value(old);
         let deadline = match deadline {
             Deadline::Keep => before.deadline,
@@ -598,7 +607,12 @@ impl Db {
     /// Moves a value to the table of values.
     fn far_part(&mut self, value: Value) -> ValuePart<'static> {
         self.store.value_bytes += value.heap_bytes();
-        ValuePart::Far(self.store.values.insert(value) as u32)
+        let followed = value.walk_id();
+        let at = self.store.values.insert(value) as u32;
+        if let Some(id) = followed {
+            self.follow(id, at);
+        }
+        ValuePart::Far(at)
     }
 
     /// Frees what an entry holds beside its cell.
@@ -617,15 +631,17 @@ impl Db {
 
     /// Frees a value that is in nobody's account any more, a large one later.
     fn throw_away(&mut self, value: Value) {
-        if value.heap_bytes() >= FREE_AT_ONCE_BYTES || value.nodes() > FREE_AT_ONCE_NODES {
+        if let Some(id) = value.walk_id() {
+            self.rescue(id, value);
+        } else if value.heap_bytes() >= FREE_AT_ONCE_BYTES || value.nodes() > FREE_AT_ONCE_NODES {
             self.garbage.push(Garbage::Value(value));
         }
     }
 
     /// Frees an entry that left the dict.
     fn release(&mut self, hash: KeyHash, handle: Handle) {
-        self.before_change(handle);
         self.count_out(handle);
+        self.before_loss(handle);
         self.drop_value(handle);
         self.discard(hash, handle);
     }
@@ -688,9 +704,21 @@ impl Db {
         }
     }
 
-    /// The door through which every change of an existing entry goes: a snapshot takes the old value here.
+    /// The door of changes: the value of this entry, its deadline or both are about to be other ones.
     #[inline]
-    fn before_change(&mut self, _handle: Handle) {}
+    fn before_change(&mut self, handle: Handle) {
+        if self.walk.is_some() {
+            self.keep(handle, false);
+        }
+    }
+
+    /// The door of losses: the value of this entry, which nobody counts any more, is about to be dropped.
+    #[inline]
+    fn before_loss(&mut self, handle: Handle) {
+        if self.walk.is_some() {
+            self.keep(handle, true);
+        }
+    }
 
     #[inline]
     fn entry(&self, handle: Handle) -> Entry<'_> {

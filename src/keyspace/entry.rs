@@ -155,6 +155,11 @@ pub fn overwrite(cell: &mut [u8], value: &[u8], access: u32, epoch: u8) {
     cell[4] = epoch;
 }
 
+/// Writes the number of the snapshot that an entry belongs to.
+pub fn set_epoch(cell: &mut [u8], epoch: u8) {
+    cell[4] = epoch;
+}
+
 /// Whether two keys are the same: those of 8 to 16 bytes, as most are, by two words that may overlap.
 #[inline]
 fn are_equal(one: &[u8], other: &[u8]) -> bool {

@@ -34,4 +34,6 @@ pub struct Tuning {
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: bytes from which an element of a list gets a node of its own; 0: by the size of
     /// the nodes.
     pub list_packed_threshold_bytes: u64,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: the checksums of dumps are not looked at.
+    pub skips_checksums: bool,
 }

@@ -173,12 +173,14 @@ pub struct Taken<T> {
     pub(super) old_len: usize,
     /// The nearest deadline of its fields when it was taken.
     pub(super) old_deadline: Option<u64>,
+    /// What another value has taken the place of: a snapshot may still follow it.
+    pub(super) replaced: Option<T>,
 }
 
 impl<T: Collection> Taken<T> {
     /// A value for a key that does not exist yet.
     pub fn new() -> Taken<T> {
-        Taken { handle: None, value: T::new(), old_len: 0, old_deadline: None }
+        Taken { handle: None, value: T::new(), old_len: 0, old_deadline: None, replaced: None }
     }
 }
 
@@ -192,6 +194,16 @@ impl<T> Taken<T> {
     /// Whether its key does not exist yet.
     pub fn is_new(&self) -> bool {
         self.handle.is_none()
+    }
+}
+
+impl<T> Taken<T> {
+    /// Puts another value in its place, as a whole. An assignment would lose what a snapshot may still need.
+    pub fn exchange(&mut self, value: T) {
+        let old = std::mem::replace(&mut self.value, value);
+        if self.handle.is_some() {
+            self.replaced.get_or_insert(old);
+        }
     }
 }
 

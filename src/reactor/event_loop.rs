@@ -110,6 +110,8 @@ impl EventLoop {
             self.stamp(Phase::Expire);
             self.write();
             self.stamp(Phase::Write);
+            self.busy |= self.engine.tend_files(&mut self.host);
+            self.stamp(Phase::Files);
             self.engine.evict_clients();
             self.do_jobs();
             self.end_turn();
@@ -235,8 +237,7 @@ impl EventLoop {
         while let Some(signal) = self.signals.take() {
             match signal {
                 Signal::Terminate(name) => {
-                    ::log::warn!("Received {name} scheduling shutdown...");
-                    self.engine.shut_down(false);
+                    self.engine.shut_down_by_signal(&mut self.host, name);
                 }
             }
         }

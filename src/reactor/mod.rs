@@ -16,3 +16,4 @@ pub mod host;
 pub mod listeners;
 pub mod log;
 pub mod signals;
+mod supervisor;

@@ -1,7 +1,6 @@
 //! Signals, as bytes on a socket that the loop polls.
 //!
-//! The first SIGINT or SIGTERM asks for an orderly end; a second SIGINT ends the process at once, as people expect who
-//! press the keys twice.
+//! SIGINT and SIGTERM ask for an orderly end; what a second one means is the engine's affair.
 
 use super::event_loop::SIGNALS;
 use mio::net::UnixStream;
@@ -21,7 +20,6 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Signals {
     sources: Vec<(UnixStream, &'static str)>,
-    interrupted: bool,
 }
 
 impl Signals {
@@ -40,7 +38,7 @@ impl Signals {
             poll.registry().register(&mut read, SIGNALS, Interest::READABLE)?;
             sources.push((read, name));
         }
-        Ok(Signals { sources, interrupted: false })
+        Ok(Signals { sources })
     }
 
     /// A signal that came.
@@ -48,10 +46,6 @@ impl Signals {
         for (source, name) in &mut self.sources {
             let mut byte = [0];
             if matches!(source.read(&mut byte), Ok(1)) {
-                if *name == "SIGINT" && std::mem::replace(&mut self.interrupted, true) {
-                    log::warn!("You insist... exiting now.");
-                    std::process::exit(1);
-                }
                 return Some(Signal::Terminate(name));
             }
         }

@@ -5,7 +5,8 @@ use crate::support::disk::{Disk, Failure, Faults, Met};
 use crate::with_seeds;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
-    Block, ErrorKind, FileDone, FileId, FileJob, FileResult, FolderId, Found, LogJob, Options, Replace,
+    Block, Checksum, ErrorKind, FileDone, FileId, FileJob, FileResult, FolderId, Found, LogJob, Options,
+    Replace,
 };
 use waterwheel::reactor::disk::files::Files;
 
@@ -335,7 +336,9 @@ fn random_job(rng: &mut Rng, at: usize, is_open: &mut [bool; 3]) -> Option<FileJ
             }
             match kind {
                 8..=11 => {
-                    FileJob::Append(file, Block { ends_with_checksum: options.checksum, ..Block::of(bytes) })
+                    let running = Checksum::Running { began: Vec::new(), begins: Vec::new() };
+                    let checksum = options.checksum.then_some(running);
+                    FileJob::Append(file, Block { checksum, ..Block::of(bytes) })
                 }
                 12 => FileJob::Read(file, 1 + rng.below(3000) as usize),
                 13 => FileJob::Sync(file),

@@ -256,7 +256,7 @@ impl Disk {
             }
             LogJob::Append(file, pieces) => {
                 let pieces = pieces.into_iter().map(Piece::Shared).collect();
-                self.append(of_log(file), Block { pieces, ends_with_checksum: false })
+                self.append(of_log(file), Block { pieces, checksum: None })
             }
             LogJob::Sync(file) => self.sync(of_log(file)),
             LogJob::Close(file) => self.do_file(FileJob::Close(of_log(file))),

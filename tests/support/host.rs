@@ -86,6 +86,7 @@ impl Host for FakeHost {
                 "disk"
             }
             Request::ReadConfigFile => "read config",
+            Request::TellReady(_) => "tell ready",
             Request::ReleaseMemory => "release memory",
             Request::Crash(_) => "crash",
         };

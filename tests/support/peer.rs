@@ -17,6 +17,7 @@ use waterwheel::resp::reply::encode_request;
 /// A server of our own, in a folder of its own.
 pub struct Peer {
     program: String,
+    arguments: Vec<String>,
     port: u16,
     child: Child,
     folder: PathBuf,
@@ -25,22 +26,57 @@ pub struct Peer {
 impl Peer {
     /// Starts a program that takes the arguments of a redis-server.
     pub fn start(program: &str) -> Peer {
+        Peer::start_with(program, &[])
+    }
+
+    /// As [`Peer::start`], with more arguments.
+    pub fn start_with(program: &str, arguments: &[&str]) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
         let folder = std::env::temp_dir().join(format!("waterwheel-peer-{port}"));
         std::fs::create_dir_all(&folder).expect("a folder can be made");
-        let child = spawn(program, port, &folder);
-        let peer = Peer { program: program.to_owned(), port, child, folder };
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let child = spawn(program, port, &folder, &arguments);
+        let peer = Peer { program: program.to_owned(), arguments, port, child, folder };
         peer.await_ready();
         peer
     }
 
-    /// Starts it again; what it held is lost.
+    /// Ends it as a crash would, and starts it again: what it held and did not save is lost.
     pub fn restart(&mut self) {
         self.end();
-        self.child = spawn(&self.program, self.port, &self.folder);
-        self.await_ready();
+        self.start_again(true);
+    }
+
+    /// Starts it again after it has ended; `awaits` says that it has to take connections.
+    pub fn start_again(&mut self, awaits: bool) {
+        self.child = spawn(&self.program, self.port, &self.folder, &self.arguments);
+        if awaits {
+            self.await_ready();
+        }
+    }
+
+    /// Its working directory.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended, and gives its exit code, if it was not killed.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child of ours") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "{} does not end", self.program);
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn await_ready(&self) {
@@ -150,12 +186,17 @@ impl Drop for Peer {
     }
 }
 
-fn spawn(program: &str, port: u16, folder: &PathBuf) -> Child {
-    let log = std::fs::File::create(folder.join("log")).expect("a log can be written");
+fn spawn(program: &str, port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .expect("a log can be written");
     Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--enable-debug-command", "yes", "--dir"])
         .arg(folder)
+        .args(arguments)
         .stdout(log)
         .stderr(Stdio::null())
         .stdin(Stdio::null())

@@ -248,8 +248,9 @@ impl World {
             let ticks = self.host.ticks();
             self.engine.set_now(self.host.now, ticks);
             while self.engine.serve_waiting(&mut self.host) {}
-            let more = self.engine.tick(&mut self.host);
+            let mut more = self.engine.tick(&mut self.host);
             self.take_output();
+            more |= self.engine.tend_files(&mut self.host);
             self.engine.evict_clients();
             while let Some(job) = self.engine.poll_job() {
                 self.jobs.push_back(job);

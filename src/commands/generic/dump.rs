@@ -45,7 +45,8 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
 ];
 
 impl From<BadData> for CmdError {
-    fn from(_: BadData) -> CmdError {
+    fn from(bad: BadData) -> CmdError {
+        log::warn!("Internal error in RDB reading offset {}, in a payload -> {}", bad.at, bad.what);
         CmdError::coded("ERR Bad data format")
     }
 }
@@ -113,7 +114,10 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let ttl = ctx.int(2)?;
     let ttl = u64::try_from(ttl).map_err(|_| CmdError::coded("ERR Invalid TTL value, must be >= 0"))?;
-    let payload = rdb::unseal(args.at(3));
+    let payload = match ctx.conf.tuning.skips_checksums {
+        true => rdb::unseal_unchecked(args.at(3)).map(|(payload, dialect, _)| (payload, dialect)),
+        false => rdb::unseal(args.at(3)),
+    };
     let (payload, dialect) =
         payload.ok_or(CmdError::coded("ERR DUMP payload version or checksum are wrong"))?;
     let value = rdb::decode(payload, dialect, &ctx.conf.tuning)?;

@@ -71,11 +71,9 @@ fn flushdb(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn flushall(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let waits = waits_for_memory(engine, call)?;
     let all = 0..engine.dbs.count();
+    engine.cancel_background_save();
     let outcome = flush(engine, call, all, waits)?;
-    if !engine.conf().save.is_empty() {
-        // There is nothing left that a save would have to keep.
-        engine.note_saved();
-    }
+    engine.save_flushed(call.host);
     Ok(outcome)
 }
 

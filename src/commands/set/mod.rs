@@ -170,7 +170,7 @@ fn sadd(ctx: &mut Ctx<'_>) -> CmdResult {
     let count = ctx.args.len() - 2;
     let mut set = ctx.take_or_new::<Set>(key)?;
     if set.is_new() {
-        *set = Set::for_members(ctx.args.at(2), count, tuning);
+        set.exchange(Set::for_members(ctx.args.at(2), count, tuning));
     } else {
         set.make_room(count, tuning);
     }
@@ -233,7 +233,7 @@ fn smove(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.changed(1);
     let mut set = ctx.take_or_new::<Set>(to)?;
     if set.is_new() {
-        *set = Set::for_members(member, 1, tuning);
+        set.exchange(Set::for_members(member, 1, tuning));
     }
     let is_new = set.add(member, tuning);
     ctx.put(to, set);

@@ -95,7 +95,7 @@ fn pop_some(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, count: usize) -> Cm
                     give(member);
                 }
             });
-            *set = stay;
+            set.exchange(stay);
         } else {
             for _ in 0..count {
                 let member = set.pop(ctx.rng).unwrap_or_default();

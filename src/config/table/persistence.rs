@@ -9,40 +9,34 @@ use super::super::{check, syntax};
 pub(super) const ROWS: &[Directive] = &[
     special("save", "3600 1 300 100 60 10000", syntax::set_save, syntax::get_save, Some(syntax::save_lines))
         .multi()
-        .partial(Why::Persistence)
+        .applies(Effect::Saving)
         .doc("Pairs of seconds and changes: a dump is saved when that many keys changed in that time."),
     flag("stop-writes-on-bgsave-error", "yes", |c| &mut c.stop_writes_on_bgsave_error)
-        .inert(Why::Persistence)
+        .applies(Effect::Saving)
         .doc("Refuses writes after a dump could not be saved."),
     flag("rdbcompression", "yes", |c| &mut c.rdbcompression).doc("Compresses strings in dump files."),
     flag("rdbchecksum", "yes", |c| &mut c.rdbchecksum)
         .immutable()
-        .inert(Why::Persistence)
         .doc("Ends dump files with a checksum, and checks it."),
     text("dbfilename", "dump.rdb", |c| &mut c.dbfilename)
         .protected()
         .check(check::dbfilename)
-        .inert(Why::Persistence)
         .doc("Name of the dump file in the working directory."),
     flag("rdb-del-sync-files", "no", |c| &mut c.rdb_del_sync_files)
         .inert(Why::Persistence)
         .doc("Removes dump files that replication left where persistence is off."),
     flag("rdb-save-incremental-fsync", "yes", |c| &mut c.rdb_save_incremental_fsync)
-        .inert(Why::Persistence)
         .doc("Syncs a dump file every few megabytes while it is written."),
     number("rdb-key-save-delay", "0", i32::MIN as i128, I32, |c| &mut c.rdb_key_save_delay_us)
         .hidden()
-        .inert(Why::Persistence)
         .doc("Microseconds to wait after each key saved, for tests; negative waits once in so many keys."),
     number("key-load-delay", "0", i32::MIN as i128, I32, |c| &mut c.key_load_delay_us)
         .hidden()
-        .inert(Why::Persistence)
         .doc("Microseconds to wait after each key loaded, for tests; negative waits once in so many keys."),
     number("loading-process-events-interval-bytes", "524288", 1024, I32, |c| {
         &mut c.loading_process_events_interval_bytes
     })
     .hidden()
-    .inert(Why::Persistence)
     .doc("Bytes of a file that are loaded before clients are looked after."),
     choice("sanitize-dump-payload", "no", SanitizeDump::NAMES, |c| &mut c.sanitize_dump_payload)
         .debug()
@@ -51,7 +45,6 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Whether packed values are checked in full when they are loaded or restored."),
     choice("rdb-version-check", "strict", RdbVersionCheck::NAMES, |c| &mut c.rdb_version_check)
         .origin(Origin::Valkey)
-        .inert(Why::Persistence)
         .doc("Whether dump files of an unknown version are refused."),
     flag("appendonly", "no", |c| &mut c.appendonly)
         .applies(Effect::AppendOnly)

@@ -110,7 +110,6 @@ pub(super) const ROWS: &[Directive] = &[
         None,
     )
     .multi()
-    .inert(Why::Persistence)
     .doc("What SIGINT does: default, or any of save, nosave, now and force."),
     special(
         "shutdown-on-sigterm",
@@ -120,7 +119,6 @@ pub(super) const ROWS: &[Directive] = &[
         None,
     )
     .multi()
-    .inert(Why::Persistence)
     .doc("What SIGTERM does: default, or any of save, nosave, now and force."),
     number("shutdown-timeout", "10", 0, I32, |c| &mut c.shutdown_timeout_s)
         .inert(Why::Persistence)

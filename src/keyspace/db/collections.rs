@@ -65,6 +65,9 @@ impl Db {
             let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
             self.sizes[Type::String as usize].add(0);
             self.store.value_bytes -= value.heap_bytes();
+            if let Some(id) = value.walk_id() {
+                self.leaves(id);
+            }
             match value {
                 Value::String(bytes) => NewValue::Shared(bytes),
                 other => NewValue::Whole(other),
@@ -143,7 +146,8 @@ impl Db {
             }
         };
         let value = T::from_value(value)?;
-        Some(Taken { handle: Some(handle), old_len: value.len(), old_deadline: value.next_deadline(), value })
+        let (old_len, old_deadline) = (value.len(), value.next_deadline());
+        Some(Taken { handle: Some(handle), old_len, old_deadline, value, replaced: None })
     }
 
     /// Puts a collection back that [`Db::take`] took out, or stores a new one; a new entry has the bits `access`.
@@ -156,7 +160,10 @@ impl Db {
         taken: Taken<T>,
         access: u32,
     ) -> Option<Handle> {
-        let Taken { handle, value, old_len, old_deadline } = taken;
+        let Taken { handle, value, old_len, old_deadline, replaced } = taken;
+        if let Some(replaced) = replaced {
+            self.throw_away(replaced.into());
+        }
         let len = value.len();
         if len == 0 && !T::MAY_BE_EMPTY {
             if let Some(handle) = handle {
@@ -185,6 +192,9 @@ impl Db {
         let small = value.packed().filter(|(_, bytes)| bytes.len() <= INLINE_VALUE_BYTES_MAX);
         if let (Some(at), None) = (far, small) {
             self.store.value_bytes += value.heap_bytes();
+            if let Some(id) = value.walk_id() {
+                self.note_stash(id, value.stash_bytes());
+            }
             self.store.values[at as usize] = value;
             return old;
         }

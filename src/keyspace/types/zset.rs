@@ -192,6 +192,11 @@ impl ZsetTable {
     }
 
     /// The table of members, to be walked.
+    pub(in crate::keyspace) fn members_mut(&mut self) -> &mut Members<ZsetLayout> {
+        &mut self.members
+    }
+
+    /// The table of members, to be prefetched.
     pub fn members(&self) -> &Members<ZsetLayout> {
         &self.members
     }
@@ -410,7 +415,7 @@ impl Zset {
         match self {
             Zset::Packed(pack) => pack.remove_range(2 * ranks.start as i64, 2 * ranks.len()),
             Zset::Table(table) => {
-                let is_walked = table.members.walk_len().is_some();
+                let is_walked = table.members.walk_id().is_some();
                 if ranks.len() == table.members.len() && !is_walked {
                     *self = Zset::new();
                 } else {

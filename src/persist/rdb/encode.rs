@@ -3,6 +3,8 @@
 use super::{NODE_PACKED, NODE_PLAIN, kind};
 use crate::base::number::{I64_BYTES_MAX, format_i64, parse_i64};
 use crate::keyspace::ValueRef;
+use crate::keyspace::held::{Cell, Table};
+use crate::keyspace::types::hash::Field;
 use crate::keyspace::types::{HashRef, ListRef, SetRef, ZsetRef};
 use crate::structures::listpack::Element;
 use crate::structures::lzf;
@@ -16,26 +18,33 @@ pub struct Options {
 }
 
 /// A string shorter than this is not compressed.
-const COMPRESS_FROM_BYTES: usize = 21;
+pub(super) const COMPRESS_FROM_BYTES: usize = 21;
 /// The longest text that may be written as an integer.
 const INTEGER_TEXT_BYTES_MAX: usize = 11;
 
-/// Appends type and value; answers the lowest version of the format that knows the type.
+/// Appends type and value; returns the lowest version of the format that knows the type.
 pub fn encode(value: ValueRef<'_>, options: Options, out: &mut Vec<u8>) -> u16 {
-    let mut writer = Writer { out, options };
-    match value {
-        ValueRef::Inline(bytes, _) => writer.typed_text(kind::STRING, bytes),
-        ValueRef::Shared(bytes) => writer.typed_text(kind::STRING, bytes),
-        ValueRef::Int(value) => {
-            writer.out.push(kind::STRING);
-            writer.element(Element::Int(value));
-            VERSION_OF_LISTPACKS
+    Writer::new(out, options).value(value)
+}
+
+impl Writer<'_> {
+    /// Type and value. Returns the lowest version of the format that knows the type.
+    pub(super) fn value(&mut self, value: ValueRef<'_>) -> u16 {
+        let writer = self;
+        match value {
+            ValueRef::Inline(bytes, _) => writer.typed_text(kind::STRING, bytes),
+            ValueRef::Shared(bytes) => writer.typed_text(kind::STRING, bytes),
+            ValueRef::Int(value) => {
+                writer.kind(kind::STRING);
+                writer.element(Element::Int(value));
+                VERSION_OF_LISTPACKS
+            }
+            ValueRef::List(list) => writer.list(list),
+            ValueRef::Set(set) => writer.set(set),
+            ValueRef::Hash(hash) => writer.hash(hash),
+            ValueRef::Zset(zset) => writer.zset(zset),
+            ValueRef::Stream(stream) => writer.stream(stream),
         }
-        ValueRef::List(list) => writer.list(list),
-        ValueRef::Set(set) => writer.set(set),
-        ValueRef::Hash(hash) => writer.hash(hash),
-        ValueRef::Zset(zset) => writer.zset(zset),
-        ValueRef::Stream(stream) => writer.stream(stream),
     }
 }
 
@@ -48,9 +57,27 @@ const VERSION_OF_FIELD_DEADLINES: u16 = 12;
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) options: Options,
+    /// Strings are not compressed but noted here, to be compressed by somebody else: where in `out` the length of each begins,
+    /// and where its bytes end.
+    pub(super) later: Option<&'o mut Vec<(usize, usize)>>,
+    /// The key that stands behind the type of the next value.
+    pub(super) key: Option<&'o [u8]>,
 }
 
-impl Writer<'_> {
+impl<'o> Writer<'o> {
+    /// A writer that compresses at once.
+    pub(super) fn new(out: &'o mut Vec<u8>, options: Options) -> Writer<'o> {
+        Writer { out, options, later: None, key: None }
+    }
+
+    /// The type of a value, and the key if there is one.
+    pub(super) fn kind(&mut self, kind: u8) {
+        self.out.push(kind);
+        if let Some(key) = self.key.take() {
+            self.text(key);
+        }
+    }
+
     /// A length in 6, 14, 32 or 64 bits.
     pub(super) fn len(&mut self, len: u64) {
         if len < 1 << 6 {
@@ -96,18 +123,28 @@ impl Writer<'_> {
 
     /// Bytes, compressed where that is shorter.
     pub(super) fn blob(&mut self, bytes: &[u8]) {
-        if self.options.compress
-            && bytes.len() >= COMPRESS_FROM_BYTES
+        let is_long = self.options.compress && bytes.len() >= COMPRESS_FROM_BYTES;
+        let start = self.out.len();
+        if is_long
+            && self.later.is_none()
             && let Some(packed) = lzf::compress(bytes, bytes.len() - 4)
         {
-            self.out.push(0xc3);
-            self.len(packed.len() as u64);
-            self.len(bytes.len() as u64);
-            self.out.extend_from_slice(&packed);
+            self.packed(&packed, bytes.len());
             return;
         }
         self.len(bytes.len() as u64);
         self.out.extend_from_slice(bytes);
+        if let Some(later) = self.later.as_mut().filter(|_| is_long) {
+            later.push((start, self.out.len()));
+        }
+    }
+
+    /// Bytes that were compressed, and how many they were before.
+    pub(super) fn packed(&mut self, packed: &[u8], len: usize) {
+        self.out.push(0xc3);
+        self.len(packed.len() as u64);
+        self.len(len as u64);
+        self.out.extend_from_slice(packed);
     }
 
     pub(super) fn element(&mut self, element: Element<'_>) {
@@ -122,19 +159,19 @@ impl Writer<'_> {
     }
 
     fn typed_text(&mut self, kind: u8, text: &[u8]) -> u16 {
-        self.out.push(kind);
+        self.kind(kind);
         self.text(text);
         VERSION_OF_LISTPACKS
     }
 
     fn typed_blob(&mut self, kind: u8, bytes: &[u8]) -> u16 {
-        self.out.push(kind);
+        self.kind(kind);
         self.blob(bytes);
         VERSION_OF_LISTPACKS
     }
 
     fn typed_len(&mut self, kind: u8, len: usize) {
-        self.out.push(kind);
+        self.kind(kind);
         self.len(len as u64);
     }
 
@@ -146,22 +183,31 @@ impl Writer<'_> {
                 self.blob(pack.bytes());
             }
             ListRef::Quick(quick) => {
-                self.typed_len(kind::LIST_QUICKLIST_2, quick.nodes());
-                for view in quick.views() {
-                    match view {
-                        View::Packed(bytes) => {
-                            self.len(NODE_PACKED);
-                            self.blob(&bytes);
-                        }
-                        View::Plain(text) => {
-                            self.len(NODE_PLAIN);
-                            self.blob(&text);
-                        }
-                    }
-                }
+                self.begin_list(quick.nodes());
+                quick.views().for_each(|view| self.node(view));
             }
         }
         VERSION_OF_LISTPACKS
+    }
+
+    /// Type and number of nodes of a list, which follow.
+    pub(super) fn begin_list(&mut self, nodes: usize) -> u16 {
+        self.typed_len(kind::LIST_QUICKLIST_2, nodes);
+        VERSION_OF_LISTPACKS
+    }
+
+    /// A node of a list.
+    pub(super) fn node(&mut self, view: View<'_>) {
+        match view {
+            View::Packed(bytes) => {
+                self.len(NODE_PACKED);
+                self.blob(&bytes);
+            }
+            View::Plain(text) => {
+                self.len(NODE_PLAIN);
+                self.blob(&text);
+            }
+        }
     }
 
     fn set(&mut self, set: SetRef<'_>) -> u16 {
@@ -178,30 +224,53 @@ impl Writer<'_> {
         if let HashRef::Packed(pack) = hash {
             return self.typed_blob(kind::HASH_LISTPACK, pack.bytes());
         }
-        let Some(first) = hash.next_deadline() else {
-            self.typed_len(kind::HASH, hash.len());
-            for field in hash.iter() {
-                self.element(field.name);
-                self.element(field.value.element());
-            }
-            return VERSION_OF_LISTPACKS;
-        };
-        if let HashRef::PackedEx(pack) = hash {
-            self.out.push(kind::HASH_LISTPACK_EX);
+        let first = hash.next_deadline();
+        if let (HashRef::PackedEx(pack), Some(first)) = (hash, first) {
+            self.kind(kind::HASH_LISTPACK_EX);
             self.out.extend_from_slice(&first.to_le_bytes());
             self.blob(pack.bytes());
-        } else {
-            self.out.push(kind::HASH_METADATA);
-            self.out.extend_from_slice(&first.to_le_bytes());
-            self.len(hash.len() as u64);
-            for field in hash.iter() {
-                // Counted from the nearest one; 0 stands for none.
-                self.len(field.deadline.map_or(0, |deadline| deadline - first + 1));
-                self.element(field.name);
-                self.element(field.value.element());
+            return VERSION_OF_FIELD_DEADLINES;
+        }
+        let version = self.begin_table(Table::Hash(hash.len(), first));
+        hash.iter().for_each(|field| self.field(field, first));
+        version
+    }
+
+    /// Type and length of a table, whose members follow. Returns the lowest version of the format that knows the type.
+    pub(super) fn begin_table(&mut self, table: Table) -> u16 {
+        match table {
+            Table::Set(len) => self.typed_len(kind::SET, len),
+            Table::Zset(len) => self.typed_len(kind::ZSET_2, len),
+            Table::Hash(len, None) => self.typed_len(kind::HASH, len),
+            Table::Hash(len, Some(first)) => {
+                self.kind(kind::HASH_METADATA);
+                self.out.extend_from_slice(&first.to_le_bytes());
+                self.len(len as u64);
+                return VERSION_OF_FIELD_DEADLINES;
             }
         }
-        VERSION_OF_FIELD_DEADLINES
+        VERSION_OF_LISTPACKS
+    }
+
+    /// A member of a table; `first` is the nearest deadline of a field.
+    pub(super) fn member(&mut self, cell: Cell<'_>, first: Option<u64>) {
+        match cell {
+            Cell::Member(member) => self.text(member),
+            Cell::Scored(member, score) => {
+                self.text(member);
+                self.out.extend_from_slice(&score.to_le_bytes());
+            }
+            Cell::Field(field) => self.field(field, first),
+        }
+    }
+
+    fn field(&mut self, field: Field<'_>, first: Option<u64>) {
+        if let Some(first) = first {
+            // Counted from the nearest one; 0 stands for none.
+            self.len(field.deadline.map_or(0, |deadline| deadline - first + 1));
+        }
+        self.element(field.name);
+        self.element(field.value.element());
     }
 
     fn zset(&mut self, zset: ZsetRef<'_>) -> u16 {

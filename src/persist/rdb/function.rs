@@ -13,7 +13,7 @@ pub fn encode_functions<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut payload = Vec::new();
     for code in codes {
         payload.push(FUNCTION_2);
-        Writer { out: &mut payload, options: Options { compress: true } }.text(code);
+        Writer::new(&mut payload, Options { compress: true }).text(code);
     }
     seal(&mut payload, VERSION);
     payload

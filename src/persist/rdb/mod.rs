@@ -88,6 +88,12 @@ pub fn seal(payload: &mut Vec<u8>, version: u16) {
 
 /// The encoded value in a payload whose version is known and whose checksum is right, and in whose words it is.
 pub fn unseal(payload: &[u8]) -> Option<(&[u8], Dialect)> {
+    let (value, dialect, crc) = unseal_unchecked(payload)?;
+    (crc == crc64(0, &payload[..payload.len() - size_of::<u64>()])).then_some((value, dialect))
+}
+
+/// As [`unseal`], whatever the checksum is; it is returned.
+pub fn unseal_unchecked(payload: &[u8]) -> Option<(&[u8], Dialect, u64)> {
     let value = payload.len().checked_sub(FOOTER_BYTES)?;
     let version = u16::from_le_bytes([payload[value], payload[value + 1]]);
     let crc = u64::from_le_bytes(payload[value + 2..].try_into().expect("eight bytes long"));
@@ -96,7 +102,7 @@ pub fn unseal(payload: &[u8]) -> Option<(&[u8], Dialect)> {
         VERSION_OF_VALKEY => Dialect::Valkey,
         _ => return None,
     };
-    (crc == crc64(0, &payload[..value + 2])).then(|| (&payload[..value], dialect))
+    Some((&payload[..value], dialect, crc))
 }
 
 #[cfg(test)]

@@ -25,19 +25,85 @@ const VERSION_OF_ACTIVE_TIMES: u16 = 11;
 /// Stands for a number of entries that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Nodes that one piece of a stream holds.
+const NODES_A_PIECE: usize = 32;
+/// Pending entries, or consumers, that one piece of a stream holds.
+const PENDING_A_PIECE: usize = 1000;
+
+/// How far a stream has been written.
+#[derive(Debug)]
+pub(super) struct StreamProgress {
+    with_active: bool,
+    stage: Stage,
+}
+
+/// What comes next; groups and consumers are known by their names, for a stream that is written does not change.
+#[derive(Debug)]
+enum Stage {
+    /// The nodes from this id on.
+    Nodes(StreamId),
+    /// The group after this one, or the first.
+    Groups(Option<Box<[u8]>>),
+    /// What is pending in a group from this id on.
+    Pending(Box<[u8]>, StreamId),
+    /// The consumer of a group after this one, or its first.
+    Consumers(Box<[u8]>, Option<Box<[u8]>>),
+    /// What is pending for a consumer of a group from this id on.
+    Owned(Box<[u8]>, Box<[u8]>, StreamId),
+    Done,
+}
+
 impl Writer<'_> {
     pub(super) fn stream(&mut self, stream: &Stream) -> u16 {
-        let is_active_otherwise = stream
+        let (version, mut progress) = self.begin_stream(stream);
+        while self.go_on_with_stream(stream, &mut progress) {}
+        version
+    }
+
+    /// Type and number of nodes. Returns the lowest version of the format that knows the type, and where to go on.
+    pub(super) fn begin_stream(&mut self, stream: &Stream) -> (u16, StreamProgress) {
+        let with_active = stream
             .groups()
             .flat_map(|(_, group)| group.consumers())
             .any(|consumer| consumer.active_ms != Some(consumer.seen_ms));
-        let kind = if is_active_otherwise { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 };
+        self.kind(if with_active { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 });
+        self.len(stream.log.nodes() as u64);
+        let version = if with_active { VERSION_OF_ACTIVE_TIMES } else { VERSION_OF_LISTPACKS };
+        (version, StreamProgress { with_active, stage: Stage::Nodes(StreamId::ZERO) })
+    }
+
+    /// A piece of a stream. True when there is more.
+    pub(super) fn go_on_with_stream(&mut self, stream: &Stream, progress: &mut StreamProgress) -> bool {
+        let stage = std::mem::replace(&mut progress.stage, Stage::Done);
+        progress.stage = match stage {
+            Stage::Nodes(from) => self.nodes(stream, from),
+            Stage::Groups(last) => self.next_group(stream, last.as_deref()),
+            Stage::Pending(name, from) => match stream.group(&name) {
+                Some(group) => self.pending(group, name, from),
+                None => Stage::Done,
+            },
+            Stage::Consumers(name, last) => match stream.group(&name) {
+                Some(group) => self.next_consumer(group, name, last.as_deref(), progress.with_active),
+                None => Stage::Done,
+            },
+            Stage::Owned(name, consumer, from) => match stream.group(&name) {
+                Some(group) => self.owned(group, name, consumer, from),
+                None => Stage::Done,
+            },
+            Stage::Done => Stage::Done,
+        };
+        !matches!(progress.stage, Stage::Done)
+    }
+
+    fn nodes(&mut self, stream: &Stream, from: StreamId) -> Stage {
         let log = &stream.log;
-        self.out.push(kind);
-        self.len(log.nodes() as u64);
-        for (id, bytes) in log.node_list() {
+        let mut nodes = log.node_list(from);
+        for (id, bytes) in nodes.by_ref().take(NODES_A_PIECE) {
             self.blob(&id.number().to_be_bytes());
             self.blob(bytes);
+        }
+        if let Some((id, _)) = nodes.next() {
+            return Stage::Nodes(id);
         }
         self.len(log.len() as u64);
         self.id(log.last_id);
@@ -45,34 +111,59 @@ impl Writer<'_> {
         self.id(log.max_deleted_id);
         self.len(log.entries_added);
         self.len(stream.groups_len() as u64);
-        for (name, group) in stream.groups() {
-            self.blob(name);
-            self.group(group, is_active_otherwise);
-        }
-        if is_active_otherwise { VERSION_OF_ACTIVE_TIMES } else { VERSION_OF_LISTPACKS }
+        Stage::Groups(None)
     }
 
-    fn group(&mut self, group: &Group, with_active: bool) {
+    fn next_group(&mut self, stream: &Stream, last: Option<&[u8]>) -> Stage {
+        let Some((name, group)) = stream.group_after(last) else { return Stage::Done };
+        self.blob(name);
         self.id(group.last_id);
         self.len(group.entries_read.unwrap_or(UNKNOWN));
         self.len(group.pending_len() as u64);
-        for (id, pending) in group.pending(StreamId::ZERO, StreamId::MAX) {
+        Stage::Pending(name.into(), StreamId::ZERO)
+    }
+
+    fn pending(&mut self, group: &Group, name: Box<[u8]>, from: StreamId) -> Stage {
+        let mut rest = group.pending(from, StreamId::MAX);
+        for (id, pending) in rest.by_ref().take(PENDING_A_PIECE) {
             self.out.extend_from_slice(&id.number().to_be_bytes());
             self.out.extend_from_slice(&pending.delivered_ms.to_le_bytes());
             self.len(pending.deliveries);
         }
+        if let Some((id, _)) = rest.next() {
+            return Stage::Pending(name, id);
+        }
         self.len(group.consumers_len() as u64);
-        for consumer in group.consumers() {
-            self.blob(&consumer.name);
-            self.out.extend_from_slice(&consumer.seen_ms.to_le_bytes());
-            if with_active {
-                // Minus one stands for never.
-                self.out.extend_from_slice(&consumer.active_ms.unwrap_or(u64::MAX).to_le_bytes());
-            }
-            self.len(consumer.pending_len() as u64);
-            for id in consumer.pending(StreamId::ZERO, StreamId::MAX) {
-                self.out.extend_from_slice(&id.number().to_be_bytes());
-            }
+        Stage::Consumers(name, None)
+    }
+
+    fn next_consumer(
+        &mut self,
+        group: &Group,
+        name: Box<[u8]>,
+        last: Option<&[u8]>,
+        with_active: bool,
+    ) -> Stage {
+        let Some(consumer) = group.consumer_after(last) else { return Stage::Groups(Some(name)) };
+        self.blob(&consumer.name);
+        self.out.extend_from_slice(&consumer.seen_ms.to_le_bytes());
+        if with_active {
+            // Minus one stands for never.
+            self.out.extend_from_slice(&consumer.active_ms.unwrap_or(u64::MAX).to_le_bytes());
+        }
+        self.len(consumer.pending_len() as u64);
+        Stage::Owned(name, consumer.name.clone(), StreamId::ZERO)
+    }
+
+    fn owned(&mut self, group: &Group, name: Box<[u8]>, consumer: Box<[u8]>, from: StreamId) -> Stage {
+        let Some(number) = group.find(&consumer) else { return Stage::Done };
+        let mut rest = group.consumer(number).pending(from, StreamId::MAX);
+        for id in rest.by_ref().take(PENDING_A_PIECE) {
+            self.out.extend_from_slice(&id.number().to_be_bytes());
+        }
+        match rest.next() {
+            Some(id) => Stage::Owned(name, consumer, id),
+            None => Stage::Consumers(name, Some(consumer)),
         }
     }
 

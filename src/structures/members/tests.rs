@@ -121,8 +121,8 @@ fn a_walk_hands_out_the_members_of_its_start_whatever_changes() {
             change(&mut table, &mut model, &mut rng, 20_000, 80);
         }
         let expected: Vec<_> = model.clone().into_iter().collect();
-        assert_eq!(table.begin_walk(), expected.len());
-        assert_eq!(table.walk_len(), Some(expected.len()));
+        assert_eq!(table.begin_walk(7), expected.len());
+        assert_eq!((table.walk_id(), table.clone().walk_id()), (Some(7), None));
         let mut cells: Vec<Vec<u8>> = Vec::new();
         while table.walk(rng.below(60) as usize, |cell| cells.push(cell.to_vec())) {
             // The third grows the table several times over, the fourth shrinks it.
@@ -147,7 +147,7 @@ fn a_walk_of_a_million_members_is_exact() {
         model.insert(field, b"value".to_vec());
     }
     let expected: Vec<_> = model.clone().into_iter().collect();
-    table.begin_walk();
+    table.begin_walk(1);
     let mut cells: Vec<Vec<u8>> = Vec::new();
     while table.walk(2_000, |cell| cells.push(cell.to_vec())) {
         for _ in 0..400 {

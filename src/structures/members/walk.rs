@@ -35,8 +35,8 @@ fn split(cell: &[u8]) -> (u32, usize, &[u8]) {
 
 /// A walk on its way.
 pub(super) struct Walk {
-    /// Members at the start.
-    count: usize,
+    /// The number that the owner gave it.
+    id: u64,
     /// The cursor of the bucket that comes next. Meaningless once `is_through`.
     cursor: u64,
     /// All buckets were seen; the stash is being handed out.
@@ -47,8 +47,8 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    fn new(count: usize, key: HashKey) -> Walk {
-        Walk { count, cursor: 0, is_through: false, stash_cursor: 0, stash: Members::new(key) }
+    fn new(id: u64, key: HashKey) -> Walk {
+        Walk { id, cursor: 0, is_through: false, stash_cursor: 0, stash: Members::new(key) }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -80,10 +80,10 @@ impl Walk {
 }
 
 impl<L: Layout> Members<L> {
-    /// Starts a walk: the members of this moment are to be handed out. Answers how many there are. A walk that was on
-    /// its way is dropped.
-    pub fn begin_walk(&mut self) -> usize {
-        self.walk = Some(Box::new(Walk::new(self.len(), self.key)));
+    /// Starts a walk: the members of this moment are to be handed out. Returns how many there are. The number `id` stays
+    /// with the table wherever it is moved, but not with a copy of it. A walk that was on its way is dropped.
+    pub fn begin_walk(&mut self, id: u64) -> usize {
+        self.walk = Some(Box::new(Walk::new(id, self.key)));
         self.len()
     }
 
@@ -133,10 +133,11 @@ impl<L: Layout> Members<L> {
         self.walk = None;
     }
 
-    /// Members of the walk that is on its way, counted at its start.
+    /// The number of the walk that is on its way.
+    #[inline]
     #[must_use]
-    pub fn walk_len(&self) -> Option<usize> {
-        self.walk.as_ref().map(|walk| walk.count)
+    pub fn walk_id(&self) -> Option<u64> {
+        self.walk.as_ref().map(|walk| walk.id)
     }
 
     /// Bytes that the walk keeps of what has changed.

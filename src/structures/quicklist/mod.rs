@@ -245,7 +245,18 @@ impl Quicklist {
 
     /// The content of each node, from the first on.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
-        self.segments.iter().flat_map(|segment| segment.entries().iter().map(|entry| entry.node.view()))
+        self.views_from(0)
+    }
+
+    /// The content of each node from one on, which is counted from 0. Costs a look at each segment before it.
+    pub fn views_from(&self, node: usize) -> impl Iterator<Item = View<'_>> {
+        let (mut first, mut left) = (0, node);
+        while let Some(segment) = self.segments.get(first).filter(|segment| segment.entries().len() <= left) {
+            left -= segment.entries().len();
+            first += 1;
+        }
+        let entries = self.segments.range(first..).flat_map(Segment::entries);
+        entries.skip(left).map(|entry| entry.node.view())
     }
 
     /// Bytes of the nodes' content before compression.

@@ -14,6 +14,7 @@ use crate::base::rng::Rng;
 use crate::structures::listpack::{self, Element, Listpack, Packed};
 use bytes::Bytes;
 pub use table::HashTable;
+pub(in crate::keyspace) use table::read_cell;
 
 /// Fields with values.
 #[derive(Clone, Debug)]

@@ -88,6 +88,11 @@ impl HashTable {
         &self.members
     }
 
+    /// The table of fields, to be walked.
+    pub(in crate::keyspace) fn members_mut(&mut self) -> &mut Members<HashLayout> {
+        &mut self.members
+    }
+
     /// Fields.
     #[inline]
     pub fn len(&self) -> usize {
@@ -108,7 +113,7 @@ impl HashTable {
     #[inline]
     fn field(&self, handle: Handle) -> Field<'_> {
         let cell = self.members.get(handle);
-        let mut field = read(cell);
+        let mut field = read_cell(cell);
         if let Some(bytes) = self.members.shared(handle) {
             field.value = FieldValue::Shared(bytes, deadline_and_value(cell).1);
         }
@@ -255,13 +260,13 @@ impl HashTable {
 
     /// Hands out the fields of one bucket and gives the cursor of the next; 0 starts and ends a scan.
     pub fn scan<'a>(&'a self, cursor: u64, mut each: impl FnMut(Field<'a>)) -> u64 {
-        self.members.scan(cursor, |cell| each(read(cell)))
+        self.members.scan(cursor, |cell| each(read_cell(cell)))
     }
 }
 
 /// The field in a cell.
 #[inline]
-fn read(cell: &[u8]) -> Field<'_> {
+pub(in crate::keyspace) fn read_cell(cell: &[u8]) -> Field<'_> {
     let (deadline, at) = deadline_and_value(cell);
     Field {
         name: Element::Text(HashLayout::member(cell)),
@@ -278,6 +283,6 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
-        self.0.next().map(read)
+        self.0.next().map(read_cell)
     }
 }

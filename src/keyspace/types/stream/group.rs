@@ -105,6 +105,13 @@ impl Group {
         self.names.values().map(|number| &self.consumers[*number as usize])
     }
 
+    /// The consumer that comes after a name, or the first one.
+    pub fn consumer_after(&self, name: Option<&[u8]>) -> Option<&Consumer> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let range = (name.map_or(Unbounded, Excluded), Unbounded);
+        self.names.range::<[u8], _>(range).next().map(|(_, number)| &self.consumers[*number as usize])
+    }
+
     /// The number of the consumer with this name.
     pub fn find(&self, name: &[u8]) -> Option<u32> {
         self.names.get(name).copied()

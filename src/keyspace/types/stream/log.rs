@@ -77,9 +77,9 @@ impl Log {
         self.node_bytes + self.nodes.len() * (16 + size_of::<Listpack>()) + self.nodes.heap_bytes()
     }
 
-    /// The id and the bytes of each node, as a dump file has them.
-    pub fn node_list(&self) -> impl Iterator<Item = (StreamId, &[u8])> {
-        self.nodes.iter().map(|(id, list)| (StreamId::from_number(id), list.bytes()))
+    /// The id and the bytes of each node from an id on, as a dump file has them.
+    pub fn node_list(&self, from: StreamId) -> impl Iterator<Item = (StreamId, &[u8])> {
+        self.nodes.range(from.number()..).map(|(id, list)| (StreamId::from_number(id), list.bytes()))
     }
 
     /// Adds a node from outside; `bytes` are a valid listpack. All its ids must follow those of the nodes before;

@@ -72,6 +72,13 @@ impl Stream {
         self.groups.iter().map(|(name, group)| (&**name, &**group))
     }
 
+    /// The group that comes after a name, or the first one, with its name.
+    pub fn group_after(&self, name: Option<&[u8]>) -> Option<(&[u8], &Group)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let range = (name.map_or(Unbounded, Excluded), Unbounded);
+        self.groups.range::<[u8], _>(range).next().map(|(name, group)| (&**name, &**group))
+    }
+
     /// The group with this name.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name).map(|group| &**group)

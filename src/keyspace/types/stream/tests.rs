@@ -29,10 +29,10 @@ fn check(log: &Log, model: &Model) {
     assert!(back.iter().eq(all.iter().rev()));
     assert_eq!(log.len(), model.len());
     assert_eq!(log.first_id, model.keys().next().copied().unwrap_or(StreamId::ZERO));
-    let bytes: usize = log.node_list().map(|(_, bytes)| bytes.len()).sum();
+    let bytes: usize = log.node_list(StreamId::ZERO).map(|(_, bytes)| bytes.len()).sum();
     assert!(log.heap_bytes() >= bytes);
     let mut copy = Log::default();
-    for (id, bytes) in log.node_list() {
+    for (id, bytes) in log.node_list(StreamId::ZERO) {
         copy.push_node(id, bytes.to_vec()).expect("our own nodes are valid");
     }
     assert_eq!(entries(&copy, StreamId::ZERO, StreamId::MAX, true), all);

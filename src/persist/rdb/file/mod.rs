@@ -18,6 +18,7 @@
 mod input;
 mod module;
 mod read;
+pub mod write;
 
 pub use super::error::BadData;
 pub use read::{FileReader, Place};

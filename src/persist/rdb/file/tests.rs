@@ -22,7 +22,7 @@ impl Made {
     }
 
     fn text(mut self, text: &[u8]) -> Made {
-        Writer { out: &mut self.0, options: Options { compress: false } }.blob(text);
+        Writer::new(&mut self.0, Options { compress: false }).blob(text);
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::base::crc::crc64;
 use crate::engine::Done;
 use crate::engine::disk::{
-    Block, ErrorKind, FileId, FileJob, FolderId, Found, LogJob, Options, Piece, Replace,
+    Block, Checksum, ErrorKind, FileId, FileJob, FolderId, Found, LogJob, Options, Piece, Replace,
 };
 use crate::reactor::disk::Disk;
 use crate::reactor::disk::files::Files;
@@ -53,16 +53,18 @@ fn a_dump_is_written_synced_on_the_way_sealed_and_read_back() {
     for i in 0..100u8 {
         text.extend([[i; 90].as_slice(), b"shared"].concat());
         let pieces = vec![Piece::Bytes(vec![i; 90]), Piece::Shared(Bytes::from_static(b"shared"))];
-        let done = files.carry_out(FileJob::Append(FILE, Block { pieces, ends_with_checksum: false }));
+        let done = files.carry_out(FileJob::Append(FILE, Block { pieces, checksum: None }));
         assert_eq!(done.expect("there is room").bytes, 96);
     }
-    let seal = Block { pieces: Vec::new(), ends_with_checksum: true };
+    // The sum is that of the file as it will be.
+    let checksum = Checksum::Running { began: text[..4].to_vec(), begins: b"HEAD".to_vec() };
+    let seal = Block { pieces: Vec::new(), checksum: Some(checksum) };
     assert_eq!(files.carry_out(FileJob::Append(FILE, seal)).expect("there is room").bytes, 8);
-    let sum = crc64(0, &text).to_le_bytes();
-    text.extend(sum);
     let head = FileJob::WriteAt { file: FILE, offset: 0, bytes: b"HEAD".to_vec() };
     assert_eq!(files.carry_out(head).expect("there is room").bytes, 4);
     text[..4].copy_from_slice(b"HEAD");
+    let sum = crc64(0, &text).to_le_bytes();
+    text.extend(sum);
     files.carry_out(FileJob::Sync(FILE)).expect("a disk can be synced");
     files.carry_out(FileJob::Close(FILE)).expect("closing succeeds");
     assert!(fs::read(place.0.join("dump")).expect("it is there") == text);

@@ -1,0 +1,423 @@
+//! Loading a dump file at the start, a slice at a turn: clients are told LOADING meanwhile, and INFO shows how far it is.
+//!
+//! Pieces of the file are asked for ahead; the reader is fed one after the other. What a load finds goes into the databases
+//! as it is: no event, no expiry and no eviction comes in between, and nobody is waiting.
+
+use super::super::disk::{DiskError, ErrorKind, FileId, FileJob, FileResult, FolderId, Found};
+use super::super::host::Request;
+use super::super::timers::Timer;
+use super::super::{Engine, Host, Job};
+use crate::base::limit::LOAD_US_PER_TURN;
+use crate::engine::admission::gate;
+use crate::keyspace::db::is_past;
+use crate::persist::rdb::BadData;
+use crate::persist::rdb::file::{FileReader, Item, Key, Next, ReadOptions};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Bytes of a piece of the file.
+const PIECE_BYTES: usize = 1 << 20;
+/// Pieces that are asked for ahead.
+const PIECES_AHEAD: usize = 4;
+
+/// What a load found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Keys that were loaded.
+    pub loaded: u64,
+    /// Keys that were past their deadline, and were left out.
+    pub expired: u64,
+    /// Keys without elements, which were left out.
+    pub empty: u64,
+}
+
+/// How far a load has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Unix seconds at which it began.
+    pub begun_unix_s: u64,
+    /// Bytes of the file.
+    pub total_bytes: u64,
+    /// Bytes that were loaded.
+    pub loaded_bytes: u64,
+    /// Memory that its writer used, in bytes.
+    pub used_memory: u64,
+    /// Microseconds since it began.
+    pub us: u64,
+}
+
+/// A file that is being loaded.
+#[derive(Debug)]
+pub(in crate::engine) struct Load {
+    reader: FileReader,
+    folder: FolderId,
+    file: FileId,
+    name: String,
+    /// The job that opens the file.
+    open: u64,
+    pieces: VecDeque<Vec<u8>>,
+    /// Pieces that were asked for and have not come.
+    asked: usize,
+    is_whole: bool,
+    counts: Counts,
+    begun_unix_s: u64,
+    begun_mono_us: u64,
+    total_bytes: u64,
+    used_memory: u64,
+    delay_us: u64,
+    is_delayed: bool,
+}
+
+/// Why a dataset cannot be loaded.
+#[derive(Debug)]
+pub(in crate::engine) enum Refusal {
+    /// The file is damaged.
+    Bad(BadData),
+    /// It holds what this server does not take.
+    Unfit(String),
+}
+
+impl From<BadData> for Refusal {
+    fn from(bad: BadData) -> Refusal {
+        Refusal::Bad(bad)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refusal::Bad(bad) => {
+                write!(f, "Internal error in RDB reading offset {}, in the file -> {}", bad.at, bad.what)
+            }
+            Refusal::Unfit(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What becomes of a key that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Twice {
+    /// The file is refused.
+    Refuse,
+    /// The later one stays.
+    Replace,
+}
+
+impl Engine {
+    /// How far the load has come that is under way.
+    pub fn load_progress(&self) -> Option<Progress> {
+        self.durability.load.as_ref().map(|load| Progress {
+            begun_unix_s: load.begun_unix_s,
+            total_bytes: load.total_bytes,
+            loaded_bytes: load.reader.offset(),
+            used_memory: load.used_memory,
+            us: self.now.mono_us.saturating_sub(load.begun_mono_us),
+        })
+    }
+
+    /// Begins to load the dump file. Clients are told LOADING until it is loaded.
+    pub fn begin_loading(&mut self) {
+        let (folder, file) = (self.next_folder(), self.next_file());
+        let name = self.conf.dbfilename.clone();
+        self.file_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        let open = self.load_job(FileJob::OpenToRead { file, folder, name: name.clone() });
+        self.durability.load = Some(Box::new(Load {
+            reader: FileReader::new(self.read_options()),
+            folder,
+            file,
+            name,
+            open,
+            pieces: VecDeque::new(),
+            asked: 0,
+            is_whole: false,
+            counts: Counts::default(),
+            begun_unix_s: self.now.unix_s(),
+            begun_mono_us: self.now.mono_us,
+            total_bytes: 0,
+            used_memory: 0,
+            delay_us: 0,
+            is_delayed: false,
+        }));
+        self.note_loading();
+    }
+
+    /// Clients are served from now on.
+    pub fn note_ready(&mut self, host: &mut dyn Host) {
+        if self.conf.port != 0 {
+            log::info!("Ready to accept connections tcp");
+        }
+        if !self.conf.unixsocket.is_empty() {
+            log::info!("Ready to accept connections unix");
+        }
+        if let Err(error) = host.apply(Request::TellReady(self.conf.supervised)) {
+            log::warn!("{error}");
+        }
+    }
+
+    fn note_loading(&mut self) {
+        let is_loading = self.durability.is_loading();
+        self.set_gate(gate::LOADING, is_loading);
+        self.listeners.expiry_held = self.is_keyspace_held();
+    }
+
+    pub(super) fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            check_crc: self.conf.rdbchecksum && !self.conf.tuning.skips_checksums,
+            later_versions: self.conf.rdb_version_check == crate::config::RdbVersionCheck::Relaxed,
+            ..ReadOptions::default()
+        }
+    }
+
+    fn load_job(&mut self, job: FileJob) -> u64 {
+        let number = self.file_job(job);
+        self.jobs.then(number, Engine::load_went_on);
+        number
+    }
+
+    fn load_went_on(&mut self, host: &mut dyn Host, job: u64, result: FileResult) {
+        let Some(mut load) = self.durability.load.take() else { return };
+        match result {
+            Err(error) if error.kind == ErrorKind::NotFound && job == load.open => {
+                self.end_load(host, *load);
+                return;
+            }
+            Err(error) => {
+                self.fail_load(&load, &cannot_read(&load.name, &error));
+                return;
+            }
+            Ok(done) if job == load.open => load.total_bytes = done.bytes,
+            Ok(done) => {
+                load.asked -= 1;
+                if let Found::Bytes(bytes) = done.found {
+                    load.is_whole |= bytes.is_empty();
+                    load.pieces.push_back(bytes);
+                }
+            }
+        }
+        while !load.is_whole && load.asked + load.pieces.len() < PIECES_AHEAD {
+            self.load_job(FileJob::Read(load.file, PIECE_BYTES));
+            load.asked += 1;
+        }
+        self.durability.load = Some(load);
+    }
+
+    /// Loads on. True when there is more to do at once.
+    pub(super) fn load_some(&mut self, host: &mut dyn Host) -> bool {
+        let Some(mut load) = self.durability.load.take() else { return false };
+        if load.is_delayed {
+            self.durability.load = Some(load);
+            return false;
+        }
+        match self.read_some(host, &mut load) {
+            Ok(Some(more)) => {
+                self.durability.load = Some(load);
+                more
+            }
+            Ok(None) => {
+                self.end_load(host, *load);
+                false
+            }
+            Err(refusal) => {
+                if let Refusal::Bad(bad) = &refusal {
+                    log::warn!("{}", bad.what);
+                    if bad.what.starts_with("Wrong RDB checksum") {
+                        log::warn!("RDB CRC error");
+                    }
+                }
+                self.fail_load(&load, &refusal.to_string());
+                false
+            }
+        }
+    }
+
+    /// Reads for a slice. Returns whether there is more to do at once; none at the end of the file.
+    fn read_some(&mut self, host: &mut dyn Host, load: &mut Load) -> Result<Option<bool>, Refusal> {
+        let end = host.ticks() + LOAD_US_PER_TURN * self.ticker.per_ms / 1000;
+        let slice_end = load.reader.offset() + self.conf.loading_process_events_interval_bytes as u64;
+        let mut items = 0u32;
+        loop {
+            let before = load.counts.loaded;
+            let Load { reader, counts, used_memory, begun_unix_s, .. } = load;
+            match reader.next(&self.conf.tuning)? {
+                Next::Need => match load.pieces.pop_front() {
+                    Some(piece) if piece.is_empty() => load.reader.finish(),
+                    Some(piece) => {
+                        load.reader.feed(&piece);
+                        if !load.is_whole {
+                            self.load_job(FileJob::Read(load.file, PIECE_BYTES));
+                            load.asked += 1;
+                        }
+                    }
+                    None => return Ok(Some(false)),
+                },
+                Next::More => items += 64,
+                Next::End => return Ok(None),
+                Next::Item(Item::Key(key)) => self.load_key(key, counts, Twice::Refuse)?,
+                Next::Item(Item::Function(code)) => self.load_function(host, code, Twice::Refuse)?,
+                Next::Item(item) => note_item(item, counts, used_memory, *begun_unix_s),
+            }
+            items += 1;
+            if self.delay_load(load, load.counts.loaded - before) {
+                return Ok(Some(false));
+            }
+            // The clock costs more than a small key.
+            if items >= 64 {
+                items = 0;
+                if host.ticks() > end || load.reader.offset() > slice_end {
+                    return Ok(Some(true));
+                }
+            }
+        }
+    }
+
+    /// Waits as `key-load-delay` asks. True when the load has to wait.
+    fn delay_load(&mut self, load: &mut Load, keys: u64) -> bool {
+        let delay = i64::from(self.conf.key_load_delay_us);
+        if delay == 0 || keys == 0 {
+            return false;
+        }
+        if delay < 0 {
+            load.delay_us += u64::from(load.counts.loaded.is_multiple_of(delay.unsigned_abs()));
+        } else {
+            load.delay_us += keys * delay as u64;
+        }
+        let ms = load.delay_us / 1000;
+        if ms > 0 {
+            load.delay_us %= 1000;
+            load.is_delayed = true;
+            self.timers.insert(self.now.mono_ms() + ms, Timer::LoadGoesOn);
+        }
+        ms > 0
+    }
+
+    /// The delay of `key-load-delay` is over.
+    pub(in crate::engine) fn end_load_delay(&mut self) {
+        if let Some(load) = &mut self.durability.load {
+            load.is_delayed = false;
+        }
+    }
+
+    /// Puts a key into its database.
+    pub(super) fn load_key(
+        &mut self,
+        key: Key<'_>,
+        counts: &mut Counts,
+        twice: Twice,
+    ) -> Result<(), Refusal> {
+        let index = key.db as usize;
+        if index >= self.dbs.count() {
+            return Err(Refusal::Unfit(format!(
+                "FATAL: Data file was created with a Redis server configured to handle more than {} databases. Exiting",
+                self.dbs.count()
+            )));
+        }
+        if key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
+            counts.expired += 1;
+            return Ok(());
+        }
+        let access = self.eviction.clock.of_file(key.idle_s, key.frequency);
+        let db = self.dbs.at_mut(index);
+        if twice == Twice::Replace {
+            let hash = db.hash(key.key);
+            db.remove(key.key, hash);
+        }
+        let name = key.key;
+        if !key.store(db, access) {
+            let name = String::from_utf8_lossy(name).into_owned();
+            return Err(Refusal::Unfit(format!("RDB has duplicated key '{name}' in DB {index}")));
+        }
+        counts.loaded += 1;
+        Ok(())
+    }
+
+    pub(super) fn load_function(
+        &mut self,
+        host: &mut dyn Host,
+        code: Vec<u8>,
+        twice: Twice,
+    ) -> Result<(), Refusal> {
+        self.load_library(host, &Bytes::from(code), twice == Twice::Replace)
+            .map(drop)
+            .map_err(|error| Refusal::Unfit(format!("Failed loading library, {error}")))
+    }
+
+    /// The file is loaded, or there is none.
+    fn end_load(&mut self, host: &mut dyn Host, load: Load) {
+        self.close_loaded(&load);
+        if load.total_bytes > 0 {
+            let Counts { loaded, expired, empty } = load.counts;
+            log_counts(loaded, expired, empty);
+            let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
+            log::info!("DB loaded from disk: {:.3} seconds", us as f64 / 1e6);
+        }
+        self.durability.last_load = load.counts;
+        self.durability.changes_at_save = self.propagation.changes();
+        self.note_loading();
+        self.note_ready(host);
+    }
+
+    /// The file cannot be loaded: the process ends.
+    fn fail_load(&mut self, load: &Load, text: &str) {
+        log::warn!("{text}");
+        log::warn!("Terminating server after rdb file reading failure.");
+        log::warn!("Fatal error loading the DB, check server logs. Exiting.");
+        self.close_loaded(load);
+        self.jobs.queue.push_back(Job::Exit(1));
+    }
+
+    fn close_loaded(&mut self, load: &Load) {
+        self.file_job(FileJob::Close(load.file));
+        self.file_job(FileJob::CloseFolder(load.folder));
+    }
+}
+
+/// What the log says of a load.
+pub(super) fn log_counts(loaded: u64, expired: u64, empty: u64) {
+    let tail = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
+    log::info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{tail}.");
+}
+
+fn cannot_read(name: &str, error: &DiskError) -> String {
+    format!("Fatal error loading the DB: can't read the RDB file {name}: {}", error.text)
+}
+
+/// Takes note of an item that is no key.
+fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_unix_s: u64) {
+    match item {
+        Item::Aux { name, text } => {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if name == b"used-mem" {
+                *used_memory = text.parse().unwrap_or(0);
+            }
+            log_fact(&String::from_utf8_lossy(&name), &text, begun_unix_s);
+        }
+        Item::EmptyKey(key) => {
+            counts.empty += 1;
+            log::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(key));
+        }
+        Item::Checksum { is_there: false } => {
+            log::info!("RDB file was saved with checksum disabled: no check performed.");
+        }
+        _ => {}
+    }
+}
+
+/// What the log says of a fact about the file.
+fn log_fact(name: &str, text: &str, now_unix_s: u64) {
+    match name {
+        "redis-ver" => log::info!("Loading RDB produced by version {text}"),
+        "valkey-ver" => log::info!("Loading RDB produced by Valkey version {text}"),
+        "ctime" => {
+            let age_s = now_unix_s.saturating_sub(text.parse().unwrap_or(now_unix_s));
+            log::info!("RDB age {age_s} seconds");
+        }
+        "used-mem" => {
+            let bytes: u64 = text.parse().unwrap_or(0);
+            log::info!("RDB memory usage when created {:.2} Mb", bytes as f64 / (1024.0 * 1024.0));
+        }
+        "redis-bits" | "aof-base" | "repl-stream-db" | "repl-id" | "repl-offset" | "aof-preamble" | "lua" => {
+        }
+        name if name.starts_with('%') => log::info!("RDB '{name}': {text}"),
+        name => log::debug!("Unrecognized RDB AUX field: '{name}'"),
+    }
+}

@@ -1,0 +1,402 @@
+//! Saving a dump file: BGSAVE, SAVE, save points, and the save of a shutdown are the same walk over a snapshot.
+//!
+//! ```text
+//! walk      a slice a turn      ->  append to temp-PID.rdb           on the thread of files
+//! end       header, checksum    ->  sync, then
+//!                                   rename to `dbfilename`, sync of the folder
+//! ```
+//!
+//! The walk pauses while many bytes wait for the disk, and goes on when some were written. What fails or is cancelled leaves
+//! nothing behind but the file that was there before.
+
+use super::super::disk::{
+    Block, Checksum, DiskError, FileDone, FileId, FileJob, FileResult, FolderId, Options,
+};
+use super::super::timers::Timer;
+use super::super::{Done, Engine, Host};
+use crate::base::limit::{SAVE_US_PER_BUSY_TURN, SAVE_US_PER_TURN, SAVED_BYTES_IN_FLIGHT};
+use crate::config::{MaxmemoryPolicy, REDIS_VERSION};
+use crate::persist::rdb;
+use crate::persist::rdb::file::write::{FileWriter, HEADER_BYTES, Keep, header};
+
+/// The header says this version until it is known better.
+const FIRST_VERSION: u16 = 10;
+/// Parts are handed over when so many bytes wait.
+const HANDED_OVER_BYTES: usize = 256 * 1024;
+/// With `rdb-save-incremental-fsync` a file is synced every so many bytes. Redis: `REDIS_AUTOSYNC_BYTES`.
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
+
+/// Who wanted a dump file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// BGSAVE, or a save point.
+    Background,
+    /// SAVE, whose client waits.
+    Client,
+    /// FLUSHALL, where there are save points.
+    Flush,
+    /// The server ends.
+    Shutdown,
+}
+
+/// What a save waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The snapshot is being walked.
+    Walking,
+    /// This job makes the file durable.
+    Syncing(u64),
+    /// This job makes its name durable.
+    Renaming(u64),
+}
+
+/// A dump file that is being saved.
+#[derive(Debug)]
+pub(in crate::engine) struct Save {
+    why: Why,
+    writer: FileWriter,
+    stage: Stage,
+    folder: FolderId,
+    file: FileId,
+    /// Its name while it is written.
+    temporary: String,
+    name: String,
+    /// Jobs from this number on may be its jobs.
+    first_job: u64,
+    /// Numbers of jobs that clients wait for, which are done with it.
+    waiters: Vec<u64>,
+    begun_mono_us: u64,
+    /// Changes of the keyspace when it began.
+    changes: u64,
+    keys: usize,
+    kept_bytes: usize,
+    /// Microseconds that `rdb-key-save-delay` asks for and that were not waited yet.
+    delay_us: u64,
+    /// It waits for that delay.
+    is_delayed: bool,
+    sums_up: bool,
+}
+
+impl Save {
+    pub(super) fn why(&self) -> Why {
+        self.why
+    }
+}
+
+/// How far a save has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SaveProgress {
+    /// Keys at its start.
+    pub keys: usize,
+    /// Keys that were saved.
+    pub done: usize,
+    /// Microseconds since it began.
+    pub us: u64,
+    /// Bytes of old values that it has held.
+    pub kept_bytes: usize,
+}
+
+impl Engine {
+    /// How far the save has come that is under way.
+    pub fn save_progress(&self) -> Option<SaveProgress> {
+        let save = self.durability.save.as_ref()?;
+        Some(SaveProgress {
+            keys: save.keys,
+            done: self.dbs.snapshot().map_or(save.keys, |snapshot| snapshot.done()),
+            us: self.now.mono_us.saturating_sub(save.begun_mono_us),
+            kept_bytes: save.kept_bytes,
+        })
+    }
+
+    /// BGSAVE SCHEDULE: saves as soon as may be.
+    pub fn schedule_save(&mut self) {
+        self.durability.is_scheduled = true;
+    }
+
+    /// Forgets a save that was scheduled; false when there was none.
+    pub fn unschedule_save(&mut self) -> bool {
+        std::mem::take(&mut self.durability.is_scheduled)
+    }
+
+    /// Begins to save a dump file of what is there now. Another save must not be under way.
+    pub fn begin_save(&mut self, host: &mut dyn Host, why: Why) {
+        let begin = host.ticks();
+        let (folder, file) = (self.next_folder(), self.next_file());
+        let temporary = format!("temp-{}.rdb", self.process.names.pid);
+        let options = Options {
+            checksum: self.conf.rdbchecksum,
+            sync_every: self.conf.rdb_save_incremental_fsync.then_some(SYNC_EVERY_BYTES),
+        };
+        let first_job = self.save_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        self.save_job(FileJob::Create { file, folder, name: temporary.clone(), options });
+        self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
+        let mut writer =
+            FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
+        self.write_facts(host, &mut writer);
+        self.dbs.begin_snapshot();
+        let changes = self.propagation.changes();
+        self.durability.save = Some(Box::new(Save {
+            why,
+            writer,
+            stage: Stage::Walking,
+            folder,
+            file,
+            temporary,
+            name: self.conf.dbfilename.clone(),
+            first_job,
+            waiters: Vec::new(),
+            begun_mono_us: self.now.mono_us,
+            changes,
+            keys: self.dbs.keys(),
+            kept_bytes: 0,
+            delay_us: 0,
+            is_delayed: false,
+            sums_up: self.conf.rdbchecksum,
+        }));
+        self.durability.saves += 1;
+        if why == Why::Background {
+            self.durability.last_try_unix_s = self.now.unix_s();
+            self.stats.total_forks += 1;
+            self.stats.latest_fork_us = self.ticker.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
+            log::info!("Background saving started by pid {}", self.process.names.pid);
+        }
+    }
+
+    /// Which access bits a dump file keeps.
+    pub(super) fn kept_access(&self) -> Keep {
+        let clock = self.eviction.clock;
+        match self.conf.maxmemory_policy {
+            MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Keep::Idle(clock),
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => Keep::Frequency(clock),
+            _ => Keep::Nothing,
+        }
+    }
+
+    /// What a dump file says before the first key.
+    pub(super) fn write_facts(&mut self, host: &mut dyn Host, writer: &mut FileWriter) {
+        writer.aux("redis-ver", REDIS_VERSION);
+        writer.aux("redis-bits", "64");
+        writer.aux("ctime", &self.now.unix_s().to_string());
+        writer.aux("used-mem", &self.used_memory(host).to_string());
+        writer.aux("aof-base", "0");
+        self.scripts.libraries.iter().for_each(|library| writer.function(&library.code));
+    }
+
+    /// All databases were emptied: where there are save points the dump file follows.
+    pub fn save_flushed(&mut self, host: &mut dyn Host) {
+        if self.conf.save.is_empty() {
+            return;
+        }
+        if self.durability.save.is_some() {
+            self.durability.is_scheduled = true;
+        } else {
+            self.begin_save(host, Why::Flush);
+        }
+        // There is nothing left that a save would have to keep.
+        self.durability.changes_at_save = self.propagation.changes();
+    }
+
+    /// A number of a job that is done when the save is; the client that waits for it gets OK or the error.
+    pub fn wait_for_save(&mut self) -> u64 {
+        let job = self.jobs.number(0);
+        if let Some(save) = &mut self.durability.save {
+            save.waiters.push(job);
+        }
+        job
+    }
+
+    fn save_job(&mut self, job: FileJob) -> u64 {
+        let number = self.file_job(job);
+        self.jobs.then(number, Engine::save_went_on);
+        number
+    }
+
+    /// Walks on. True when there is more to do at once.
+    pub(super) fn save_some(&mut self, host: &mut dyn Host) -> bool {
+        let Some(mut save) = self.durability.save.take() else { return false };
+        let more = self.walk_some(host, &mut save);
+        self.durability.save = Some(save);
+        more
+    }
+
+    fn walk_some(&mut self, host: &mut dyn Host, save: &mut Save) -> bool {
+        if save.stage != Stage::Walking || save.is_delayed {
+            return false;
+        }
+        let begin = host.ticks();
+        let us = match save.why {
+            Why::Background | Why::Client | Why::Flush if self.stats.turn_commands > 0 => {
+                SAVE_US_PER_BUSY_TURN
+            }
+            _ => SAVE_US_PER_TURN,
+        };
+        let end = begin + us * self.ticker.per_ms / 1000;
+        let mut more = true;
+        while more && self.file_bytes_in_flight() < SAVED_BYTES_IN_FLIGHT {
+            let before = save.writer.keys();
+            save.kept_bytes = save.kept_bytes.max(self.dbs.kept_bytes());
+            more = self.dbs.step_snapshot(&mut save.writer);
+            if save.writer.waiting_bytes() >= HANDED_OVER_BYTES {
+                self.hand_over(save, false);
+            }
+            let is_over = host.ticks() > end;
+            if self.delay(save, save.writer.keys() - before) || is_over {
+                break;
+            }
+        }
+        let spent = host.ticks().saturating_sub(begin);
+        self.note_latency("snapshot-turn", spent);
+        let spent_us = self.ticker.pace.ns(spent) / 1000;
+        self.durability.turn_us_max = self.durability.turn_us_max.max(spent_us);
+        if !more {
+            self.collect_garbage();
+            self.end_walk(save);
+        }
+        more && !save.is_delayed && self.file_bytes_in_flight() < SAVED_BYTES_IN_FLIGHT
+    }
+
+    /// Waits as `rdb-key-save-delay` asks for so many keys. True when the walk has to wait.
+    fn delay(&mut self, save: &mut Save, keys: u64) -> bool {
+        // A negative delay is one microsecond for so many keys.
+        let delay = i64::from(self.conf.rdb_key_save_delay_us);
+        if delay == 0 {
+            return false;
+        }
+        save.delay_us += if delay > 0 { keys * delay as u64 } else { keys / delay.unsigned_abs() };
+        let ms = save.delay_us / 1000;
+        if ms > 0 {
+            save.delay_us %= 1000;
+            save.is_delayed = true;
+            self.timers.insert(self.now.mono_ms() + ms, Timer::SaveGoesOn);
+        }
+        ms > 0
+    }
+
+    /// The delay of `rdb-key-save-delay` is over.
+    pub(in crate::engine) fn end_save_delay(&mut self) {
+        if let Some(save) = &mut self.durability.save {
+            save.is_delayed = false;
+        }
+    }
+
+    /// Hands what was written to the thread of files.
+    fn hand_over(&mut self, save: &mut Save, all: bool) {
+        let pieces = save.writer.take_parts(all).into_iter().map(Into::into).collect();
+        self.save_job(FileJob::Append(save.file, Block { pieces, checksum: None }));
+    }
+
+    /// Everything was walked: what is left of the file, and its sync.
+    fn end_walk(&mut self, save: &mut Save) {
+        save.writer.end();
+        self.hand_over(save, true);
+        let (before, after) = (header(FIRST_VERSION), header(save.writer.version()));
+        let checksum = match save.sums_up {
+            true => Checksum::Running { began: before.to_vec(), begins: after.to_vec() },
+            false => Checksum::Zero,
+        };
+        debug_assert_eq!(before.len(), HEADER_BYTES);
+        if before != after {
+            self.save_job(FileJob::WriteAt { file: save.file, offset: 0, bytes: after.to_vec() });
+        }
+        self.save_job(FileJob::Append(save.file, Block { pieces: Vec::new(), checksum: Some(checksum) }));
+        save.stage = Stage::Syncing(self.save_job(FileJob::Sync(save.file)));
+    }
+
+    /// A job of a save is done, or failed.
+    fn save_went_on(&mut self, host: &mut dyn Host, job: u64, result: FileResult) {
+        let Some(mut save) = self.durability.save.take() else { return };
+        if job < save.first_job {
+            self.durability.save = Some(save);
+            return;
+        }
+        if let Err(error) = result {
+            self.end_save(host, *save, Err(error));
+            return;
+        }
+        match save.stage {
+            Stage::Syncing(sync) if sync == job => {
+                let (folder, from, to) = (save.folder, save.temporary.clone(), save.name.clone());
+                self.save_job(FileJob::Close(save.file));
+                self.save_job(FileJob::Rename { folder, from, to });
+                save.stage = Stage::Renaming(self.save_job(FileJob::SyncFolder(folder)));
+                self.durability.save = Some(save);
+            }
+            Stage::Renaming(rename) if rename == job => self.end_save(host, *save, Ok(())),
+            _ => self.durability.save = Some(save),
+        }
+    }
+
+    /// The file is there, or will not come.
+    fn end_save(&mut self, host: &mut dyn Host, save: Save, result: Result<(), DiskError>) {
+        self.durability.last_kept_bytes = save.kept_bytes;
+        let is_ok = result.is_ok();
+        match &result {
+            Ok(()) => {
+                self.file_job(FileJob::CloseFolder(save.folder));
+                log::info!("DB saved on disk");
+                self.durability.last_save_unix_s = self.now.unix_s();
+                self.durability.changes_at_save = save.changes;
+                self.durability.version_written = save.writer.version();
+                // A save by hand shows that the disk is good again.
+                self.durability.last_background_is_ok = true;
+            }
+            Err(error) => {
+                log::warn!("Write error while saving DB to the disk({}): {}", error.op, error.text);
+                self.discard_save(&save);
+            }
+        }
+        if save.why == Why::Background {
+            let us = self.now.mono_us.saturating_sub(save.begun_mono_us);
+            self.durability.last_background_s = Some(us / 1_000_000);
+            self.durability.last_background_is_ok = is_ok;
+            match is_ok {
+                true => log::info!("Background saving terminated with success"),
+                false => log::warn!("Background saving error"),
+            }
+        }
+        self.note_disk_errors();
+        if save.why == Why::Shutdown {
+            self.last_save_ended(host, is_ok);
+        }
+        for job in save.waiters {
+            let done = result.clone().map(|()| FileDone::default());
+            self.completed(host, job, Done::File(done));
+        }
+        self.arm_save_points();
+    }
+
+    /// Forgets what was walked, and removes what was written.
+    fn discard_save(&mut self, save: &Save) {
+        self.dbs.cancel_snapshot();
+        self.collect_garbage();
+        self.file_job(FileJob::Close(save.file));
+        self.file_job(FileJob::Remove(save.folder, save.temporary.clone()));
+        self.file_job(FileJob::CloseFolder(save.folder));
+    }
+
+    /// Ends the save of SAVE or FLUSHALL before its end; the client is told that it failed.
+    pub(in crate::engine) fn cancel_save_of_client(&mut self, host: &mut dyn Host) {
+        let Some(save) = self.durability.save.take() else { return };
+        self.discard_save(&save);
+        for job in save.waiters {
+            self.completed(host, job, Done::File(Err(DiskError::given_up(&save.name))));
+        }
+    }
+
+    /// Ends the save of a shutdown before its end.
+    pub(in crate::engine) fn cancel_last_save(&mut self) {
+        if let Some(save) = self.durability.save.take_if(|save| save.why == Why::Shutdown) {
+            self.discard_save(&save);
+        }
+    }
+
+    /// Ends a save in the background before its end, as if its process had been told to go; false when there is none.
+    pub fn cancel_background_save(&mut self) -> bool {
+        let Some(save) = self.durability.save.take_if(|save| save.why == Why::Background) else {
+            return false;
+        };
+        self.discard_save(&save);
+        log::warn!("Background saving terminated by signal 10");
+        true
+    }
+}

@@ -1,0 +1,317 @@
+//! Dump files, with the real binary: what is saved when, what is found after a start, and what everybody is told meanwhile.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it starts servers, ends them and looks at their files"
+)]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::peer::{Connection, Peer};
+use support::reply::Resp;
+
+fn start(arguments: &[&str]) -> Peer {
+    Peer::start_with(env!("CARGO_BIN_EXE_waterwheel"), arguments)
+}
+
+fn info(peer: &Peer, field: &str) -> String {
+    let text = peer.ask(&["INFO", "everything"]);
+    let found = text.split("\\r\\n").find_map(|line| line.strip_prefix(&format!("{field}:")));
+    found.unwrap_or_else(|| panic!("INFO has no {field}: {text}")).to_owned()
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn until_saved(peer: &Peer) {
+    until("the save ends", || info(peer, "rdb_bgsave_in_progress") == "0");
+}
+
+/// Keys of all types, small and large ones.
+fn fill(peer: &Peer) {
+    let mut requests: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut add = |words: &[&str]| requests.push(words.iter().map(|w| w.as_bytes().to_vec()).collect());
+    for i in 0..700 {
+        let (member, value) = (format!("member:{i}"), format!("{i}-{}", "v".repeat(i % 90)));
+        add(&["SET", &format!("string:{i}"), &value]);
+        add(&["SADD", &format!("set:{}", i % 3), &member]);
+        add(&["ZADD", &format!("zset:{}", i % 3), &i.to_string(), &member]);
+        add(&["HSET", &format!("hash:{}", i % 3), &member, &value]);
+        add(&["RPUSH", &format!("list:{}", i % 3), &value]);
+        add(&["XADD", &format!("stream:{}", i % 3), &format!("{}-1", i + 1), "field", &value]);
+    }
+    add(&["SADD", "ints", "1", "2", "3"]);
+    add(&["SADD", "few", "a", "b"]);
+    add(&["SET", "number", "12345"]);
+    add(&["SET", "long", &"x".repeat(200_000)]);
+    add(&["SET", "dated", "value", "PXAT", "4000000000000"]);
+    add(&["HPEXPIREAT", "hash:0", "4000000000000", "FIELDS", "1", "member:0"]);
+    add(&["XGROUP", "CREATE", "stream:0", "group", "0"]);
+    add(&["XREADGROUP", "GROUP", "group", "somebody", "COUNT", "20", "STREAMS", "stream:0", ">"]);
+    add(&["FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 7 end)"]);
+    add(&["SELECT", "9"]);
+    add(&["SET", "elsewhere", "value"]);
+    for reply in Connection::new(peer).ask(&requests) {
+        assert!(!matches!(reply, Resp::Error(_)), "{reply:?}");
+    }
+}
+
+fn digest(peer: &Peer) -> String {
+    peer.ask(&["DEBUG", "DIGEST"])
+}
+
+#[test]
+fn what_was_saved_is_there_after_a_crash() {
+    let mut peer = start(&[]);
+    fill(&peer);
+    let before = digest(&peer);
+    let groups = peer.ask(&["XINFO", "STREAM", "stream:0", "FULL"]);
+    assert_eq!(peer.ask(&["SAVE"]), "OK");
+    assert_eq!(info(&peer, "rdb_changes_since_last_save"), "0");
+    peer.ask(&["SET", "later", "lost"]);
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+    assert_eq!(peer.ask(&["XINFO", "STREAM", "stream:0", "FULL"]), groups);
+    assert_eq!(peer.ask(&["FCALL", "f", "0"]), "(integer) 7");
+    assert_eq!(peer.ask(&["PEXPIRETIME", "dated"]), "(integer) 4000000000000");
+    assert_eq!(
+        peer.ask(&["HPEXPIRETIME", "hash:0", "FIELDS", "1", "member:0"]),
+        "1) (integer) 4000000000000"
+    );
+    assert_eq!(info(&peer, "rdb_last_load_keys_loaded"), "721");
+    for line in
+        ["Loading RDB produced by version", "Done loading RDB, keys loaded: 721", "DB loaded from disk: "]
+    {
+        assert!(peer.log().contains(line), "{line} in {}", peer.log());
+    }
+}
+
+#[test]
+fn a_save_in_the_background_is_the_keyspace_of_its_start_whatever_changes() {
+    let mut peer = start(&["--rdb-key-save-delay", "300"]);
+    fill(&peer);
+    let before = digest(&peer);
+    assert_eq!(peer.ask(&["BGSAVE"]), "Background saving started");
+    assert_eq!(peer.ask(&["BGSAVE"]), "(error) ERR Background save already in progress");
+    assert_eq!(peer.ask(&["SAVE"]), "(error) ERR Background save already in progress");
+    for key in ["set", "zset", "hash", "list", "stream"] {
+        peer.ask(&["RENAME", &format!("{key}:0"), &format!("{key}:x")]);
+        peer.ask(&["DEL", &format!("{key}:1")]);
+    }
+    peer.ask(&["SPOP", "set:2", "200"]);
+    peer.ask(&["ZREMRANGEBYRANK", "zset:2", "0", "-1"]);
+    peer.ask(&["HSET", "hash:2", "member:2", "changed", "new", "field"]);
+    peer.ask(&["LPUSH", "list:2", "new"]);
+    peer.ask(&["XTRIM", "stream:2", "MAXLEN", "3"]);
+    peer.ask(&["APPEND", "long", "more"]);
+    peer.ask(&["MOVE", "hash:x", "5"]);
+    peer.ask(&["SWAPDB", "0", "9"]);
+    peer.ask(&["FLUSHDB"]);
+    assert_ne!(digest(&peer), before);
+    until_saved(&peer);
+    assert_eq!(info(&peer, "rdb_last_bgsave_status"), "ok");
+    assert_ne!(info(&peer, "rdb_changes_since_last_save"), "0");
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+}
+
+#[test]
+fn a_save_that_was_cancelled_leaves_the_old_file() {
+    let mut peer = start(&["--enable-protected-configs", "yes"]);
+    fill(&peer);
+    let before = digest(&peer);
+    peer.ask(&["SAVE"]);
+    peer.ask(&["SET", "string:0", "changed"]);
+    peer.ask(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]);
+    assert_eq!(
+        peer.ask(&["BGSAVE", "CANCEL"]),
+        "(error) ERR Background saving is currently not in progress or scheduled"
+    );
+    for _ in 0..300 {
+        assert_eq!(peer.ask(&["BGSAVE"]), "Background saving started");
+        peer.ask(&["SADD", "set:0", "another"]);
+        assert_eq!(peer.ask(&["BGSAVE", "CANCEL"]), "Background saving cancelled");
+    }
+    assert_eq!(info(&peer, "snapshot_held_bytes"), "0");
+    let folder = peer.folder().to_owned();
+    until("what was begun is removed", || {
+        fs::read_dir(&folder)
+            .unwrap()
+            .flatten()
+            .all(|f| !f.file_name().to_string_lossy().starts_with("temp-"))
+    });
+    let changed = digest(&peer);
+    // One after hundreds that were cancelled is whole.
+    let file = folder.join("dump.rdb");
+    let old = fs::read(&file).unwrap();
+    assert_eq!(peer.ask(&["CONFIG", "SET", "rdb-key-save-delay", "0", "dbfilename", "other.rdb"]), "OK");
+    peer.ask(&["BGSAVE"]);
+    until_saved(&peer);
+    assert_eq!(fs::read(&file).unwrap(), old);
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+    fs::rename(folder.join("other.rdb"), file).unwrap();
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), changed);
+}
+
+#[test]
+fn save_points_save_and_a_failure_stops_writes() {
+    let peer = start(&["--save", "1 5"]);
+    let file = peer.folder().join("dump.rdb");
+    (0..4).for_each(|i| drop(peer.ask(&["SET", &i.to_string(), "value"])));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(!file.exists(), "four changes are too few");
+    peer.ask(&["SET", "4", "value"]);
+    until("the save point is met", || file.exists());
+    until("it is noticed", || info(&peer, "rdb_changes_since_last_save") == "0");
+    // A folder has the name.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    fs::write(file.join("full"), b"").unwrap();
+    assert_eq!(peer.ask(&["BGSAVE"]), "Background saving started");
+    until("the save fails", || info(&peer, "rdb_last_bgsave_status") == "err");
+    let refused = peer.ask(&["SET", "5", "value"]);
+    assert!(refused.starts_with("(error) MISCONF Redis is configured to save RDB snapshots"), "{refused}");
+    assert_eq!(peer.ask(&["PING"]), refused);
+    assert!(peer.ask(&["EVAL", "return redis.call('SET', 'a', 'b')", "0"]).contains("MISCONF"));
+    assert_eq!(peer.ask(&["GET", "4"]), "\"value\"");
+    assert_eq!(peer.ask(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]), "OK");
+    assert_eq!(peer.ask(&["SET", "5", "value"]), "OK");
+    assert_eq!(peer.ask(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes"]), "OK");
+    fs::remove_dir_all(&file).unwrap();
+    assert_eq!(peer.ask(&["SAVE"]), "OK");
+    assert_eq!(peer.ask(&["PING"]), "PONG");
+}
+
+#[test]
+fn a_shutdown_saves_where_it_should() {
+    let mut peer = start(&["--save", "900 1"]);
+    fill(&peer);
+    let before = digest(&peer);
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec()]]);
+    assert_eq!(peer.exit_code(), Some(0));
+    for line in ["User requested shutdown...", "DB saved on disk", "ready to exit, bye bye"] {
+        assert!(peer.log().contains(line), "{line}");
+    }
+    peer.start_again(true);
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+    peer.ask(&["SET", "string:0", "changed"]);
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec(), b"NOSAVE".to_vec()]]);
+    assert_eq!(peer.exit_code(), Some(0));
+    peer.start_again(true);
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+    // A signal saves as well.
+    peer.ask(&["SET", "string:0", "changed"]);
+    let changed = digest(&peer);
+    assert!(Command::new("kill").arg(peer.pid().to_string()).status().unwrap().success());
+    assert_eq!(peer.exit_code(), Some(0));
+    peer.start_again(true);
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), changed);
+}
+
+#[test]
+fn a_shutdown_that_cannot_save_does_not_end() {
+    let mut peer = start(&["--save", "900 1"]);
+    peer.ask(&["SET", "key", "value"]);
+    fs::create_dir(peer.folder().join("dump.rdb")).unwrap();
+    fs::write(peer.folder().join("dump.rdb/full"), b"").unwrap();
+    assert_eq!(peer.ask(&["SHUTDOWN", "ABORT"]), "(error) ERR No shutdown in progress.");
+    assert_eq!(peer.ask(&["SHUTDOWN"]), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
+    assert!(peer.log().contains("Error trying to save the DB, can't exit"), "{}", peer.log());
+    assert_eq!(peer.ask(&["GET", "key"]), "\"value\"");
+    assert_eq!(peer.ask(&["SET", "key", "other"]), "OK");
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec(), b"FORCE".to_vec()]]);
+    assert_eq!(peer.exit_code(), Some(0));
+}
+
+#[test]
+fn a_shutdown_that_saves_can_be_aborted() {
+    let peer = start(&["--save", "900 1", "--rdb-key-save-delay", "50000"]);
+    peer.ask(&["DEBUG", "POPULATE", "2000"]);
+    let mut waiting = peer.connect();
+    std::io::Write::write_all(&mut waiting, b"SHUTDOWN\r\n").unwrap();
+    until("it is under way", || peer.log().contains("Saving the final RDB snapshot"));
+    // Nobody else is served, for what they wrote would be lost.
+    let mut other = peer.connect();
+    std::io::Write::write_all(&mut other, b"SET key value\r\n").unwrap();
+    assert_eq!(peer.ask(&["SHUTDOWN", "ABORT"]), "OK");
+    let mut reply = [0; 100];
+    let n = std::io::Read::read(&mut waiting, &mut reply).unwrap();
+    assert_eq!(&reply[..n], b"-ERR Errors trying to SHUTDOWN. Check logs.\r\n");
+    let n = std::io::Read::read(&mut other, &mut reply).unwrap();
+    assert_eq!(&reply[..n], b"+OK\r\n");
+    assert!(peer.log().contains("Shutdown manually aborted"));
+}
+
+#[test]
+fn clients_are_told_that_it_loads() {
+    let mut peer = start(&["--key-load-delay", "2000"]);
+    assert_eq!(peer.ask(&["PING"]), "PONG", "there is no file yet");
+    peer.ask(&["DEBUG", "POPULATE", "2000"]);
+    peer.ask(&["SAVE"]);
+    peer.restart();
+    let begin = Instant::now();
+    let told = peer.ask(&["PING"]);
+    assert_eq!(told, "(error) LOADING Redis is loading the dataset in memory");
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(peer.ask(&["GET", "key:1"]), told);
+    assert_eq!(info(&peer, "loading"), "1");
+    assert_ne!(info(&peer, "loading_total_bytes"), "0");
+    // Live: the rest is loaded at once.
+    assert_eq!(peer.ask(&["CONFIG", "SET", "key-load-delay", "0"]), "OK");
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(peer.ask(&["DBSIZE"]), "(integer) 2000");
+}
+
+#[test]
+fn a_damaged_file_ends_the_start_with_offset_and_cause() {
+    let mut peer = start(&[]);
+    fill(&peer);
+    peer.ask(&["SAVE"]);
+    let file = peer.folder().join("dump.rdb");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    fs::write(&file, &bytes).unwrap();
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec(), b"NOSAVE".to_vec()]]);
+    peer.exit_code();
+    peer.start_again(false);
+    assert_eq!(peer.exit_code(), Some(1));
+    let log = peer.log();
+    assert!(log.contains("offset") && log.contains("Fatal error loading the DB"), "{log}");
+    bytes.truncate(middle);
+    fs::write(&file, &bytes).unwrap();
+    peer.start_again(false);
+    assert_eq!(peer.exit_code(), Some(1));
+}
+
+#[test]
+fn a_flush_is_saved_where_there_are_save_points() {
+    let mut peer = start(&["--save", "900 1"]);
+    fill(&peer);
+    peer.ask(&["SAVE"]);
+    assert_eq!(peer.ask(&["FLUSHALL"]), "OK");
+    assert_eq!(info(&peer, "rdb_changes_since_last_save"), "0");
+    let file = peer.folder().join("dump.rdb");
+    until("the empty dump is there", || fs::metadata(&file).unwrap().len() < 1000);
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(peer.ask(&["DBSIZE"]), "(integer) 0");
+}

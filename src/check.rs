@@ -5,6 +5,8 @@
 //! keys in the file, those whose deadline has passed too.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it reads a file, and the clock")]
 
+pub mod aof;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -68,8 +70,7 @@ pub fn run(program: &str, arguments: &[OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut out = format!("[offset 0] Checking RDB file {}\n", path.to_string_lossy());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-    let mut check = Check { now_ms: now, ..Check::default() };
+    let mut check = Check::now();
     let mut result = read(path, |item| check.note(item), &mut out);
     if result.is_ok() {
         check.counts(&mut out);
@@ -108,6 +109,12 @@ struct Within {
     kind: Option<u8>,
 }
 
+impl Within {
+    fn of(Place { doing, key, kind }: Place<'_>) -> Within {
+        Within { doing, key: key.map(<[u8]>::to_vec), kind }
+    }
+}
+
 /// Reads a file, and tells of each item what `note` says of it.
 fn read(
     path: &OsString,
@@ -135,8 +142,7 @@ fn read(
             Ok(Next::Item(item)) => note(item),
             Ok(Next::End) => break,
             Err(bad) => {
-                let Place { doing, key, kind } = reader.place();
-                return Err(Failed::Bad(bad, Within { doing, key: key.map(<[u8]>::to_vec), kind }));
+                return Err(Failed::Bad(bad, Within::of(reader.place())));
             }
         };
         if let Some(line) = line {
@@ -166,6 +172,12 @@ struct Check {
 }
 
 impl Check {
+    /// Nothing is counted yet; deadlines are compared with the clock.
+    fn now() -> Check {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
+        Check { now_ms: now, ..Check::default() }
+    }
+
     /// Counts an item; what is to be said of it.
     fn note(&mut self, item: Item<'_>) -> Option<String> {
         match item {

@@ -37,6 +37,9 @@ fn main() -> ExitCode {
     if check::NAMES.contains(&name) {
         return check::run(&program, &arguments[1..]);
     }
+    if check::aof::NAMES.contains(&name) {
+        return check::aof::run(&program, &arguments[1..]);
+    }
     match config::arguments(&arguments[1..]) {
         Start::Print(text) => {
             print!("{text}");
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
             println!("[huge pages] a snapshot forks nothing here, so they do no harm ... OK");
             ExitCode::SUCCESS
         }
+        Start::CheckLog(words) => check::aof::run(&format!("{program} check-aof"), &words),
         Start::CheckDump(words) => check::run(&format!("{program} check-rdb"), &words),
         Start::Run(run) => match serve(&run, program) {
             Ok(code) => ExitCode::from(code as u8),

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("commands", &["base", "structures", "resp", "keyspace", "persist", "replication", "config", "engine"]),
     ("reactor", &["base", "sys", "resp", "keyspace", "config", "engine"]),
     ("check.rs", &["base", "keyspace", "persist", "config"]),
+    ("check", &["base", "resp", "persist", "config"]),
 ];
 
 /// Crates that speak with the system, and the rooms that may know them; `main.rs` is a room here.
@@ -601,7 +602,16 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("parse_u64", "the widest number, to hold the parser of the others to"),
     ("candidates", "all entries that a look-up may meet, to be compared with those that are there"),
     ("check_threads", "a part of a test of another file, which shares its counters"),
-    ("behind_end", "the loader of append-only files will run the commands that follow a dump"),
+    ("temporary_manifest", "the engine will keep its append-only file by it"),
+    ("temporary_increment", "the engine will keep its append-only file by it"),
+    ("temporary_base", "the engine will keep its append-only file by it"),
+    ("takes_over", "the engine will keep its append-only file by it"),
+    ("take_over", "the engine will keep its append-only file by it"),
+    ("open_increment", "the engine will keep its append-only file by it"),
+    ("close_increment", "the engine will keep its append-only file by it"),
+    ("reopen_increment", "the engine will keep its append-only file by it"),
+    ("finish_rewrite", "the engine will keep its append-only file by it"),
+    ("forget_history", "the engine will keep its append-only file by it"),
     ("of_value", "errors of values, for the libraries of scripts"),
 ];
 

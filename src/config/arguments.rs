@@ -30,6 +30,8 @@ pub enum Start {
     CheckSystem,
     /// Look at the dump file that these arguments name, report, and leave.
     CheckDump(Vec<OsString>),
+    /// Look at the append-only file that these arguments name, report, and leave.
+    CheckLog(Vec<OsString>),
 }
 
 /// Where the configuration comes from.
@@ -63,6 +65,7 @@ pub fn arguments(argv: &[OsString]) -> Start {
         }
         Some(b"--check-system") => return Start::CheckSystem,
         Some(b"check-rdb") => return Start::CheckDump(argv[1..].to_vec()),
+        Some(b"check-aof") => return Start::CheckLog(argv[1..].to_vec()),
         Some(_) => {}
     }
     let named = !words[0].starts_with(b"-");
@@ -123,7 +126,9 @@ pub fn command() -> Command {
         .override_usage("waterwheel [/path/to/redis.conf] [--directive value...]... [-]")
         .after_help(
             "Options count after the file, and the last one wins. A single dash reads lines from standard input.\n\
-             `waterwheel check-rdb [--digest] FILE` says whether a dump file is whole, and what is in it.",
+             `waterwheel check-rdb [--digest] FILE` says whether a dump file is whole, and what is in it.\n\
+             `waterwheel check-aof [--fix | --truncate-to-timestamp N] FILE` says whether an append-only file or the \
+             files of a manifest are whole.",
         )
         .disable_version_flag(true)
         .arg(Arg::new("config").value_name("FILE").help("Configuration file, with one directive a line"))

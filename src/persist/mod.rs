@@ -1,3 +1,5 @@
 //! Values as bytes outside of the keyspace: the formats, no files.
 
+pub mod aof;
+mod input;
 pub mod rdb;

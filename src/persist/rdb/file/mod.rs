@@ -15,7 +15,6 @@
 //! takes the items: whether keys past their deadline are kept, what a database that does not exist means, and what a key means
 //! that comes twice.
 
-mod input;
 mod module;
 mod read;
 pub mod write;

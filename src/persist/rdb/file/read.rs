@@ -4,10 +4,10 @@
 //! name of a key, an element of a collection, waits in [`Input`] until it is there as a whole; a large string is gathered in
 //! a buffer of its own, so that it is not copied again. A short string is lent out of the input, without a copy.
 
-use super::input::Input;
 use super::{BadData, Dialect, Item, Key, Next, ReadOptions, header, module, opcode};
 use crate::base::number::parse_i64;
 use crate::keyspace::{NewValue, Tuning};
+use crate::persist::input::Input;
 use crate::persist::rdb::decode::{self, Growing, Grown};
 use crate::persist::rdb::error::Stop;
 use crate::persist::rdb::kind;

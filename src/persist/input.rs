@@ -7,7 +7,7 @@ const ROOM_BYTES_MAX: usize = 1 << 20;
 
 /// See the head of the file.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(in crate::persist) struct Input {
     bytes: Vec<u8>,
     /// Where what was not read yet begins.
     start: usize,
@@ -21,12 +21,17 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(with_crc: bool) -> Input {
+    pub(in crate::persist) fn new(with_crc: bool) -> Input {
         Input { with_crc, ..Input::default() }
     }
 
+    /// For what follows this place of a file, without a checksum.
+    pub(in crate::persist) fn from(offset: u64) -> Input {
+        Input { offset, ..Input::default() }
+    }
+
     /// Adds bytes at the end. What was read leaves, so an idle reader holds little.
-    pub(super) fn feed(&mut self, piece: &[u8]) {
+    pub(in crate::persist) fn feed(&mut self, piece: &[u8]) {
         self.sum();
         self.offset += self.start as u64;
         if self.start == self.bytes.len() && self.bytes.capacity() > ROOM_BYTES_MAX {
@@ -40,29 +45,29 @@ impl Input {
 
     /// What was not read yet.
     #[inline]
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(in crate::persist) fn rest(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
     /// So many bytes were read.
     #[inline]
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(in crate::persist) fn consume(&mut self, count: usize) {
         self.start += count;
     }
 
     /// The bytes that were read last.
     #[inline]
-    pub(super) fn last(&self, count: usize) -> &[u8] {
+    pub(in crate::persist) fn last(&self, count: usize) -> &[u8] {
         &self.bytes[self.start - count..self.start]
     }
 
     /// Bytes of the file that were read.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::persist) fn offset(&self) -> u64 {
         self.offset + self.start as u64
     }
 
     /// The checksum of all that was read.
-    pub(super) fn crc(&mut self) -> u64 {
+    pub(in crate::persist) fn crc(&mut self) -> u64 {
         self.sum();
         self.crc
     }

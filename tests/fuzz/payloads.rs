@@ -13,14 +13,14 @@
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; it forwards each call")]
 
 mod damage;
+mod peak;
 mod rounds;
 #[path = "../support/mod.rs"]
 mod support;
 
 use damage::{any, damage, damage_bytes, values};
+use peak::Peak;
 use rounds::rounds;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::World;
 use support::fingerprint::fingerprint;
@@ -45,44 +45,6 @@ const PEAK_BYTES_EACH: usize = 400;
 
 /// Most bytes that may be left of all rounds.
 const LEFT_BYTES_MAX: usize = 2 << 20;
-
-/// The system's allocator, with the most that was held at once.
-struct Peak;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn held(more: usize, less: usize) {
-    let before = HELD.fetch_add(more.wrapping_sub(less), Relaxed);
-    PEAK.fetch_max(before.wrapping_add(more), Relaxed);
-}
-
-// SAFETY: every call is forwarded to `System` with the arguments it was given, so `System`'s guarantees are ours.
-unsafe impl GlobalAlloc for Peak {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        held(layout.size(), 0);
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is that of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        held(layout.size(), 0);
-        // SAFETY: as for `alloc`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the pointer came from `System` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        held(size, layout.size());
-        // SAFETY: the pointer came from `System` with this layout; the caller keeps the rest of the contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Peak = Peak;
@@ -194,7 +156,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
     let swap = Batch::new("RENAME k l2|RENAME l k");
     let delete = Batch::new("DEL k l l2");
     let mut outcomes = Outcomes::default();
-    let before = HELD.load(Relaxed);
+    let before = peak::begin();
     rounds(ROUND, 1, |seed, rng| {
         let mut world = World::with_seed(seed);
         world.engine.conf.enable_debug_command = Permission::Yes;
@@ -256,7 +218,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
         }
         drop(world);
     });
-    let left = HELD.load(Relaxed).saturating_sub(before);
+    let left = peak::begin().saturating_sub(before);
     assert!(left < LEFT_BYTES_MAX, "{left} bytes are left of the engines");
     assert!(outcomes.refused > 0 && outcomes.restored > 0, "{outcomes:?}");
     eprintln!("{outcomes:?}");
@@ -266,10 +228,9 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
 fn restore(world: &mut World, key: &[u8], payload: &[u8], outcomes: &mut Outcomes) -> Vec<u8> {
     let mut request = Vec::with_capacity(payload.len() + 64);
     encode_request(&[b"RESTORE", key, b"0", payload], &mut request);
-    let before = HELD.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = peak::begin();
     world.send_bytes("a", &request);
-    let peak = PEAK.load(Relaxed).saturating_sub(before);
+    let peak = peak::most().saturating_sub(before);
     let each = peak.saturating_sub(PEAK_BYTES_BASE) / payload.len();
     outcomes.peak_bytes_each = outcomes.peak_bytes_each.max(each);
     assert!(each <= PEAK_BYTES_EACH, "{peak} bytes were taken for {}", payload.escape_ascii());

@@ -17,6 +17,7 @@ mod disk;
 mod follower;
 mod links;
 mod scans;
+mod snapshot;
 mod timeouts;
 mod wraps;
 

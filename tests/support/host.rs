@@ -18,6 +18,9 @@ pub struct FakeHost {
     rng: Rng,
     /// What the allocator is said to have given away.
     pub allocated_bytes: usize,
+    /// Ticks that pass with each look at the counter: work takes time although the clocks stand.
+    pub ticks_a_look: u64,
+    looked_ticks: u64,
     /// What the engine asked for, by name.
     pub requests: Vec<String>,
     /// The disk.
@@ -33,6 +36,8 @@ impl FakeHost {
             now,
             rng: Rng::from_seed(seed),
             allocated_bytes: 0,
+            ticks_a_look: 0,
+            looked_ticks: 0,
             requests: Vec::new(),
             disk: Disk::new(seed),
             refused: None,
@@ -46,7 +51,8 @@ impl Host for FakeHost {
     }
 
     fn ticks(&mut self) -> u64 {
-        self.now.mono_us * TICKS_PER_MS / 1000
+        self.looked_ticks += self.ticks_a_look;
+        self.now.mono_us * TICKS_PER_MS / 1000 + self.looked_ticks
     }
 
     fn ticks_per_ms(&self) -> u64 {

@@ -18,6 +18,7 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub mod contents;
 pub mod disk;
 pub mod fingerprint;
 pub mod host;
@@ -28,7 +29,7 @@ pub mod requests;
 pub mod several;
 pub mod templates;
 pub mod transcript;
-mod world;
+pub mod world;
 
 pub use world::World;
 

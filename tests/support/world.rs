@@ -1,6 +1,6 @@
 //! One server in its world: clients that send and look at what came, time that passes, jobs that are done.
 
-use super::host::{FakeHost, TICKS_PER_MS};
+use super::host::FakeHost;
 use super::reply::Resp;
 use super::{BEGIN_UNIX_MS, encoded, table};
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +10,7 @@ use waterwheel::base::quote::split_args;
 use waterwheel::base::time::Now;
 use waterwheel::config::Config;
 use waterwheel::engine::client::Address;
+use waterwheel::engine::disk::{FileDone, FileJob, FileResult};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::input::Peeked;
 use waterwheel::engine::{Done, Engine, Host, Job};
@@ -28,8 +29,28 @@ pub struct World {
     /// Jobs for the disk, and when they are done.
     disk_jobs: VecDeque<(u64, Job)>,
     disk_due_us: u64,
+    /// So many more jobs for the disk are done; then it does nothing any more.
+    pub disk_jobs_left: u64,
+    /// A mistake in the order in which files are made durable.
+    pub mistake: Option<Mistake>,
+    /// Syncs that a mistake has put off.
+    put_off: Vec<FileJob>,
+    /// Files are tended once whenever something happens, however much there is left to do, and each look at the counter takes
+    /// so many ticks meanwhile.
+    pub slices_ticks: Option<u64>,
+    /// The code with which the process was to end.
+    pub exit: Option<i32>,
     /// Pieces of bytes that clients sent.
     sent: u64,
+}
+
+/// A mistake in the order in which files are made durable: whoever looks at what a crash leaves has to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Folders are not synced.
+    NoFolderSync,
+    /// A file gets its name before it is synced.
+    RenameBeforeSync,
 }
 
 /// The other end of a connection.
@@ -66,6 +87,11 @@ impl World {
             jobs_held: false,
             disk_jobs: VecDeque::new(),
             disk_due_us: 0,
+            disk_jobs_left: u64::MAX,
+            mistake: None,
+            put_off: Vec::new(),
+            slices_ticks: None,
+            exit: None,
             sent: 0,
         }
     }
@@ -78,6 +104,12 @@ impl World {
         after.host.now = self.host.now;
         after.host.disk = self.host.disk;
         after
+    }
+
+    /// Loads the dump file, as the server does at its start.
+    pub fn load(&mut self) {
+        self.engine.begin_loading();
+        self.turn();
     }
 
     /// Sends a line as the client `a` and gives what it is answered.
@@ -111,7 +143,8 @@ impl World {
     /// Sends bytes as they are.
     pub fn send_bytes(&mut self, client: &str, bytes: &[u8]) {
         let id = self.connection(client).id;
-        self.engine.set_now(self.host.now, self.host.now.mono_us * TICKS_PER_MS / 1000);
+        let ticks = self.host.ticks();
+        self.engine.set_now(self.host.now, ticks);
         // The shell looks ahead where it can; every other time nobody does.
         self.sent += 1;
         let looks_ahead = self.sent.is_multiple_of(2) && self.engine.takes_small_reads(id);
@@ -192,12 +225,13 @@ impl World {
         self.turn();
     }
 
-    /// Says that as much is allocated as the databases, the clients and the waiting garbage hold.
+    /// Says that as much is allocated as the databases, the clients, a snapshot and the waiting garbage hold.
     pub fn model_memory(&mut self) {
         let keys: usize = self.engine.dbs.iter().map(|db| db.used_bytes() + db.free_bytes()).sum();
         let clients: usize = self.engine.clients.iter().map(|(_, c)| c.memory_bytes()).sum();
         let garbage = |job: &Job| if let Job::Free(garbage, _) = job { garbage.heap_bytes() } else { 0 };
-        self.host.allocated_bytes = keys + clients + self.jobs.iter().map(garbage).sum::<usize>();
+        let held = self.engine.dbs.held_bytes();
+        self.host.allocated_bytes = keys + clients + held + self.jobs.iter().map(garbage).sum::<usize>();
     }
 
     /// As [`World::received`], the bytes as they came.
@@ -244,13 +278,19 @@ impl World {
 
     /// Turns the loop until nothing is left to do now.
     fn turn(&mut self) {
+        let mut is_tended = false;
         loop {
             let ticks = self.host.ticks();
             self.engine.set_now(self.host.now, ticks);
             while self.engine.serve_waiting(&mut self.host) {}
             let mut more = self.engine.tick(&mut self.host);
             self.take_output();
-            more |= self.engine.tend_files(&mut self.host);
+            if self.slices_ticks.is_none() {
+                more |= self.engine.tend_files(&mut self.host);
+            } else if !is_tended {
+                is_tended = true;
+                self.tend_files_slowly();
+            }
             self.engine.evict_clients();
             while let Some(job) = self.engine.poll_job() {
                 self.jobs.push_back(job);
@@ -261,6 +301,15 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// The time of the commands does not pass meanwhile.
+    fn tend_files_slowly(&mut self) {
+        self.host.ticks_a_look = self.slices_ticks.unwrap_or(0);
+        self.engine.tend_files(&mut self.host);
+        self.host.ticks_a_look = 0;
+        let ticks = self.host.ticks();
+        self.engine.set_now(self.host.now, ticks);
     }
 
     fn take_output(&mut self) {
@@ -305,15 +354,18 @@ impl World {
                     }
                     self.engine.closed(&mut self.host, id);
                 }
+                Job::Exit(code) => self.exit = Some(code),
                 later => self.jobs.push_back(later),
             }
         }
         while let Some((due_us, _)) = self.disk_jobs.front()
             && *due_us <= self.host.now.mono_us
             && !self.jobs_held
+            && self.disk_jobs_left > 0
         {
+            self.disk_jobs_left -= 1;
             let (number, done) = match self.disk_jobs.pop_front() {
-                Some((_, Job::File(number, job))) => (number, Done::File(self.host.disk.do_file(job))),
+                Some((_, Job::File(number, job))) => (number, Done::File(self.do_file(job))),
                 Some((_, Job::Log(number, job))) => (number, Done::Log(self.host.disk.do_log(job))),
                 other => panic!("this is no job for the disk: {other:?}"),
             };
@@ -321,6 +373,24 @@ impl World {
             self.engine.completed(&mut self.host, number, done);
         }
         worked
+    }
+
+    fn do_file(&mut self, job: FileJob) -> FileResult {
+        match (self.mistake, job) {
+            (Some(Mistake::NoFolderSync), FileJob::SyncFolder(_)) => Ok(FileDone::default()),
+            (Some(Mistake::RenameBeforeSync), job @ (FileJob::Sync(_) | FileJob::Close(_))) => {
+                self.put_off.push(job);
+                Ok(FileDone::default())
+            }
+            (Some(Mistake::RenameBeforeSync), job @ FileJob::SyncFolder(_)) => {
+                let done = self.host.disk.do_file(job);
+                for late in std::mem::take(&mut self.put_off) {
+                    self.host.disk.do_file(late)?;
+                }
+                done
+            }
+            (_, job) => self.host.disk.do_file(job),
+        }
     }
 
     fn connection(&mut self, name: &str) -> &mut Connection {

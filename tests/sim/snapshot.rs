@@ -178,8 +178,10 @@ impl Saver {
 
     /// Does something, and looks at what became of saves.
     fn act(&mut self, action: impl FnOnce(&mut Saver), begins_late: bool) {
-        // What is scheduled begins after some of what has died is gone.
-        let begins_late = begins_late || self.world.engine.durability.is_scheduled();
+        // What is scheduled begins after some of what has died is gone, and behind a request that begins a save those may run
+        // in the same turn that waited.
+        let engine = &self.world.engine;
+        let begins_late = begins_late || engine.durability.is_scheduled() || engine.has_runnable();
         let before = begins_late.then(|| self.contents());
         action(self);
         let durability = &self.world.engine.durability;

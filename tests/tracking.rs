@@ -137,3 +137,34 @@ fn nobody_is_left_when_all_who_track_are_gone() {
     assert!(world.run_as("c", "INFO clients").contains("tracking_clients:0"));
     assert!(world.run_as("c", "INFO stats").contains("tracking_total_prefixes:0"));
 }
+
+#[test]
+fn who_begins_to_track_is_not_told_of_what_its_own_transaction_did_before() {
+    let mut world = World::new();
+    for (client, line) in
+        [("b", "HELLO 3"), ("b", "CLIENT TRACKING ON"), ("b", "GET other"), ("a", "HELLO 3")]
+    {
+        world.run_as(client, line);
+    }
+    for line in ["MULTI", "SET k 1", "CLIENT TRACKING ON", "GET k"] {
+        world.run_as("a", line);
+    }
+    let got = world.run_as("a", "EXEC");
+    assert!(!got.contains("invalidate"), "{got}");
+    assert!(
+        world.run_as("b", "SET k 2") == "OK" && world.received("a").contains("invalidate"),
+        "it is told later"
+    );
+}
+
+#[test]
+fn who_watches_sees_databases_that_change_places_within_a_transaction() {
+    let mut world = World::new();
+    world.run("SET k v");
+    world.run_as("b", "WATCH k");
+    for line in ["MULTI", "SWAPDB 0 1", "SELECT 1", "DEL k", "EXEC"] {
+        world.run(line);
+    }
+    world.run_as("b", "MULTI");
+    assert_eq!(world.run_as("b", "EXEC"), "(nil array)");
+}

@@ -189,6 +189,9 @@ impl Engine {
         }
         if self.listeners.has_news() && is_outermost {
             self.settle(host, Some(id));
+        } else {
+            // Who watches a key looks at once: later commands of a transaction may hide what happened.
+            self.tell_of_swaps();
         }
     }
 

@@ -47,9 +47,7 @@ impl Engine {
         if self.listeners.tracking.has_changes() {
             self.tell_trackers(actor, goes_on);
         }
-        for (one, other) in std::mem::take(&mut self.listeners.news.swaps) {
-            self.touch_swapped(one, other);
-        }
+        self.tell_of_swaps();
         for event in std::mem::take(&mut self.listeners.news.events) {
             if event.class.is_change() {
                 self.touch_watched(event.db, &event.key, event.class == EventClass::Expired);
@@ -62,6 +60,13 @@ impl Engine {
                 let channel = format!("__keyevent@{}__:{}", event.db, event.name);
                 self.publish(channel.as_bytes(), &event.key);
             }
+        }
+    }
+
+    /// Those who watch keys of databases that changed places are told.
+    pub(super) fn tell_of_swaps(&mut self) {
+        for (one, other) in std::mem::take(&mut self.listeners.news.swaps) {
+            self.touch_swapped(one, other);
         }
     }
 

@@ -178,10 +178,11 @@ impl Saver {
 
     /// Does something, and looks at what became of saves.
     fn act(&mut self, action: impl FnOnce(&mut Saver), begins_late: bool) {
-        // What is scheduled begins after some of what has died is gone, and behind a request that begins a save those may run
-        // in the same turn that waited.
-        let engine = &self.world.engine;
-        let begins_late = begins_late || engine.durability.is_scheduled() || engine.has_runnable();
+        // What is scheduled begins after some of what has died is gone. And when a SAVE ends the requests of its client that
+        // waited run in the same turn: one may begin a save, and the next one change what is there.
+        let durability = &self.world.engine.durability;
+        let is_waited_for = durability.saving() == Some(Why::Client);
+        let begins_late = begins_late || durability.is_scheduled() || is_waited_for;
         let before = begins_late.then(|| self.contents());
         action(self);
         let durability = &self.world.engine.durability;

@@ -93,6 +93,8 @@ pub(super) fn tracking(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let (mode, prefixes) = options(engine, call)?;
     if call.args.is(2, "on") {
         check(engine.clients[call.slot].tracker.as_deref(), &mode, &prefixes)?;
+        // What its own transaction did before is nothing that it has read.
+        engine.tell_what_rose(call.id);
         engine.track(call.slot, mode, &prefixes);
     } else if call.args.is(2, "off") {
         engine.track_no_longer(call.slot);

@@ -8,13 +8,13 @@ use crate::base::hash::{HashKey, siphash13_inlined};
 /// All databases. Their number is fixed when the server starts.
 #[derive(Debug)]
 pub struct Databases {
-    dbs: Vec<Db>,
+    pub(super) dbs: Vec<Db>,
     hash_key: HashKey,
     /// Bit `i % 64` is set when the database `i` may have changed since `take_touched`.
     touched: u64,
-    snapshot: Option<Box<Snapshot>>,
+    pub(super) snapshot: Option<Box<Snapshot>>,
     /// What a snapshot held and nobody needs any more.
-    garbage: Vec<Garbage>,
+    pub(super) garbage: Vec<Garbage>,
 }
 
 impl Databases {
@@ -100,23 +100,6 @@ impl Databases {
     /// Something that is to be freed elsewhere.
     pub fn take_garbage(&mut self) -> Option<Garbage> {
         self.garbage.pop()
-    }
-
-    pub(super) fn throw_away(&mut self, garbage: Vec<Garbage>) {
-        self.garbage.extend(garbage);
-    }
-
-    pub(super) fn snapshot_box(&self) -> &Option<Box<Snapshot>> {
-        &self.snapshot
-    }
-
-    pub(super) fn snapshot_mut(&mut self) -> &mut Option<Box<Snapshot>> {
-        &mut self.snapshot
-    }
-
-    /// All of them, for a snapshot, which changes nothing that anybody else sees.
-    pub(super) fn all_mut(&mut self) -> &mut [Db] {
-        &mut self.dbs
     }
 
     /// Keys in all of them.

@@ -229,25 +229,25 @@ impl Databases {
     pub fn begin_snapshot(&mut self) {
         self.cancel_snapshot();
         let mut snapshot = Snapshot::default();
-        for (index, db) in self.all_mut().iter_mut().enumerate().filter(|(_, db)| !db.is_empty()) {
+        for (index, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| !db.is_empty()) {
             db.begin_walk(index);
             snapshot.keys += db.len();
             snapshot.places.push(Place::Keyspace(index));
         }
-        *self.snapshot_mut() = Some(Box::new(snapshot));
+        self.snapshot = Some(Box::new(snapshot));
     }
 
     /// The snapshot that is under way.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot_box().as_deref()
+        self.snapshot.as_deref()
     }
 
     /// Hands out a piece of the snapshot, some ten to a hundred microseconds of work. False when it is complete; it has
     /// forgotten itself then.
     pub fn step_snapshot(&mut self, sink: &mut dyn Sink) -> bool {
-        let Some(mut snapshot) = self.snapshot_mut().take() else { return false };
-        let more = snapshot.step(self.all_mut(), sink);
-        *self.snapshot_mut() = Some(snapshot);
+        let Some(mut snapshot) = self.snapshot.take() else { return false };
+        let more = snapshot.step(&mut self.dbs, sink);
+        self.snapshot = Some(snapshot);
         if !more {
             self.end_snapshot(true);
         }
@@ -260,17 +260,15 @@ impl Databases {
     }
 
     fn end_snapshot(&mut self, is_whole: bool) {
-        let Some(mut snapshot) = self.snapshot_mut().take() else { return };
-        let mut garbage = Vec::new();
-        for db in self.all_mut() {
-            garbage.extend(db.end_walk(is_whole).map(|(held, bytes)| Garbage::Other(held, bytes)));
+        let Some(mut snapshot) = self.snapshot.take() else { return };
+        for db in &mut self.dbs {
+            self.garbage.extend(db.end_walk(is_whole).map(|(held, bytes)| Garbage::Other(held, bytes)));
         }
         if !snapshot.flushed.is_empty() {
-            garbage.push(Garbage::Databases(std::mem::take(&mut snapshot.flushed)));
+            self.garbage.push(Garbage::Databases(std::mem::take(&mut snapshot.flushed)));
         }
         let bytes = snapshot.own_bytes();
-        garbage.push(Garbage::Other(snapshot as Box<dyn Any + Send>, bytes));
-        self.throw_away(garbage);
+        self.garbage.push(Garbage::Other(snapshot as Box<dyn Any + Send>, bytes));
     }
 
     /// Memory of all old values that the snapshot has held since its start, in bytes.

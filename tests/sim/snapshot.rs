@@ -75,6 +75,8 @@ struct Saver {
     rng: Rng,
     /// What the file may hold: what it held before, and what was there when later saves began; none for what nobody knows.
     may_be: Vec<Option<Contents>>,
+    /// The Unix milliseconds between which the last save began: a key whose deadline lies there may be in its file or not.
+    began_ms: (u64, u64),
     /// Saves that were begun, as far as they were seen.
     saves: u64,
     is_saving: bool,
@@ -101,6 +103,7 @@ impl Saver {
             requests,
             rng,
             may_be: vec![Some(Contents::new())],
+            began_ms: (0, 0),
             saves: 0,
             is_saving: false,
             is_cancelled: false,
@@ -184,6 +187,7 @@ impl Saver {
         let is_waited_for = durability.saving() == Some(Why::Client);
         let begins_late = begins_late || durability.is_scheduled() || is_waited_for;
         let before = begins_late.then(|| self.contents());
+        let from_ms = self.world.host.now.unix_ms();
         action(self);
         let durability = &self.world.engine.durability;
         let (begun, is_saving) = (durability.saves - self.saves, durability.saving().is_some());
@@ -192,6 +196,7 @@ impl Saver {
         self.saves += begun;
         self.is_saving = is_saving;
         if begun > 0 {
+            self.began_ms = (from_ms, self.world.host.now.unix_ms());
             let now = self.contents();
             match begins_late {
                 // A save point and a deadline of the same moment: the key may be in or not.
@@ -220,14 +225,20 @@ impl Saver {
         let is_known = self.may_be.iter().all(Option::is_some);
         let newest = self.may_be.last().cloned().flatten().unwrap_or_default();
         self.met.saves += 1;
+        let began_ms = self.began_ms;
+        let lasting = |all: &Contents| without_uncertain(all, began_ms);
         if has_failed || self.is_cancelled || !is_known {
             self.met.failed += u64::from(has_failed);
             self.met.cancelled += u64::from(self.is_cancelled);
-            let is_one = self.may_be.iter().flatten().any(|one| *one == saved);
+            let is_one = self.may_be.iter().flatten().any(|one| lasting(one) == lasting(&saved));
             assert!(is_one || !is_known, "the file is another one: {}", differences(&saved, &newest));
         } else {
             self.met.compared += 1;
-            assert!(saved == newest, "it is not what was saved: {}", differences(&saved, &newest));
+            assert!(
+                lasting(&saved) == lasting(&newest),
+                "it is not what was saved: {}",
+                differences(&saved, &newest)
+            );
         }
         match has_failed || self.is_cancelled {
             // If only the folder was not synced, a crash may bring back the one before; and who cancels a save that is about to
@@ -395,6 +406,13 @@ impl Saver {
         self.met.crashes += 1;
         self.met
     }
+}
+
+/// What has no deadline in the moment in which a save began.
+fn without_uncertain(all: &Contents, (from_ms, to_ms): (u64, u64)) -> Contents {
+    let lasts = |deadline: Option<u64>| deadline.is_none_or(|ms| ms + 1 < from_ms || ms > to_ms);
+    let certain = all.iter().filter(|(_, (deadline, _))| lasts(*deadline));
+    certain.map(|(place, value)| (place.clone(), value.clone())).collect()
 }
 
 fn run(seed: u64, mistake: Option<Mistake>) -> Met {

@@ -2,7 +2,7 @@
 
 use crate::support::World;
 use crate::support::disk::{Disk, Failure, Faults, Met};
-use crate::with_seeds;
+use crate::{with_costly_seeds, with_seeds};
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
     Block, Checksum, ErrorKind, FileDone, FileId, FileJob, FileResult, FolderId, Found, LogJob, Options,
@@ -284,7 +284,7 @@ fn a_newer_text_stays_although_an_older_one_comes_late() {
 /// The thread of files works on real files as the model does on those in memory, whatever it is asked.
 #[test]
 fn the_model_answers_as_real_files_do() {
-    with_seeds("the_model_answers_as_real_files_do", 10, |seed| {
+    with_costly_seeds("the_model_answers_as_real_files_do", 10, 100, |seed| {
         let folder = std::env::temp_dir().join(format!("waterwheel-model-{}-{seed}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the folder can be made");
         let (mut real, mut model, mut rng) = (Files::default(), Disk::new(seed), Rng::from_seed(seed));

@@ -23,9 +23,14 @@ mod wraps;
 
 /// Runs a test with as many seeds as asked for; the seed of a run that fails is told.
 fn with_seeds(test: &str, runs: u64, run: impl Fn(u64)) {
+    with_costly_seeds(test, runs, 1, run);
+}
+
+/// As [`with_seeds`], where a run takes as long as so many others: where `RUNS` asks for many it gets fewer of these.
+fn with_costly_seeds(test: &str, runs: u64, cost: u64, run: impl Fn(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("SEED").unwrap_or(1);
-    for seed in first..first + number("RUNS").unwrap_or(runs) {
+    for seed in first..first + number("RUNS").map_or(runs, |asked| asked.div_ceil(cost)) {
         let _teller = Teller { test, seed };
         run(seed);
     }

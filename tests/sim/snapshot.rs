@@ -10,8 +10,8 @@ use crate::support::disk::Faults;
 use crate::support::requests::{Lives, Requests};
 use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS, Template};
 use crate::support::world::Mistake;
-use crate::with_seeds;
 use crate::wraps;
+use crate::{with_costly_seeds, with_seeds};
 use waterwheel::base::rng::Rng;
 use waterwheel::config::Permission;
 use waterwheel::engine::durability::Why;
@@ -513,7 +513,7 @@ fn a_dump_holds_what_the_server_held_when_its_save_began() {
 /// Saves that are cancelled use up the numbers by which a walk knows what it has met.
 #[test]
 fn a_dump_is_whole_after_hundreds_of_saves_that_were_cancelled() {
-    with_seeds("a_dump_is_whole_after_hundreds", 12, |seed| {
+    with_costly_seeds("a_dump_is_whole_after_hundreds", 12, 100, |seed| {
         let mut saver = Saver::new(seed);
         for _ in 0..1 + saver.rng.below(300) {
             saver.send("BGSAVE");
@@ -533,7 +533,7 @@ fn a_dump_is_whole_after_hundreds_of_saves_that_were_cancelled() {
 /// What only a save needs is no reason to evict: clients write values of the same size over others.
 #[test]
 fn what_a_save_holds_evicts_nobody() {
-    with_seeds("what_a_save_holds_evicts_nobody", 40, |seed| {
+    with_costly_seeds("what_a_save_holds_evicts_nobody", 40, 10, |seed| {
         let mut saver = Saver::new(seed);
         for key in 0..200 {
             saver.world.run(&format!("SET large:{key} {}", "x".repeat(1500)));

@@ -75,7 +75,7 @@ struct Saver {
     rng: Rng,
     /// What the file may hold: what it held before, and what was there when later saves began; none for what nobody knows.
     may_be: Vec<Option<Contents>>,
-    /// The Unix milliseconds between which the last save began: a key whose deadline lies there may be in its file or not.
+    /// The Unix milliseconds between which the last save began: what died there may be in its file or not.
     began_ms: (u64, u64),
     /// Saves that were begun, as far as they were seen.
     saves: u64,
@@ -196,12 +196,14 @@ impl Saver {
         self.saves += begun;
         self.is_saving = is_saving;
         if begun > 0 {
+            // What is dead goes in the same turn, unless nobody removes it.
+            let from_ms = if self.world.engine.switches.active_expire { 0 } else { from_ms };
             self.began_ms = (from_ms, self.world.host.now.unix_ms());
             let now = self.contents();
             match begins_late {
                 // A save point and a deadline of the same moment: the key may be in or not.
                 true if before.as_ref() != Some(&now) => self.may_be.extend([None, before, Some(now)]),
-                _ if begun > 1 || (self.is_cancelled && before.is_none() && had_save) => {
+                _ if begun > 1 || (self.is_cancelled && had_save) => {
                     self.may_be.extend([None, Some(now)]);
                 }
                 _ => self.may_be.push(Some(now)),

@@ -49,7 +49,7 @@ pub const SERVING_US_PER_TURN: u64 = 1000;
 pub const SAVE_US_PER_TURN: u64 = 1000;
 
 /// How long a turn that served somebody saves.
-pub const SAVE_US_PER_BUSY_TURN: u64 = 250;
+pub const SAVE_US_PER_BUSY_TURN: u64 = 100;
 
 /// A save pauses while so many bytes wait for the disk.
 pub const SAVED_BYTES_IN_FLIGHT: u64 = 8 << 20;

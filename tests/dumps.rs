@@ -169,6 +169,25 @@ fn a_save_that_was_cancelled_leaves_the_old_file() {
 }
 
 #[test]
+fn a_reload_ends_a_save_instead_of_taking_its_snapshot_away() {
+    let mut peer = start(&["--rdb-key-save-delay", "20000"]);
+    fill(&peer);
+    let before = digest(&peer);
+    // SAVE has walked a part when the databases are reloaded.
+    let mut waiting = peer.connect();
+    std::io::Write::write_all(&mut waiting, b"SAVE\r\n").unwrap();
+    until("it is under way", || info(&peer, "current_save_keys_processed") != "0");
+    assert_eq!(peer.ask(&["DEBUG", "RELOAD"]), "OK");
+    let mut reply = [0; 100];
+    let n = std::io::Read::read(&mut waiting, &mut reply).unwrap();
+    assert_eq!(&reply[..n], b"-ERR\r\n");
+    assert_eq!(digest(&peer), before);
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(digest(&peer), before);
+}
+
+#[test]
 fn save_points_save_and_a_failure_stops_writes() {
     let peer = start(&["--save", "1 5"]);
     let file = peer.folder().join("dump.rdb");

@@ -63,15 +63,14 @@ impl Engine {
         log::warn!("User requested shutdown...");
         self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new() });
         self.set_gate(gate::PAUSE, true);
-        self.cancel_background_save();
         let saves = !how.nosave && (how.save || !self.conf.save.is_empty());
+        // One that is under way may have begun before the last change.
+        self.cancel_save(host);
         if !saves {
             self.leave();
             return;
         }
         log::info!("Saving the final RDB snapshot before exiting.");
-        // A save whose client waits may have begun before the last change.
-        self.cancel_save_of_client(host);
         self.begin_save(host, Why::Shutdown);
     }
 

@@ -69,9 +69,9 @@ impl Engine {
         self.durability.saves += 1;
     }
 
-    /// All databases as a dump file. A save that is under way in the background ends.
+    /// All databases as a dump file. A save that is under way ends, for there is one snapshot at a time.
     fn dump(&mut self, host: &mut dyn Host) -> Vec<u8> {
-        self.cancel_background_save();
+        self.cancel_save(host);
         let mut writer =
             FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
         self.write_facts(host, &mut writer);
@@ -103,7 +103,7 @@ impl Engine {
     fn write_at_once(&mut self, host: &mut dyn Host, bytes: Vec<u8>) -> Result<(), String> {
         let (folder, file) = (self.next_folder(), self.next_file());
         let (name, temporary) =
-            (self.conf.dbfilename.clone(), format!("temp-{}.rdb", self.process.names.pid));
+            (self.conf.dbfilename.clone(), format!("temp-{}-reload.rdb", self.process.names.pid));
         let jobs = vec![
             FileJob::OpenFolder(folder, self.conf.dir.clone()),
             FileJob::Replace(Replace { folder, name, file, temporary, bytes }),

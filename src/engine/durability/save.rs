@@ -17,7 +17,7 @@ use super::super::{Done, Engine, Host};
 use crate::base::limit::{SAVE_US_PER_BUSY_TURN, SAVE_US_PER_TURN, SAVED_BYTES_IN_FLIGHT};
 use crate::config::{MaxmemoryPolicy, REDIS_VERSION};
 use crate::persist::rdb;
-use crate::persist::rdb::file::write::{FileWriter, HEADER_BYTES, Keep, header};
+use crate::persist::rdb::file::write::{FileWriter, Keep, header};
 
 /// The header says this version until it is known better.
 const FIRST_VERSION: u16 = 10;
@@ -294,7 +294,6 @@ impl Engine {
             true => Checksum::Running { began: before.to_vec(), begins: after.to_vec() },
             false => Checksum::Zero,
         };
-        debug_assert_eq!(before.len(), HEADER_BYTES);
         if before != after {
             self.save_job(FileJob::WriteAt { file: save.file, offset: 0, bytes: after.to_vec() });
         }
@@ -374,8 +373,11 @@ impl Engine {
         self.file_job(FileJob::CloseFolder(save.folder));
     }
 
-    /// Ends the save of SAVE or FLUSHALL before its end; the client is told that it failed.
-    pub(in crate::engine) fn cancel_save_of_client(&mut self, host: &mut dyn Host) {
+    /// Ends a save before its end, whoever wanted it; a client that waits is told that it failed.
+    pub(in crate::engine) fn cancel_save(&mut self, host: &mut dyn Host) {
+        if self.cancel_background_save() {
+            return;
+        }
         let Some(save) = self.durability.save.take() else { return };
         self.discard_save(&save);
         for job in save.waiters {

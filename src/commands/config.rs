@@ -89,6 +89,7 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn resetstat(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.stats.reset();
     engine.recorder.reset();
+    engine.durability.reset_counts();
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }

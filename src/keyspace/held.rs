@@ -24,6 +24,13 @@ pub struct Head<'a> {
     pub access: u32,
 }
 
+impl<'a> Head<'a> {
+    /// What is known of an entry with this key.
+    pub(super) fn of(entry: Entry<'_>, key: &'a [u8]) -> Head<'a> {
+        Head { key, deadline: entry.deadline(), access: entry.access() }
+    }
+}
+
 /// A table whose members are handed out one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
@@ -58,11 +65,6 @@ impl OwnedHead {
     /// A copy of what is known of an entry with this key.
     pub fn of(entry: Entry<'_>, key: &[u8]) -> OwnedHead {
         OwnedHead { key: key.into(), deadline: entry.deadline(), access: entry.access() }
-    }
-
-    /// What is known of an entry with this key.
-    pub fn lend_entry<'a>(entry: Entry<'_>, key: &'a [u8]) -> Head<'a> {
-        Head { key, deadline: entry.deadline(), access: entry.access() }
     }
 
     pub fn lend(&self) -> Head<'_> {

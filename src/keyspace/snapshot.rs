@@ -12,7 +12,7 @@ use super::db::Db;
 use super::db::walk::DbWalk;
 use super::entry::Entry;
 use super::garbage::Garbage;
-use super::held::{self, Cell, Head, Held, OwnedHead, Table};
+use super::held::{self, Cell, Head, Held, Table};
 use super::value::{Value, ValueRef};
 use std::any::Any;
 
@@ -68,18 +68,11 @@ pub struct Snapshot {
     flushed: Vec<Db>,
     /// The database that the sink was told of last.
     told: Option<usize>,
-    /// Keys at the start.
-    keys: usize,
     /// Keys that were handed out, or begun.
     done: usize,
 }
 
 impl Snapshot {
-    /// Keys at the start.
-    pub fn keys(&self) -> usize {
-        self.keys
-    }
-
     /// Keys that were handed out, or begun.
     pub fn done(&self) -> usize {
         self.done
@@ -190,7 +183,7 @@ impl Snapshot {
                 let entry = Entry(&cell);
                 let key = far_key.as_deref().or(entry.key().ok()).unwrap_or_default();
                 if let Some(value) = held::value_in(entry) {
-                    sink.key(OwnedHead::lend_entry(entry, key), value);
+                    sink.key(Head::of(entry, key), value);
                 }
             }
             Held::Value(head, value) if value.view().is_handed_out_in_pieces() => {
@@ -231,7 +224,6 @@ impl Databases {
         let mut snapshot = Snapshot::default();
         for (index, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| !db.is_empty()) {
             db.begin_walk(index);
-            snapshot.keys += db.len();
             snapshot.places.push(Place::Keyspace(index));
         }
         self.snapshot = Some(Box::new(snapshot));

@@ -72,6 +72,11 @@ impl Durability {
         }
     }
 
+    /// CONFIG RESETSTAT.
+    pub fn reset_counts(&mut self) {
+        (self.saves, self.turn_us_max) = (0, 0);
+    }
+
     /// Whether a dataset is being loaded.
     pub fn is_loading(&self) -> bool {
         self.load.is_some()

@@ -15,7 +15,7 @@
 
 use super::Db;
 use crate::keyspace::entry::{self, Entry, Kind};
-use crate::keyspace::held::{Held, OwnedHead};
+use crate::keyspace::held::{Head, Held, OwnedHead};
 use crate::keyspace::snapshot::Sink;
 use crate::keyspace::value::Value;
 use crate::structures::slab::Handle;
@@ -181,7 +181,7 @@ impl Db {
                 walk.held_bytes += held.heap_bytes();
                 walk.held.push_back(held);
             } else {
-                let head = OwnedHead::lend_entry(entry, self.store.key(handle));
+                let head = Head::of(entry, self.store.key(handle));
                 sink.key(head, self.value(handle));
             }
             entry::set_epoch(self.store.slab.get_mut(handle), epoch);

@@ -117,7 +117,6 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         allocator: "libc".to_owned(),
         compiler: "0.0.0".to_owned(),
     };
-    let has_dump = Path::new(&conf.dir).join(&conf.dbfilename).exists();
     let pid_file = pid_file(&conf);
     let mut engine = Engine::new(table, conf, names, &mut host as &mut dyn Host);
     if let Err(lines) = engine.load_users_at_start(&mut host) {
@@ -125,11 +124,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         return Ok(1);
     }
     log::info!("Server initialized");
-    if has_dump {
-        engine.begin_loading();
-    } else {
-        engine.note_ready(&mut host);
-    }
+    engine.load_at_start(&mut host);
     let turning = EventLoop::new(engine, host, signals).map_err(failed)?;
     let code = turning.run().map_err(failed)?;
     if let Some(path) = pid_file {

@@ -198,10 +198,7 @@ fn who_is_closed_while_a_long_command_runs_goes_when_it_is_over() {
     engine.closed(&mut shell, b);
     turn(&mut engine, &mut shell);
     assert_eq!(shell.received(a), "DONE | PONG");
-    assert_eq!(
-        engine.replication.feed.take(),
-        b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nLONG\r\n$3\r\nkey\r\n"
-    );
+    assert_eq!(engine.take_feed(), b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nLONG\r\n$3\r\nkey\r\n");
 }
 
 #[test]

@@ -45,6 +45,10 @@ pub const READ_BYTES_PER_SERVING: usize = 4 * READ_BYTES;
 /// How long a turn serves clients before timers and writes get their part.
 pub const SERVING_US_PER_TURN: u64 = 1000;
 
+/// With `appendfsync everysec` the log is synced when its oldest byte that is not durable is so old, in milliseconds: what a
+/// sync takes comes on top, and a second is promised.
+pub const LOG_SYNC_AFTER_MS: u64 = 800;
+
 /// How long a turn that served nobody saves.
 pub const SAVE_US_PER_TURN: u64 = 1000;
 

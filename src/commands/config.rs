@@ -2,7 +2,7 @@
 
 use super::help::help_row;
 use crate::config::{self, Asker, is_sensitive};
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
 use crate::engine::host::Request;
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
@@ -82,6 +82,10 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
     let asker = Asker { local: engine.is_local(call.slot), loading: false };
     engine.configure(call.host, &pairs, asker).map_err(|error| CmdError::Text(error.to_string().into()))?;
+    if let Some(job) = engine.configuring().filter(|_| !engine.is_nested()) {
+        engine.wait_for_job(job, call.id, |_, _, _| Ok(()));
+        return Ok(Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None }));
+    }
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }

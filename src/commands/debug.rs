@@ -25,6 +25,8 @@ pub(super) const COMMANDS: &[Spec] =
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "AOF-FLUSH-SLEEP <microsec>",
+    "    Stop the server for <microsec> before it writes the append-only file.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance.",
     "    Dangerous: should be used only for testing the replication subsystem.",
@@ -40,6 +42,8 @@ const HELP: &[&str] = &[
     "    unit tests to simulate Redis errors.",
     "LISTPACK <key>",
     "    Show low level info about the listpack encoding of <key>.",
+    "LOADAOF",
+    "    Write what is left to write to the append-only file, and load it again.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
@@ -174,6 +178,10 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         (b"digest", 2) => return values::digest(engine, call),
         (b"digest-value", _) => return values::digest_values(engine, call),
         (b"reload", _) => values::reload(engine, call)?,
+        (b"aof-flush-sleep", 3) => {
+            engine.switches.log_delay_us = parse_i64(call.args.at(2)).unwrap_or(0).max(0) as u64;
+        }
+        (b"loadaof", 2) => return values::load_log(engine, call),
         (b"listpack", 3) => return packed_form(engine, call, "listpack"),
         (b"quicklist", 3..=4) => return packed_form(engine, call, "quicklist"),
         (b"quicklist-packed-threshold", 3) => {

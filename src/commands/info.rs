@@ -242,7 +242,8 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
         "mem_clients_slaves",
     ]);
     text.field("mem_clients_normal", seen.clients);
-    text.idle(&["mem_cluster_links", "mem_aof_buffer"]);
+    text.idle(&["mem_cluster_links"]);
+    text.field("mem_aof_buffer", engine.durability.log.unwritten_bytes());
     text.field("mem_allocator", &engine.process.names.allocator);
     text.idle(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
     text.field("lazyfree_pending_objects", engine.pending_free_objects());
@@ -274,13 +275,11 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("rdb_last_cow_size", durability.last_kept_bytes);
     text.field("rdb_last_load_keys_expired", durability.last_load.expired);
     text.field("rdb_last_load_keys_loaded", durability.last_load.loaded);
-    text.idle(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    text.field("aof_last_rewrite_time_sec", -1);
-    text.field("aof_current_rewrite_time_sec", -1);
-    text.field("aof_last_bgrewrite_status", "ok");
-    text.idle(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    text.field("aof_last_write_status", "ok");
-    text.idle(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    append_only_file(engine, walked.us, text);
+    text.idle(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+    if engine.durability.is_logging() {
+        log_files(engine, text);
+    }
     if let Some(load) = load {
         loading(&load, text);
     }
@@ -290,6 +289,36 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("snapshot_eta_seconds", left / 1_000_000);
     text.field("snapshot_turn_us_max", durability.turn_us_max);
     text.field("rdb_version_written", durability.version_written);
+}
+
+/// What INFO always shows of the append-only file; a rewrite that is under way has taken so many microseconds.
+fn append_only_file(engine: &Engine, walked_us: u64, text: &mut Text) {
+    let (log, rewrites) = (&engine.durability.log, &engine.durability.rewrites);
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    let status = |is_ok: bool| if is_ok { "ok" } else { "err" };
+    let is_rewriting = engine.is_rewrite_in_progress();
+    text.field("aof_enabled", u8::from(engine.durability.is_logging()));
+    text.field("aof_rewrite_in_progress", u8::from(is_rewriting));
+    text.field("aof_rewrite_scheduled", u8::from(rewrites.is_scheduled));
+    text.field("aof_last_rewrite_time_sec", seconds(rewrites.last_s));
+    text.field("aof_current_rewrite_time_sec", seconds(is_rewriting.then_some(walked_us / 1_000_000)));
+    text.field("aof_last_bgrewrite_status", status(rewrites.last_is_ok));
+    text.field("aof_rewrites", rewrites.begun);
+    text.field("aof_rewrites_consecutive_failures", rewrites.failures);
+    text.field("aof_last_write_status", status(log.is_writable()));
+    text.field("aof_last_cow_size", rewrites.last_kept_bytes);
+}
+
+/// What INFO shows only while changes are logged.
+fn log_files(engine: &Engine, text: &mut Text) {
+    let log = &engine.durability.log;
+    text.field("aof_current_size", log.bytes());
+    text.field("aof_base_size", log.base_bytes());
+    text.idle(&["aof_pending_rewrite"]);
+    text.field("aof_buffer_length", log.unwritten_bytes());
+    text.field("aof_pending_bio_fsync", u8::from(log.is_syncing()));
+    text.field("aof_delayed_fsync", log.delayed_syncs);
+    text.field("aof_unsynced_bytes", log.unsynced_bytes());
 }
 
 /// What INFO shows only while a dataset is loaded.
@@ -398,12 +427,13 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
 }
 
 fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    engine.commit();
     text.field("role", "master");
     text.field("connected_slaves", 0);
     text.field("master_failover_state", "no-failover");
     text.field("master_replid", &engine.replication.id);
     text.field("master_replid2", "0".repeat(40));
-    text.field("master_repl_offset", 0);
+    text.field("master_repl_offset", engine.replication.offset);
     text.field("second_repl_offset", -1);
     text.field("repl_backlog_active", 0);
     text.field("repl_backlog_size", engine.conf.repl_backlog_size_bytes);

@@ -25,6 +25,9 @@ pub(super) const COMMANDS: &[Spec] = &[
             ("3.2.2", "The option `SCHEDULE`."),
             ("8.1.0", "The option `CANCEL`."),
         ]),
+    Spec::global("bgrewriteaof", 1, bgrewriteaof, "the log belongs to the server")
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING)
+        .doc(Group::Server, "1.0.0", "O(1)", "Rewrites the append-only file while everybody is served."),
     Spec::global("lastsave", 1, lastsave, "the time of the last save belongs to the server")
         .flags(LOADING | STALE | FAST)
         .acl(acl::ADMIN | acl::DANGEROUS)
@@ -44,6 +47,11 @@ pub(super) const COMMANDS: &[Spec] = &[
 
 const IN_PROGRESS: CmdError = CmdError::coded("ERR Background save already in progress");
 
+const REWRITING: CmdError = CmdError::coded(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE \
+     whenever possible.",
+);
+
 /// The verdict for a client that waited for a save.
 fn was_saved(_: &mut Engine, _: &mut dyn Host, done: Done) -> Result<(), CmdError> {
     // Redis says no more than that.
@@ -51,10 +59,10 @@ fn was_saved(_: &mut Engine, _: &mut dyn Host, done: Done) -> Result<(), CmdErro
 }
 
 fn save(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
-    if engine.durability.saving().is_some() {
+    if engine.durability.saving().is_some() && !engine.is_rewriting() {
         return Err(IN_PROGRESS);
     }
-    engine.begin_save(call.host, Why::Client);
+    engine.begin_save_of_client(call.host);
     let job = engine.wait_for_save();
     engine.wait_for_job(job, call.id, was_saved);
     Ok(Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None }))
@@ -71,7 +79,7 @@ fn bgsave(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         return Err(IN_PROGRESS);
     } else if engine.is_nested() || engine.durability.saving().is_some() {
         if !schedules && !engine.is_nested() {
-            return Err(IN_PROGRESS);
+            return Err(if engine.is_rewriting() { REWRITING } else { IN_PROGRESS });
         }
         engine.schedule_save();
         "Background saving scheduled"
@@ -92,6 +100,20 @@ fn cancel(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         "Scheduled background saving cancelled"
     } else {
         return Err(CmdError::coded("ERR Background saving is currently not in progress or scheduled"));
+    };
+    engine.reply(call.slot).status(text);
+    Ok(Outcome::Done)
+}
+
+fn bgrewriteaof(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let text = if engine.is_rewriting() {
+        return Err(CmdError::err("Background append only file rewriting already in progress"));
+    } else if engine.is_nested() || engine.durability.saving().is_some() || engine.is_rewrite_in_progress() {
+        engine.schedule_rewrite();
+        "Background append only file rewriting scheduled"
+    } else {
+        engine.begin_rewrite(call.host);
+        "Background append only file rewriting started"
     };
     engine.reply(call.slot).status(text);
     Ok(Outcome::Done)

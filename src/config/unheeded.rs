@@ -69,6 +69,6 @@ mod tests {
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(""), [""; 0]);
-        assert_eq!(names("appendonly yes\ntls-port 0\nmaxmemory 1gb"), ["appendonly"]);
+        assert_eq!(names("replica-priority 1\ntls-port 0\nappendonly yes"), ["replica-priority"]);
     }
 }

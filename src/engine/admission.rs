@@ -225,10 +225,9 @@ impl Engine {
             Gate::Cluster => return self.fits_cluster(asked.by),
             Gate::ReadOnly => return self.may_write(asked),
             Gate::Memory => return self.has_memory(host, asked),
-            Gate::Disk if self.gates & gate::DISK != 0 && self.is_refused_unsaved(asked) => match asked.by {
-                Asker::ScriptStart { .. } => NOT_SAVED_FOR_SCRIPT,
-                _ => NOT_SAVED,
-            },
+            Gate::Disk if self.gates & gate::DISK != 0 && self.is_refused_unsaved(asked) => {
+                self.disk_error(matches!(asked.by, Asker::ScriptStart { .. }))
+            }
             Gate::Loading if self.gates & gate::LOADING != 0 && self.must_be_loaded(asked) => LOADING,
             Gate::Replicas if self.gates & gate::REPLICAS != 0 && self.needs_replicas(asked) => NO_REPLICAS,
             Gate::Subscribed
@@ -333,6 +332,24 @@ impl Engine {
             _ => return Ok(()),
         };
         Err(Refusal::Error(error))
+    }
+
+    /// Why writes are refused, to a script that is about to begin or to others.
+    fn disk_error(&self, is_script: bool) -> CmdError {
+        match (self.durability.log_error(), is_script) {
+            _ if self.is_unsaved() && is_script => NOT_SAVED_FOR_SCRIPT,
+            _ if self.is_unsaved() => NOT_SAVED,
+            (text, false) => {
+                CmdError::Text(format!("MISCONF Errors writing to the AOF file: {text}").into())
+            }
+            (text, true) => CmdError::Text(
+                format!(
+                    "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. \
+                     Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {text}"
+                )
+                .into(),
+            ),
+        }
     }
 
     /// Whether a request is refused because the last save failed: it writes, or it asks how the server is.

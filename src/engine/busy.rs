@@ -29,6 +29,8 @@ impl Engine {
     /// command that has nothing to do itself before somebody speaks lets the shell sleep, for `wait_ms` at most.
     pub fn breathe(&mut self, call: &mut Call<'_>, refusal: &'static str, wait_ms: u64) {
         assert!(self.outermost.busy.is_none(), "a command that runs meanwhile does not breathe itself");
+        // The replies of those before may leave now, and what they have changed goes first.
+        self.commit();
         let outermost = std::mem::take(&mut self.outermost);
         let (command, news) = (self.propagation.put_aside(), self.listeners.put_aside());
         self.outermost.busy = Some(Busy { client: call.id, refusal });
@@ -37,6 +39,7 @@ impl Engine {
         self.outermost.busy = None;
         self.set_gate(gate::BUSY, false);
         self.outermost = outermost;
+        self.commit();
         self.propagation.resume(command);
         self.listeners.resume(news);
     }

@@ -150,6 +150,9 @@ impl Engine {
         let is_rerun = self.outermost.rerun.is_some();
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
         self.propagation.end(before, &self.dbs, row, db, args);
+        if self.outermost.nesting.depth == 0 {
+            self.propagation.close();
+        }
         self.account(host, slot, args, row, failed);
         let client = &self.clients[slot];
         let (bits, replied) = (client.state, client.out.appended().wrapping_sub(replied));
@@ -180,9 +183,6 @@ impl Engine {
         let is_outermost = self.outermost.nesting.depth == 0;
         if !self.outermost.held_messages.is_empty() && is_outermost {
             self.send_held_messages(id);
-        }
-        if is_outermost {
-            self.replication.feed.commit(self.propagation.batch());
         }
         if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, row, args);

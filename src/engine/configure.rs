@@ -70,12 +70,10 @@ impl Engine {
                 self.arm_save_points();
             }
             // What these are about does not exist yet.
-            Effect::CrashLog
-            | Effect::Watchdog
-            | Effect::AppendOnly
-            | Effect::AppendFsync
-            | Effect::AofGarbage
-            | Effect::Backlog => {}
+            Effect::CrashLog | Effect::Watchdog | Effect::Backlog => {}
+            Effect::AppendOnly => self.configure_log(host),
+            Effect::AppendFsync => self.arm_log_sync(),
+            Effect::AofGarbage => self.remove_history_as_configured(),
         }
         Ok(())
     }

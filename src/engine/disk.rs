@@ -94,6 +94,19 @@ pub enum FileJob {
         /// The name that it gets.
         to: String,
     },
+    /// As a rename, into another folder.
+    Move {
+        /// Where it is.
+        from: FolderId,
+        /// Where it goes.
+        to: FolderId,
+        /// The name that it has.
+        name: String,
+        /// The name that it gets.
+        new_name: String,
+    },
+    /// Makes a folder in a folder, unless it is there.
+    MakeFolder(FolderId, String),
     /// Gives a file one more name, which nobody has yet.
     Link {
         /// Where both names are.
@@ -210,8 +223,28 @@ pub enum LogJob {
     Append(FileId, Vec<Bytes>),
     /// Makes the bytes of a file durable.
     Sync(FileId),
+    /// Cuts a file to a length.
+    Truncate(FileId, u64),
+    /// Writes to another file from now on.
+    Switch(Switch),
     /// Forgets a file.
     Close(FileId),
+}
+
+/// The log goes on in another file. What was written before is durable first, then the new file and the manifest that names
+/// it; only then anything is written to it. If any of that fails, the number of the new file means the old one from then on.
+#[derive(Clone, Debug)]
+pub struct Switch {
+    /// The file that is being written.
+    pub from: FileId,
+    /// The number of the new one.
+    pub to: FileId,
+    /// Path of the folder.
+    pub path: String,
+    /// The name of the new one.
+    pub name: String,
+    /// The manifest, in the same folder.
+    pub manifest: Replace,
 }
 
 /// A job that was done.
@@ -383,6 +416,32 @@ impl Replace {
     }
 }
 
+impl Switch {
+    /// Carries out the steps of it but the last, which is to write to the new file, up to the first that fails.
+    ///
+    /// # Errors
+    ///
+    /// That of the step.
+    pub fn prepare(
+        self,
+        sync_old: impl FnOnce() -> FileResult,
+        mut step: impl FnMut(FileJob) -> FileResult,
+    ) -> FileResult {
+        sync_old()?;
+        let (file, folder) = (self.to, self.manifest.folder);
+        let steps = [
+            FileJob::OpenFolder(folder, self.path),
+            FileJob::Create { file, folder, name: self.name, options: Options::default() },
+            FileJob::Close(file),
+            FileJob::SyncFolder(folder),
+            FileJob::Replace(self.manifest),
+        ];
+        let result = steps.into_iter().try_for_each(|job| step(job).map(drop));
+        step(FileJob::CloseFolder(folder))?;
+        result.map(|()| FileDone::default())
+    }
+}
+
 impl Engine {
     /// Bytes of jobs for the disk that are not done: who makes more of them waits until there are fewer.
     pub fn file_bytes_in_flight(&self) -> u64 {
@@ -409,7 +468,7 @@ impl Engine {
     /// Hands a job to the thread of the log.
     pub fn log_job(&mut self, job: LogJob) -> u64 {
         let number = self.jobs.number(job.bytes());
-        self.jobs.queue.push_back(Job::Log(number, job));
+        self.jobs.log.push_back((number, job));
         number
     }
 

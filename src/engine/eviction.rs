@@ -90,7 +90,7 @@ impl Engine {
                 break true;
             }
         };
-        self.replication.feed.commit_each(self.propagation.batch());
+        self.propagation.close_each();
         let spent = host.ticks().saturating_sub(begin);
         self.note_latency("eviction-cycle", spent);
         result

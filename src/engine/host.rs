@@ -44,6 +44,8 @@ pub enum Request<'a> {
     Configure(crate::config::Effect, &'a mut crate::config::Config),
     /// Reads the configuration file.
     ReadConfigFile,
+    /// Whether there is a file of this path: an error says that there is none.
+    Exists(&'a str),
     /// Reads the whole file of this path into a buffer.
     ReadFile(&'a str, &'a mut Vec<u8>),
     /// Does these jobs for the disk at once, where nobody can wait. The first error is their result, or what all of them did

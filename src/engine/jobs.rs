@@ -20,8 +20,6 @@ pub enum Job {
     Free(Garbage, u64),
     /// Do this on the thread of files; tell `completed` with the number.
     File(u64, FileJob),
-    /// Do this on the thread of the log; tell `completed` with the number.
-    Log(u64, LogJob),
     /// End the process in order, with this exit code.
     Exit(i32),
 }
@@ -76,6 +74,8 @@ enum Waiter {
 pub(super) struct Jobs {
     /// What the shell has not taken yet.
     pub queue: VecDeque<Job>,
+    /// What the shell has not taken yet for the thread of the log, each with its number.
+    pub log: VecDeque<(u64, LogJob)>,
     /// Number of the last job.
     last: u64,
     /// Number of the last file or folder.
@@ -139,6 +139,12 @@ impl Engine {
         let is_apart = |job: &Job| !matches!(job, Job::Close(_) | Job::Exit(_));
         let at = self.jobs.queue.iter().position(is_apart)?;
         self.jobs.queue.remove(at)
+    }
+
+    /// The next piece of work for the thread of the log, with its number; `completed` is to be told of it. The shell takes
+    /// all of it before a turn's replies leave.
+    pub fn poll_log_job(&mut self) -> Option<(u64, LogJob)> {
+        self.jobs.log.pop_front()
     }
 
     /// The garbage of all databases becomes jobs.

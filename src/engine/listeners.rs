@@ -14,14 +14,12 @@ use bytes::Bytes;
 
 /// What may have to be done after a command, one bit each.
 pub mod after {
-    /// Frames go to the feed.
-    pub const FEED: u32 = 1;
     /// Monitors are shown the command.
-    pub const MONITORS: u32 = 1 << 1;
+    pub const MONITORS: u32 = 1;
     /// Messages wait for the end of the reply.
-    pub const MESSAGES: u32 = 1 << 2;
+    pub const MESSAGES: u32 = 1 << 1;
     /// Somebody is to hear of a change, or waits for a key that may be ready.
-    pub const NEWS: u32 = 1 << 3;
+    pub const NEWS: u32 = 1 << 2;
 }
 
 /// Who listens to the keyspace.

@@ -62,6 +62,7 @@ use crate::base::time::Now;
 use crate::config::Config;
 use crate::keyspace::event::{CHANNELS, EventClass};
 use crate::keyspace::{Databases, db::KeyHash};
+use crate::replication::batch::target;
 use crate::replication::feed::Feed;
 use crate::structures::wheel::TimerWheel;
 use clients::Clients;
@@ -152,6 +153,8 @@ pub struct Switches {
     pub allows_all_in_scripts: bool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: bool,
+    /// DEBUG AOF-FLUSH-SLEEP: microseconds for which everything stands before the log is written.
+    pub log_delay_us: u64,
 }
 
 /// What replicas get.
@@ -161,6 +164,8 @@ pub struct Replication {
     pub id: String,
     /// Committed frames.
     pub feed: Feed,
+    /// Where the history is: bytes that replicas got, or one a command while nobody follows but the log.
+    pub offset: u64,
 }
 
 /// Memory that is used again.
@@ -197,6 +202,7 @@ impl Engine {
             reply_peak_reset_ms: Some(5000),
             reply_resizing: true,
             cron_paused: false,
+            log_delay_us: 0,
             allows_all_in_scripts: false,
         };
         let mut engine = Engine {
@@ -214,7 +220,7 @@ impl Engine {
             process,
             switches,
             durability: durability::Durability::new(now.unix_s()),
-            replication: Replication { id: hex_id(&mut rng), feed: Feed::default() },
+            replication: Replication { id: hex_id(&mut rng), feed: Feed::default(), offset: 0 },
             propagation: propagation::Propagation::default(),
             scripts: script::Scripts::default(),
             listeners: listeners::Listeners::default(),
@@ -246,11 +252,43 @@ impl Engine {
         self.listeners.wanted = self.listeners.heard | tracked;
     }
 
-    /// Starts or stops to gather what is propagated.
+    /// Starts or stops to gather what replicas get.
     pub fn follow_feed(&mut self, active: bool) {
-        self.propagation.follow(active);
-        self.listeners.set_after(listeners::after::FEED, active);
-        self.replication.feed.restart();
+        self.commit();
+        self.replication.feed.follow(active);
+        self.note_followers();
+    }
+
+    /// What replicas would have got since the last call.
+    pub fn take_feed(&mut self) -> Vec<u8> {
+        self.commit();
+        self.replication.feed.take()
+    }
+
+    /// Somebody begins to follow what is propagated, or ends it.
+    fn note_followers(&mut self) {
+        let logs = self.durability.is_logging() && !self.durability.is_loading();
+        self.propagation.follow(self.replication.feed.is_followed() || logs);
+    }
+
+    /// Passes on what was propagated up to the last outermost command that is done, to whoever follows. The shell calls it
+    /// before a turn's replies leave.
+    #[inline]
+    pub fn commit(&mut self) {
+        if self.propagation.batch().has_groups() {
+            self.commit_groups();
+        }
+    }
+
+    fn commit_groups(&mut self) {
+        let second = self.conf.aof_timestamp_enabled.then(|| self.now.unix_s() as i64);
+        for group in self.propagation.batch().groups() {
+            self.replication.feed.commit(group);
+            self.durability.log.commit(group, second);
+            let frames = group.to(target::REPLICAS).len() as u64;
+            self.replication.offset += if frames > 1 { frames + 2 } else { frames };
+        }
+        self.propagation.batch().forget_groups();
     }
 
     /// Memory in use, in bytes: what is allocated less free slab cells, what waits to be freed, and the

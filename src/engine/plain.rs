@@ -88,6 +88,7 @@ impl Engine {
             }
             last_ticks = ticks;
             ctx.propagation.end(before, ctx.dbs, row, db, ctx.args);
+            ctx.propagation.close();
             ctx.stats.count_command(spent);
             ctx.stats.count_call(row, spent, ctx.conf.latency_tracking.then(|| pace.ns(spent)));
             let Some(next) = requests.get(ran) else { break };

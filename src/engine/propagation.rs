@@ -8,6 +8,8 @@
 //!   changes a database and neither counts nor says what goes, is a bug, and ends the process with its name: the first
 //!   always, the second in debug builds. Whether anybody follows does not matter.
 //! * Nothing is encoded while nobody follows.
+//! * What an outermost command has propagated is a group of frames; groups gather over a turn, and are committed before its
+//!   replies leave.
 
 use super::spec::flag;
 use super::table::Row;
@@ -48,10 +50,12 @@ pub struct Before {
 }
 
 impl Propagation {
-    /// Starts or stops to gather frames.
+    /// Starts or stops to gather frames; what was gathered must be committed by then.
     pub fn follow(&mut self, is_followed: bool) {
         self.is_followed = is_followed;
-        self.command.batch.clear();
+        if !is_followed {
+            self.command.batch.clear();
+        }
     }
 
     /// Whether somebody follows.
@@ -154,7 +158,21 @@ impl Propagation {
         }
     }
 
-    /// What was propagated since the last outermost command.
+    /// The outermost command is done: what it has propagated belongs together.
+    #[inline]
+    pub fn close(&mut self) {
+        if self.is_followed {
+            self.command.batch.close();
+        }
+    }
+
+    /// What was propagated since the last group has nothing to do with each other.
+    pub fn close_each(&mut self) {
+        self.command.batch.close_each();
+    }
+
+    /// What was propagated, in groups.
+    #[inline]
     pub fn batch(&mut self) -> &mut Batch {
         &mut self.command.batch
     }

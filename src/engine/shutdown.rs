@@ -2,7 +2,7 @@
 
 use super::admission::gate;
 use super::disk::FileDone;
-use super::durability::Why;
+use super::durability::{LogStage, Why};
 use super::error::CmdError;
 use super::{Done, Engine, Host, Job};
 use crate::config::ShutdownOn;
@@ -63,6 +63,17 @@ impl Engine {
         log::warn!("User requested shutdown...");
         self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new() });
         self.set_gate(gate::PAUSE, true);
+        if self.durability.log.stage() == LogStage::Beginning && self.is_rewriting() {
+            if !how.force {
+                log::warn!("Writing initial AOF, can't exit.");
+                self.stay(host);
+                return;
+            }
+            log::warn!("Writing initial AOF. Exit anyway.");
+        }
+        if self.is_rewriting() {
+            log::warn!("There is a child rewriting the AOF. Killing it!");
+        }
         let saves = !how.nosave && (how.save || !self.conf.save.is_empty());
         // One that is under way may have begun before the last change.
         self.cancel_save(host);
@@ -129,7 +140,22 @@ impl Engine {
         }
     }
 
+    /// Ends the process, when what was logged is durable.
     fn leave(&mut self) {
+        if self.durability.log.stage() == LogStage::On {
+            log::info!("Calling fsync() on the AOF file.");
+            if self.close_log() {
+                return;
+            }
+        }
         self.jobs.queue.push_back(Job::Exit(0));
+    }
+
+    /// The log is closed, as well as it could be.
+    pub(super) fn log_was_closed(&mut self, host: &mut dyn Host) {
+        self.end_configuring(host);
+        if self.is_shutting_down() {
+            self.jobs.queue.push_back(Job::Exit(0));
+        }
     }
 }

@@ -90,6 +90,12 @@ pub enum Timer {
     SaveGoesOn,
     /// Go on loading after a delay.
     LoadGoesOn,
+    /// Have what was logged made durable.
+    LogSync,
+    /// Try again to write what could not be logged.
+    LogRetry,
+    /// Look whether the log has grown so much that it is rewritten.
+    LogGrown,
 }
 
 impl Engine {
@@ -208,7 +214,7 @@ impl Engine {
             more |= self.expire_fields(index as u32, &key);
         }
         // Each key that died by itself is a change of its own.
-        self.replication.feed.commit_each(self.propagation.batch());
+        self.propagation.close_each();
         if self.listeners.has_news() {
             self.settle(host, None);
         }
@@ -253,6 +259,9 @@ impl Engine {
             Timer::SavePoint => self.look_at_save_points(host),
             Timer::SaveGoesOn => self.end_save_delay(),
             Timer::LoadGoesOn => self.end_load_delay(),
+            Timer::LogSync => self.look_at_log_sync(),
+            Timer::LogRetry => self.retry_log(),
+            Timer::LogGrown => self.rewrite_if_grown(),
         }
     }
 

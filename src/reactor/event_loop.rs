@@ -201,9 +201,7 @@ impl EventLoop {
 
     /// Writes all replies, then messages as long as there is time.
     fn write(&mut self) {
-        while let Some(id) = self.engine.poll_output() {
-            self.host.connections.write(&mut self.engine, id);
-        }
+        self.host.write_replies(&mut self.engine);
         self.host.write_messages(&mut self.engine);
     }
 

@@ -130,8 +130,20 @@ impl ShellHost {
         match job {
             Job::Free(garbage, number) => self.helper.free(garbage, number),
             Job::File(number, job) => self.disk.do_file(number, job),
-            Job::Log(number, job) => self.disk.do_log(number, job),
             Job::Close(_) | Job::Exit(_) => unreachable!("the loop does these itself"),
+        }
+    }
+
+    /// Commits what the turn has propagated, and has it written to the log: before any reply that tells of it leaves.
+    pub fn write_log(&mut self, engine: &mut Engine) {
+        engine.commit();
+        engine.hand_over_log(self);
+        while let Some((number, job)) = engine.poll_log_job() {
+            if let Some(done) = self.disk.do_log(number, job) {
+                // What the thread has done was asked for before.
+                self.take_done(engine);
+                engine.completed(self, number, done);
+            }
         }
     }
 
@@ -144,6 +156,14 @@ impl ShellHost {
     /// Accepts connections.
     pub fn accept(&mut self, engine: &mut Engine) {
         self.listeners.accept(&self.registry, engine, &mut self.connections, &mut self.ready);
+    }
+
+    /// Writes all replies, after what they tell of was written to the log.
+    pub fn write_replies(&mut self, engine: &mut Engine) {
+        self.write_log(engine);
+        while let Some(id) = engine.poll_output() {
+            self.connections.write(engine, id);
+        }
     }
 
     /// Writes messages to clients that did not ask for them just now, for a bounded time.
@@ -289,6 +309,7 @@ impl Host for ShellHost {
                 None => Err("The server is running without a config file".to_owned()),
                 Some(path) => fs::read_to_string(path).map_err(|error| error_text(&error)),
             },
+            Request::Exists(path) => fs::metadata(path).map(|_| String::new()).map_err(|e| error_text(&e)),
             Request::ReadFile(path, into) => {
                 *into = fs::read(path).map_err(|error| error_text(&error))?;
                 Ok(String::new())
@@ -315,9 +336,7 @@ impl Host for ShellHost {
     }
 
     fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
-        while let Some(id) = engine.poll_output() {
-            self.connections.write(engine, id);
-        }
+        self.write_replies(engine);
         let may_sleep = self.ready.is_empty() && !self.listeners.has_waiting();
         let timeout = Duration::from_millis(if may_sleep { wait_ms } else { 0 });
         let mut events = self.breath_events.take().unwrap_or_else(|| Events::with_capacity(BREATH_EVENTS));
@@ -350,9 +369,7 @@ impl Host for ShellHost {
                 self.ready.push_back(id);
             }
         }
-        while let Some(id) = engine.poll_output() {
-            self.connections.write(engine, id);
-        }
+        self.write_replies(engine);
         self.write_messages(engine);
     }
 }

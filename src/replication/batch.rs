@@ -4,7 +4,7 @@
 //! passes it on, since offsets of replicas count them and the append-only file has its own.
 
 use crate::resp::Args;
-use crate::resp::reply::encode_request;
+use crate::resp::reply::{encode_args, encode_request};
 
 /// Who gets a frame, one bit each; the values are those of `redis.set_repl`.
 pub mod target {
@@ -27,20 +27,26 @@ pub struct Frame {
     end: usize,
 }
 
-/// Commands in the order of the changes.
+/// Commands in the order of the changes, in groups: what one outermost command and all that it caused have changed is a group.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     frames: Vec<Frame>,
+    /// How many frames there are up to the end of each group that is closed.
+    groups: Vec<usize>,
+}
+
+/// The frames of a group, or some of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    bytes: &'a [u8],
+    frames: &'a [Frame],
+    /// Where the first of them begins.
+    start: usize,
+    targets: u8,
 }
 
 impl Batch {
-    /// Whether there is no frame.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
     /// Adds a frame.
     pub fn push<A: AsRef<[u8]>>(&mut self, db: u32, targets: u8, args: &[A]) {
         encode_request(args, &mut self.bytes);
@@ -49,19 +55,81 @@ impl Batch {
 
     /// Adds a command as its client sent it.
     pub fn push_args(&mut self, db: u32, targets: u8, args: Args<'_>) {
-        let words: Vec<&[u8]> = args.iter_from(0).collect();
-        self.push(db, targets, &words);
+        encode_args(args, &mut self.bytes);
+        self.frames.push(Frame { db, targets, end: self.bytes.len() });
     }
 
-    /// All frames, each with its bytes.
-    pub fn frames(&self) -> impl Iterator<Item = (Frame, &[u8])> {
-        let starts = std::iter::once(0).chain(self.frames.iter().map(|frame| frame.end));
-        self.frames.iter().zip(starts).map(|(frame, start)| (*frame, &self.bytes[start..frame.end]))
+    /// The frames since the last group are a group.
+    #[inline]
+    pub fn close(&mut self) {
+        if self.groups.last().copied().unwrap_or(0) < self.frames.len() {
+            self.groups.push(self.frames.len());
+        }
     }
 
-    /// Forgets the frames, and keeps their memory.
+    /// The frames since the last group have nothing to do with each other: each is a group.
+    pub fn close_each(&mut self) {
+        let closed = self.groups.last().copied().unwrap_or(0);
+        self.groups.extend(closed + 1..=self.frames.len());
+    }
+
+    /// Whether a group is closed.
+    #[inline]
+    pub fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// The groups that are closed.
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let starts = std::iter::once(0).chain(self.groups.iter().copied());
+        self.groups.iter().zip(starts).map(|(&to, from)| Group {
+            bytes: &self.bytes,
+            frames: &self.frames[from..to],
+            start: if from == 0 { 0 } else { self.frames[from - 1].end },
+            targets: target::ALL,
+        })
+    }
+
+    /// Forgets the groups that are closed, and keeps their memory.
+    pub fn forget_groups(&mut self) {
+        let Some(closed) = self.groups.last().copied() else { return };
+        self.groups.clear();
+        let bytes = self.frames[closed - 1].end;
+        self.bytes.drain(..bytes);
+        self.frames.drain(..closed);
+        self.frames.iter_mut().for_each(|frame| frame.end -= bytes);
+    }
+
+    /// Forgets everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.frames.clear();
         self.bytes.clear();
+        self.groups.clear();
+    }
+}
+
+impl<'a> Group<'a> {
+    /// Those that go to one of these: bits of [`target`].
+    #[must_use]
+    pub fn to(self, targets: u8) -> Group<'a> {
+        Group { targets, ..self }
+    }
+
+    /// How many frames there are.
+    pub fn len(self) -> usize {
+        self.frames().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The frames, each as the number of its database and its bytes.
+    pub fn frames(self) -> impl Iterator<Item = (u32, &'a [u8])> + Clone {
+        let starts = std::iter::once(self.start).chain(self.frames.iter().map(|frame| frame.end));
+        let (bytes, targets) = (self.bytes, self.targets);
+        let meant = self.frames.iter().zip(starts).filter(move |(frame, _)| frame.targets & targets != 0);
+        meant.map(move |(frame, start)| (frame.db, &bytes[start..frame.end]))
     }
 }

@@ -4,6 +4,7 @@
 //! of RESP3 fall back as Redis lets them: a map is a flat array, a double and a verbatim text are bulk strings, a
 //! boolean is 0 or 1, null is an empty bulk or array.
 
+use super::args::Args;
 use super::output::Output;
 use crate::base::limit::SHARED_REPLY_BYTES;
 use crate::base::lossless;
@@ -249,10 +250,17 @@ fn long_header(tail: &mut Vec<u8>, sigil: u8, len: usize) {
 /// Encodes a request, as a client or the feed sends one.
 pub fn encode_request<A: AsRef<[u8]>>(args: &[A], into: &mut Vec<u8>) {
     header(into, b'*', args.len());
-    for arg in args {
-        let arg = arg.as_ref();
-        header(into, b'$', arg.len());
-        into.extend_from_slice(arg);
-        into.extend_from_slice(b"\r\n");
-    }
+    args.iter().for_each(|arg| encode_argument(arg.as_ref(), into));
+}
+
+/// As [`encode_request`] for a request that came.
+pub fn encode_args(args: Args<'_>, into: &mut Vec<u8>) {
+    header(into, b'*', args.len());
+    args.iter_from(0).for_each(|arg| encode_argument(arg, into));
+}
+
+fn encode_argument(argument: &[u8], into: &mut Vec<u8>) {
+    header(into, b'$', argument.len());
+    into.extend_from_slice(argument);
+    into.extend_from_slice(b"\r\n");
 }

@@ -18,6 +18,7 @@ use std::path::Path;
 
 /// Rights of a file that is made: its owner writes, others read, as far as the process's mask lets them.
 const MODE: libc::c_uint = 0o644;
+const FOLDER_MODE: libc::mode_t = 0o755;
 
 /// Pieces that one call writes.
 const PIECES_MAX: usize = 64;
@@ -105,6 +106,34 @@ pub fn rename(folder: impl AsFd, from: &str, to: &str) -> io::Result<()> {
         // SAFETY: both names end with a zero and outlive the call.
         unsafe { libc::renameat(folder, from, folder, to) }
     })
+}
+
+/// Gives a file another name in another folder; who had that name has it no longer.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn move_to(folder: impl AsFd, from: &str, other: impl AsFd, to: &str) -> io::Result<()> {
+    let other = other.as_fd().as_raw_fd();
+    with_names(folder, from, to, |folder, from, to| {
+        // SAFETY: both names end with a zero and outlive the call.
+        unsafe { libc::renameat(folder, from, other, to) }
+    })
+}
+
+/// Makes a folder in a folder; one that is there is left as it is.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn make_folder(folder: impl AsFd, name: &str) -> io::Result<()> {
+    let name = CString::new(name)?;
+    let folder = folder.as_fd().as_raw_fd();
+    // SAFETY: the name ends with a zero and outlives the call.
+    match again(|| unsafe { libc::mkdirat(folder, name.as_ptr(), FOLDER_MODE) } as isize) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map(drop),
+    }
 }
 
 /// Gives a file one more name in its folder.

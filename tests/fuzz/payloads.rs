@@ -213,7 +213,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
             }
             work.changes.run(&mut world);
             delete.run(&mut world);
-            world.engine.replication.feed.take();
+            world.engine.take_feed();
             assert_eq!(fingerprint(&world.engine), digest, "{}", shown());
         }
         drop(world);

@@ -180,7 +180,7 @@ fn run_scripts() {
                 assert_eq!(one, "(integer) 1");
                 assert_eq!(now, seen, "the globals are what they were");
             }
-            world.engine.replication.feed.take();
+            world.engine.take_feed();
             check_memory(&world, before);
         }
         drop(world);

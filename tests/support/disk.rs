@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
     Block, DiskError, ErrorKind, FileDone, FileId, FileJob, FileResult, FileState, FolderId, Found, LogJob,
-    Options, Piece,
+    Options, Piece, Switch,
 };
 
 /// What a medium writes as a whole.
@@ -121,6 +121,7 @@ enum Change {
     Bytes { file: usize, offset: usize, bytes: Vec<u8> },
     Length { file: usize, bytes: usize },
     Name { folder: String, gone: Option<String>, name: Option<(String, usize)> },
+    Moved { from: (String, String), to: (String, String), file: usize },
 }
 
 impl Disk {
@@ -226,6 +227,21 @@ impl Disk {
                 }
                 self.change_names(folder, "rename", Some(from), Some((to, number)))
             }
+            FileJob::Move { from, to, name, new_name } => {
+                let number = self.lookup(from, "rename", &name)?;
+                let (old, new) = (self.open_folders[&from].clone(), self.open_folders[&to].clone());
+                self.attempt("rename", &name)?;
+                // The name is in one folder or in the other: a journal has both or neither.
+                self.folder(from).seen.remove(&name);
+                self.folder(to).seen.insert(new_name.clone(), number);
+                self.unsynced.push(Change::Moved { from: (old, name), to: (new, new_name), file: number });
+                done(0)
+            }
+            FileJob::MakeFolder(folder, name) => {
+                let path = plain(&format!("{}/{name}", self.open_folders[&folder]));
+                self.folders.entry(path).or_default();
+                done(0)
+            }
             FileJob::Link { folder, from, to } => {
                 let number = self.lookup(folder, "link", &from)?;
                 if self.folder(folder).seen.contains_key(&to) {
@@ -259,8 +275,25 @@ impl Disk {
                 self.append(of_log(file), Block { pieces, checksum: None })
             }
             LogJob::Sync(file) => self.sync(of_log(file)),
+            LogJob::Truncate(file, bytes) => self.truncate(of_log(file), bytes as usize),
+            LogJob::Switch(switch) => self.switch(switch),
             LogJob::Close(file) => self.do_file(FileJob::Close(of_log(file))),
         }
+    }
+
+    fn switch(&mut self, switch: Switch) -> FileResult {
+        let (from, to) = (FileId(switch.from.0 | 1 << 63), FileId(switch.to.0 | 1 << 63));
+        let (folder, name) = (switch.path.clone(), switch.name.clone());
+        let new = switch.to;
+        let synced = self.sync(from);
+        let result = switch
+            .prepare(|| synced, |job| self.do_file(job))
+            .and_then(|_| self.do_log(LogJob::Open { file: new, folder, name }));
+        let old = self.open_files.remove(&from).expect("the engine names only files that it has opened");
+        if result.is_err() {
+            self.open_files.insert(to, old);
+        }
+        result.map(|_| FileDone::default())
     }
 
     fn folder(&mut self, id: FolderId) -> &mut Folder {
@@ -395,7 +428,7 @@ impl Disk {
         let failed = self.attempt("fdatasync", "").err();
         let is_of = |change: &Change| match change {
             Change::Bytes { file, .. } | Change::Length { file, .. } => *file == number,
-            Change::Name { .. } => false,
+            Change::Name { .. } | Change::Moved { .. } => false,
         };
         self.settle(is_of, failed.is_some());
         match failed {
@@ -425,7 +458,11 @@ impl Disk {
         let failed = self.attempt("fsync", "").err();
         let path = self.open_folders[&folder].clone();
         self.settle(
-            |change| matches!(change, Change::Name { folder, .. } if *folder == path),
+            |change| match change {
+                Change::Name { folder, .. } => *folder == path,
+                Change::Moved { from, to, .. } => from.0 == path || to.0 == path,
+                _ => false,
+            },
             failed.is_some(),
         );
         failed.map_or(Ok(FileDone::default()), Err)
@@ -466,6 +503,10 @@ impl Disk {
                 apply_bytes(&mut self.files[*file].medium, *offset, bytes)
             }
             Change::Length { file, bytes } => self.files[*file].medium.resize(*bytes, 0),
+            Change::Moved { from, to, file } => {
+                self.folders.entry(from.0.clone()).or_default().medium.remove(&from.1);
+                self.folders.entry(to.0.clone()).or_default().medium.insert(to.1.clone(), *file);
+            }
             Change::Name { folder, .. } => {
                 let folder = self.folders.get_mut(folder).expect("a folder that was opened stays");
                 apply_name(&mut folder.medium, change);

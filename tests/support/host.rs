@@ -79,6 +79,10 @@ impl Host for FakeHost {
             }
             Request::Configure(effect, _) if self.refused == Some(effect) => return Err("no".to_owned()),
             Request::Configure(..) => "configure",
+            Request::Exists(path) => {
+                self.disk.get(path).ok_or("No such file or directory")?;
+                "exists"
+            }
             Request::ReadFile(path, into) => {
                 let text = self.disk.get(path).ok_or("No such file or directory")?;
                 *into = text.to_vec();

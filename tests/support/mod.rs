@@ -26,6 +26,7 @@ pub mod link;
 pub mod peer;
 pub mod reply;
 pub mod requests;
+pub mod saved;
 pub mod several;
 pub mod templates;
 pub mod transcript;

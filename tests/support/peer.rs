@@ -140,7 +140,8 @@ impl Peer {
         left_out
     }
 
-    fn end(&mut self) {
+    /// Ends it as a crash would.
+    pub fn end(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

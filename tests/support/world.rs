@@ -10,7 +10,7 @@ use waterwheel::base::quote::split_args;
 use waterwheel::base::time::Now;
 use waterwheel::config::Config;
 use waterwheel::engine::client::Address;
-use waterwheel::engine::disk::{FileDone, FileJob, FileResult};
+use waterwheel::engine::disk::{FileDone, FileJob, FileResult, LogJob};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::input::Peeked;
 use waterwheel::engine::{Done, Engine, Host, Job};
@@ -26,9 +26,12 @@ pub struct World {
     peeked: Peeked,
     jobs: VecDeque<Job>,
     jobs_held: bool,
-    /// Jobs for the disk, and when they are done.
-    disk_jobs: VecDeque<(u64, Job)>,
-    disk_due_us: u64,
+    /// Jobs of the thread of files: when each is done, its number, and what it is.
+    file_jobs: VecDeque<(u64, u64, FileJob)>,
+    files_due_us: u64,
+    /// As well, of the thread of the log.
+    log_jobs: VecDeque<(u64, u64, LogJob)>,
+    log_due_us: u64,
     /// So many more jobs for the disk are done; then it does nothing any more.
     pub disk_jobs_left: u64,
     /// A mistake in the order in which files are made durable.
@@ -85,8 +88,10 @@ impl World {
             peeked: Peeked::default(),
             jobs: VecDeque::new(),
             jobs_held: false,
-            disk_jobs: VecDeque::new(),
-            disk_due_us: 0,
+            file_jobs: VecDeque::new(),
+            files_due_us: 0,
+            log_jobs: VecDeque::new(),
+            log_due_us: 0,
             disk_jobs_left: u64::MAX,
             mistake: None,
             put_off: Vec::new(),
@@ -247,12 +252,12 @@ impl World {
 
     /// What was propagated since the last call, as values.
     pub fn feed_requests(&mut self) -> Vec<Resp> {
-        Resp::all(&self.engine.replication.feed.take())
+        Resp::all(&self.engine.take_feed())
     }
 
     /// What was propagated since the last call: words of a request between spaces, requests between bars.
     pub fn feed(&mut self) -> String {
-        let bytes = self.engine.replication.feed.take();
+        let bytes = self.engine.take_feed();
         let requests = Resp::all(&bytes).into_iter().map(|request| request.words().join(" "));
         requests.collect::<Vec<_>>().join(" | ")
     }
@@ -284,6 +289,7 @@ impl World {
             self.engine.set_now(self.host.now, ticks);
             while self.engine.serve_waiting(&mut self.host) {}
             let mut more = self.engine.tick(&mut self.host);
+            self.write_log();
             self.take_output();
             if self.slices_ticks.is_none() {
                 more |= self.engine.tend_files(&mut self.host);
@@ -334,14 +340,13 @@ impl World {
     fn work(&mut self) -> bool {
         let mut worked = false;
         for job in std::mem::take(&mut self.jobs) {
-            if matches!(job, Job::File(..) | Job::Log(..)) {
-                // A thread of the disk works in order: who comes behind one that is late is as late.
-                let late_us = self.host.disk.next_delay_ms() * 1000;
-                self.disk_due_us = self.disk_due_us.max(self.host.now.mono_us + late_us);
-                self.disk_jobs.push_back((self.disk_due_us, job));
-                continue;
-            }
             match job {
+                Job::File(number, job) => {
+                    // A thread of the disk works in order: who comes behind one that is late is as late.
+                    let late_us = self.host.disk.next_delay_ms() * 1000;
+                    self.files_due_us = self.files_due_us.max(self.host.now.mono_us + late_us);
+                    self.file_jobs.push_back((self.files_due_us, number, job));
+                }
                 Job::Free(garbage, number) if !self.jobs_held => {
                     worked = true;
                     let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
@@ -358,21 +363,48 @@ impl World {
                 later => self.jobs.push_back(later),
             }
         }
-        while let Some((due_us, _)) = self.disk_jobs.front()
-            && *due_us <= self.host.now.mono_us
-            && !self.jobs_held
-            && self.disk_jobs_left > 0
-        {
-            self.disk_jobs_left -= 1;
-            let (number, done) = match self.disk_jobs.pop_front() {
-                Some((_, Job::File(number, job))) => (number, Done::File(self.do_file(job))),
-                Some((_, Job::Log(number, job))) => (number, Done::Log(self.host.disk.do_log(job))),
-                other => panic!("this is no job for the disk: {other:?}"),
-            };
+        while let Some((_, number, job)) = self.next_due(|world| &mut world.file_jobs) {
             worked = true;
+            let done = Done::File(self.do_file(job));
+            self.engine.completed(&mut self.host, number, done);
+        }
+        while let Some((_, number, job)) = self.next_due(|world| &mut world.log_jobs) {
+            worked = true;
+            let done = Done::Log(self.host.disk.do_log(job));
             self.engine.completed(&mut self.host, number, done);
         }
         worked
+    }
+
+    /// The next job for the disk, if it is done by now.
+    fn next_due<J>(
+        &mut self,
+        queue: fn(&mut World) -> &mut VecDeque<(u64, u64, J)>,
+    ) -> Option<(u64, u64, J)> {
+        let now_us = self.host.now.mono_us;
+        if self.jobs_held || self.disk_jobs_left == 0 || queue(self).front()?.0 > now_us {
+            return None;
+        }
+        self.disk_jobs_left -= 1;
+        queue(self).pop_front()
+    }
+
+    /// Commits what was propagated, and has it written to the log: at once where its thread has nothing else to do.
+    fn write_log(&mut self) {
+        self.engine.commit();
+        self.engine.hand_over_log(&mut self.host);
+        while let Some((number, job)) = self.engine.poll_log_job() {
+            let writes = matches!(job, LogJob::Append(..)) && !self.jobs_held && self.disk_jobs_left > 0;
+            if writes && self.log_jobs.is_empty() {
+                self.disk_jobs_left -= 1;
+                let done = Done::Log(self.host.disk.do_log(job));
+                self.engine.completed(&mut self.host, number, done);
+                continue;
+            }
+            let late_us = self.host.disk.next_delay_ms() * 1000;
+            self.log_due_us = self.log_due_us.max(self.host.now.mono_us + late_us);
+            self.log_jobs.push_back((self.log_due_us, number, job));
+        }
     }
 
     fn do_file(&mut self, job: FileJob) -> FileResult {

@@ -1,7 +1,7 @@
 //! DEBUG on values: fingerprints of what the databases hold, and a trip through the dump format.
 
 use crate::engine::durability::Reload;
-use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 use crate::keyspace::{Db, digest};
 use crate::persist::rdb::{self, Options};
@@ -37,6 +37,20 @@ pub(super) fn serialized_len(db: &Db, handle: Handle) -> usize {
 }
 
 /// DEBUG RELOAD: the databases are saved to the dump file, and loaded from it.
+/// DEBUG LOADAOF: its client waits, and everybody else is told LOADING.
+pub(super) fn load_log(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if engine.is_nested() {
+        return Err(CmdError::err("DEBUG LOADAOF isn't allowed for DENY BLOCKING client"));
+    }
+    engine.propagation.nothing();
+    let job = engine.load_log_again();
+    engine.wait_for_job(job, call.id, |_, _, done| {
+        let failed = |_| CmdError::coded("ERR Error trying to load the AOF files, check server logs.");
+        done.file().map(drop).map_err(failed)
+    });
+    Ok(Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None }))
+}
+
 pub(super) fn reload(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), CmdError> {
     let mut how = Reload::default();
     for word in call.args.iter_from(2) {

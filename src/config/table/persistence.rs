@@ -48,48 +48,36 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Whether dump files of an unknown version are refused."),
     flag("appendonly", "no", |c| &mut c.appendonly)
         .applies(Effect::AppendOnly)
-        .partial(Why::Persistence)
         .doc("Keeps an append only file."),
     text("appendfilename", "appendonly.aof", |c| &mut c.appendfilename)
         .immutable()
         .check(check::appendfilename)
-        .inert(Why::Persistence)
         .doc("Base of the names of the append only files."),
     text("appenddirname", "appendonlydir", |c| &mut c.appenddirname)
         .immutable()
         .check(check::appenddirname)
-        .inert(Why::Persistence)
         .doc("Directory of the append only files, within the working directory."),
     choice("appendfsync", "everysec", AppendFsync::NAMES, |c| &mut c.appendfsync)
         .applies(Effect::AppendFsync)
-        .inert(Why::Persistence)
         .doc(
             "When the append only file is synced: every second, before each reply, or when the system likes.",
         ),
     flag("no-appendfsync-on-rewrite", "no", |c| &mut c.no_appendfsync_on_rewrite)
-        .inert(Why::Persistence)
         .doc("Does not sync the append only file while a dump or a rewrite is written."),
     number("auto-aof-rewrite-percentage", "100", 0, I32, |c| &mut c.auto_aof_rewrite_percentage)
-        .inert(Why::Persistence)
         .doc("Growth in percent since the last rewrite that starts the next one; 0 starts none."),
     memory("auto-aof-rewrite-min-size", "67108864", 0, I64, |c| &mut c.auto_aof_rewrite_min_size_bytes)
-        .inert(Why::Persistence)
         .doc("Bytes below which the append only file is not rewritten by itself."),
     flag("aof-rewrite-incremental-fsync", "yes", |c| &mut c.aof_rewrite_incremental_fsync)
-        .inert(Why::Persistence)
         .doc("Syncs a rewritten file every few megabytes while it is written."),
     flag("aof-load-truncated", "yes", |c| &mut c.aof_load_truncated)
-        .inert(Why::Persistence)
         .doc("Loads an append only file whose end is cut off, up to the last whole command."),
     flag("aof-use-rdb-preamble", "yes", |c| &mut c.aof_use_rdb_preamble)
-        .inert(Why::Persistence)
         .doc("Writes the base of the append only file in the format of dumps."),
     flag("aof-timestamp-enabled", "no", |c| &mut c.aof_timestamp_enabled)
-        .inert(Why::Persistence)
         .doc("Notes the time in the append only file, so that it can be cut at a moment."),
     flag("aof-disable-auto-gc", "no", |c| &mut c.aof_disable_auto_gc)
         .hidden()
         .applies(Effect::AofGarbage)
-        .inert(Why::Persistence)
         .doc("Leaves append only files that are no longer needed."),
 ];

@@ -1,19 +1,25 @@
-//! Loading a dump file at the start, a slice at a turn: clients are told LOADING meanwhile, and INFO shows how far it is.
+//! Loading a dataset at the start, a slice at a turn: clients are told LOADING meanwhile, and INFO shows how far it is.
 //!
 //! Pieces of the file are asked for ahead; the reader is fed one after the other. What a load finds goes into the databases
-//! as it is: no event, no expiry and no eviction comes in between, and nobody is waiting.
+//! as it is: no event, no expiry and no eviction comes in between, and nobody is waiting. A dump file is one file; the
+//! append-only log is several, the commands of which are run ([`super::replay`]).
 
 use super::super::disk::{DiskError, ErrorKind, FileId, FileJob, FileResult, FolderId, Found};
 use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
+use super::replay::Replay;
 use crate::base::limit::LOAD_US_PER_TURN;
+use crate::base::time::Now;
 use crate::engine::admission::gate;
 use crate::keyspace::db::is_past;
+use crate::persist::aof::scan::{self, BadAof, Scanner};
 use crate::persist::rdb::BadData;
 use crate::persist::rdb::file::{FileReader, Item, Key, Next, ReadOptions};
+use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::mem;
 
 /// Bytes of a piece of the file.
 const PIECE_BYTES: usize = 1 << 20;
@@ -29,6 +35,8 @@ pub struct Counts {
     pub expired: u64,
     /// Keys without elements, which were left out.
     pub empty: u64,
+    /// Commands that were run.
+    pub commands: u64,
 }
 
 /// How far a load has come.
@@ -49,7 +57,9 @@ pub struct Progress {
 /// A file that is being loaded.
 #[derive(Debug)]
 pub(in crate::engine) struct Load {
-    reader: FileReader,
+    pub(super) reader: Reader,
+    /// The log of which this file is a part.
+    pub(super) replay: Option<Box<Replay>>,
     folder: FolderId,
     file: FileId,
     name: String,
@@ -59,13 +69,56 @@ pub(in crate::engine) struct Load {
     /// Pieces that were asked for and have not come.
     asked: usize,
     is_whole: bool,
-    counts: Counts,
+    pub(super) counts: Counts,
     begun_unix_s: u64,
-    begun_mono_us: u64,
-    total_bytes: u64,
+    pub(super) begun_mono_us: u64,
+    pub(super) total_bytes: u64,
+    /// Bytes of the files that were loaded before this one.
+    pub(super) bytes_before: u64,
     used_memory: u64,
     delay_us: u64,
     is_delayed: bool,
+}
+
+/// What reads a file.
+#[derive(Debug)]
+pub(super) enum Reader {
+    /// It is a dump.
+    Dump(Box<FileReader>),
+    /// It is a part of the log.
+    Log(Box<Scanner>),
+}
+
+impl Reader {
+    fn offset(&self) -> u64 {
+        match self {
+            Reader::Dump(reader) => reader.offset(),
+            Reader::Log(scanner) => scanner.offset(),
+        }
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        match self {
+            Reader::Dump(reader) => reader.feed(piece),
+            Reader::Log(scanner) => scanner.feed(piece),
+        }
+    }
+
+    fn finish(&mut self) {
+        match self {
+            Reader::Dump(reader) => reader.finish(),
+            Reader::Log(scanner) => scanner.finish(),
+        }
+    }
+}
+
+/// What a reader has found.
+enum Step<'a> {
+    Need,
+    More,
+    End,
+    Item(Item<'a>),
+    Command(Args<'a>),
 }
 
 /// Why a dataset cannot be loaded.
@@ -75,6 +128,14 @@ pub(in crate::engine) enum Refusal {
     Bad(BadData),
     /// It holds what this server does not take.
     Unfit(String),
+    /// A part of the log is damaged, or cut off.
+    BadLog(BadAof),
+}
+
+impl From<BadAof> for Refusal {
+    fn from(bad: BadAof) -> Refusal {
+        Refusal::BadLog(bad)
+    }
 }
 
 impl From<BadData> for Refusal {
@@ -90,8 +151,18 @@ impl std::fmt::Display for Refusal {
                 write!(f, "Internal error in RDB reading offset {}, in the file -> {}", bad.at, bad.what)
             }
             Refusal::Unfit(text) => f.write_str(text),
+            Refusal::BadLog(bad) => bad.fmt(f),
         }
     }
+}
+
+/// What becomes of a key that is past its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Dead {
+    /// It is left out.
+    LeaveOut,
+    /// It stays until a command removes it, which the log has.
+    Keep,
 }
 
 /// What becomes of a key that is there already.
@@ -103,41 +174,87 @@ pub(in crate::engine) enum Twice {
     Replace,
 }
 
-impl Engine {
-    /// How far the load has come that is under way.
-    pub fn load_progress(&self) -> Option<Progress> {
-        self.durability.load.as_ref().map(|load| Progress {
-            begun_unix_s: load.begun_unix_s,
-            total_bytes: load.total_bytes,
-            loaded_bytes: load.reader.offset(),
-            used_memory: load.used_memory,
-            us: self.now.mono_us.saturating_sub(load.begun_mono_us),
-        })
+impl Load {
+    fn progress(&self, now_us: u64) -> Progress {
+        Progress {
+            begun_unix_s: self.begun_unix_s,
+            total_bytes: self.total_bytes,
+            loaded_bytes: self.bytes_before + self.reader.offset(),
+            used_memory: self.used_memory,
+            us: now_us.saturating_sub(self.begun_mono_us),
+        }
     }
 
-    /// Begins to load the dump file. Clients are told LOADING until it is loaded.
-    pub fn begin_loading(&mut self) {
-        let (folder, file) = (self.next_folder(), self.next_file());
-        let name = self.conf.dbfilename.clone();
-        self.file_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
-        let open = self.load_job(FileJob::OpenToRead { file, folder, name: name.clone() });
-        self.durability.load = Some(Box::new(Load {
-            reader: FileReader::new(self.read_options()),
-            folder,
-            file,
-            name,
-            open,
+    pub(super) fn set_folder(&mut self, folder: FolderId) {
+        self.folder = folder;
+    }
+
+    pub(super) fn folder(&self) -> FolderId {
+        self.folder
+    }
+
+    pub(super) fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// A load that has opened nothing yet.
+    pub(super) fn new(reader: Reader, now: Now) -> Load {
+        Load {
+            reader,
+            replay: None,
+            folder: FolderId(0),
+            file: FileId(0),
+            name: String::new(),
+            open: 0,
             pieces: VecDeque::new(),
             asked: 0,
             is_whole: false,
             counts: Counts::default(),
-            begun_unix_s: self.now.unix_s(),
-            begun_mono_us: self.now.mono_us,
+            begun_unix_s: now.unix_s(),
+            begun_mono_us: now.mono_us,
             total_bytes: 0,
+            bytes_before: 0,
             used_memory: 0,
             delay_us: 0,
             is_delayed: false,
-        }));
+        }
+    }
+
+    /// Goes on with another file.
+    pub(super) fn go_on_with(&mut self, reader: Reader, (file, open): (FileId, u64), name: String) {
+        self.bytes_before += self.reader.offset();
+        (self.reader, self.file, self.open, self.name) = (reader, file, open, name);
+        (self.asked, self.is_whole) = (0, false);
+        self.pieces.clear();
+    }
+}
+
+impl Engine {
+    /// How far the load has come that is under way.
+    pub fn load_progress(&self) -> Option<Progress> {
+        let now_us = self.now.mono_us;
+        self.durability.load.as_ref().map(|load| load.progress(now_us)).or(self.durability.reading)
+    }
+
+    /// Begins to load the dump file. Clients are told LOADING until it is loaded.
+    pub fn begin_loading(&mut self) {
+        let folder = self.next_folder();
+        self.file_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        let reader = Reader::Dump(Box::new(FileReader::new(self.read_options())));
+        let name = self.conf.dbfilename.clone();
+        let (file, open) = self.open_to_load(folder, name.clone());
+        self.begin_load(Load { folder, file, name, open, ..Load::new(reader, self.now) });
+    }
+
+    /// Opens a file, which is read as soon as it is open. Returns its number and that of the job.
+    pub(super) fn open_to_load(&mut self, folder: FolderId, name: String) -> (FileId, u64) {
+        let file = self.next_file();
+        (file, self.load_job(FileJob::OpenToRead { file, folder, name }))
+    }
+
+    pub(super) fn begin_load(&mut self, load: Load) {
+        self.commit();
+        self.durability.load = Some(Box::new(load));
         self.note_loading();
     }
 
@@ -157,6 +274,7 @@ impl Engine {
     fn note_loading(&mut self) {
         let is_loading = self.durability.is_loading();
         self.set_gate(gate::LOADING, is_loading);
+        self.note_followers();
         self.listeners.expiry_held = self.is_keyspace_held();
     }
 
@@ -174,18 +292,30 @@ impl Engine {
         number
     }
 
-    fn load_went_on(&mut self, host: &mut dyn Host, job: u64, result: FileResult) {
-        let Some(mut load) = self.durability.load.take() else { return };
+    pub(super) fn load_went_on(&mut self, host: &mut dyn Host, job: u64, result: FileResult) {
+        let Some(mut load) = self.durability.load.take() else {
+            if self.durability.reading.is_some() {
+                self.durability.arrived.push((job, result));
+            }
+            return;
+        };
         match result {
-            Err(error) if error.kind == ErrorKind::NotFound && job == load.open => {
+            Err(error) if error.kind == ErrorKind::NotFound && job == load.open && load.replay.is_none() => {
                 self.end_load(host, *load);
                 return;
             }
             Err(error) => {
-                self.fail_load(&load, &cannot_read(&load.name, &error));
+                let refusal = Refusal::Unfit(cannot_read(&load.name, &error));
+                self.fail_load(host, *load, &refusal);
                 return;
             }
-            Ok(done) if job == load.open => load.total_bytes = done.bytes,
+            Ok(done) if job == load.open && load.replay.is_none() => load.total_bytes = done.bytes,
+            Ok(_) if job == load.open => {}
+            // An earlier file was not read to its end.
+            Ok(_) if job < load.open => {
+                self.durability.load = Some(load);
+                return;
+            }
             Ok(done) => {
                 load.asked -= 1;
                 if let Found::Bytes(bytes) = done.found {
@@ -208,23 +338,37 @@ impl Engine {
             self.durability.load = Some(load);
             return false;
         }
-        match self.read_some(host, &mut load) {
+        // A script of the log may let others speak: what comes meanwhile waits.
+        self.durability.reading = Some(load.progress(self.now.mono_us));
+        let read = self.read_some(host, &mut load);
+        self.durability.reading = None;
+        if !self.durability.arrived.is_empty() {
+            self.durability.load = Some(load);
+            for (job, result) in mem::take(&mut self.durability.arrived) {
+                self.load_went_on(host, job, result);
+            }
+            let Some(again) = self.durability.load.take() else { return false };
+            load = again;
+        }
+        match read {
             Ok(Some(more)) => {
                 self.durability.load = Some(load);
                 more
+            }
+            Ok(None) if load.replay.is_some() => {
+                self.end_part(host, load);
+                true
             }
             Ok(None) => {
                 self.end_load(host, *load);
                 false
             }
+            Err(Refusal::BadLog(bad)) if self.may_cut(&load, &bad) => {
+                self.cut_part(host, load);
+                true
+            }
             Err(refusal) => {
-                if let Refusal::Bad(bad) = &refusal {
-                    log::warn!("{}", bad.what);
-                    if bad.what.starts_with("Wrong RDB checksum") {
-                        log::warn!("RDB CRC error");
-                    }
-                }
-                self.fail_load(&load, &refusal.to_string());
+                self.fail_load(host, *load, &refusal);
                 false
             }
         }
@@ -234,12 +378,29 @@ impl Engine {
     fn read_some(&mut self, host: &mut dyn Host, load: &mut Load) -> Result<Option<bool>, Refusal> {
         let end = host.ticks() + LOAD_US_PER_TURN * self.ticker.per_ms / 1000;
         let slice_end = load.reader.offset() + self.conf.loading_process_events_interval_bytes as u64;
+        let replays = load.replay.as_ref().map(|replay| replay.client);
         let mut items = 0u32;
         loop {
-            let before = load.counts.loaded;
+            let before = load.counts.loaded + load.counts.commands;
             let Load { reader, counts, used_memory, begun_unix_s, .. } = load;
-            match reader.next(&self.conf.tuning)? {
-                Next::Need => match load.pieces.pop_front() {
+            let step = match reader {
+                Reader::Dump(reader) => match reader.next(&self.conf.tuning)? {
+                    Next::Need => Step::Need,
+                    Next::More => Step::More,
+                    Next::End => Step::End,
+                    Next::Item(item) => Step::Item(item),
+                },
+                Reader::Log(scanner) => match scanner.next(&self.conf.tuning)? {
+                    scan::Next::Need => Step::Need,
+                    scan::Next::More => Step::More,
+                    scan::Next::End => Step::End,
+                    scan::Next::Item(scan::Item::Dump(item)) => Step::Item(item),
+                    scan::Next::Item(scan::Item::Command(args)) => Step::Command(args),
+                    scan::Next::Item(scan::Item::Timestamp(_)) => Step::More,
+                },
+            };
+            match step {
+                Step::Need => match load.pieces.pop_front() {
                     Some(piece) if piece.is_empty() => load.reader.finish(),
                     Some(piece) => {
                         load.reader.feed(&piece);
@@ -250,14 +411,23 @@ impl Engine {
                     }
                     None => return Ok(Some(false)),
                 },
-                Next::More => items += 64,
-                Next::End => return Ok(None),
-                Next::Item(Item::Key(key)) => self.load_key(key, counts, Twice::Refuse)?,
-                Next::Item(Item::Function(code)) => self.load_function(host, code, Twice::Refuse)?,
-                Next::Item(item) => note_item(item, counts, used_memory, *begun_unix_s),
+                Step::More => items += 64,
+                Step::End => return Ok(None),
+                Step::Item(Item::Key(key)) => {
+                    let dead = if replays.is_some() { Dead::Keep } else { Dead::LeaveOut };
+                    self.load_key(key, counts, Twice::Refuse, dead)?;
+                }
+                Step::Item(Item::Function(code)) => self.load_function(host, code, Twice::Refuse)?,
+                Step::Item(item) => note_item(item, counts, used_memory, *begun_unix_s),
+                Step::Command(args) => {
+                    if let Some(client) = replays {
+                        self.replay_command(host, client, args)?;
+                        counts.commands += 1;
+                    }
+                }
             }
             items += 1;
-            if self.delay_load(load, load.counts.loaded - before) {
+            if self.delay_load(load, load.counts.loaded + load.counts.commands - before) {
                 return Ok(Some(false));
             }
             // The clock costs more than a small key.
@@ -277,7 +447,8 @@ impl Engine {
             return false;
         }
         if delay < 0 {
-            load.delay_us += u64::from(load.counts.loaded.is_multiple_of(delay.unsigned_abs()));
+            let done = load.counts.loaded + load.counts.commands;
+            load.delay_us += u64::from(done.is_multiple_of(delay.unsigned_abs()));
         } else {
             load.delay_us += keys * delay as u64;
         }
@@ -303,6 +474,7 @@ impl Engine {
         key: Key<'_>,
         counts: &mut Counts,
         twice: Twice,
+        dead: Dead,
     ) -> Result<(), Refusal> {
         let index = key.db as usize;
         if index >= self.dbs.count() {
@@ -311,7 +483,7 @@ impl Engine {
                 self.dbs.count()
             )));
         }
-        if key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
+        if dead == Dead::LeaveOut && key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
             counts.expired += 1;
             return Ok(());
         }
@@ -345,27 +517,43 @@ impl Engine {
     fn end_load(&mut self, host: &mut dyn Host, load: Load) {
         self.close_loaded(&load);
         if load.total_bytes > 0 {
-            let Counts { loaded, expired, empty } = load.counts;
+            let Counts { loaded, expired, empty, .. } = load.counts;
             log_counts(loaded, expired, empty);
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
             log::info!("DB loaded from disk: {:.3} seconds", us as f64 / 1e6);
         }
-        self.durability.last_load = load.counts;
-        self.durability.changes_at_save = self.propagation.changes();
-        self.note_loading();
+        self.loaded(load.counts);
+        self.configure_log(host);
         self.note_ready(host);
     }
 
     /// The file cannot be loaded: the process ends.
-    fn fail_load(&mut self, load: &Load, text: &str) {
-        log::warn!("{text}");
+    fn fail_load(&mut self, host: &mut dyn Host, mut load: Load, refusal: &Refusal) {
+        if let Some(replay) = load.replay.take() {
+            self.fail_replay(host, load, *replay, refusal);
+            return;
+        }
+        if let Refusal::Bad(bad) = refusal {
+            log::warn!("{}", bad.what);
+            if bad.what.starts_with("Wrong RDB checksum") {
+                log::warn!("RDB CRC error");
+            }
+        }
+        log::warn!("{refusal}");
         log::warn!("Terminating server after rdb file reading failure.");
         log::warn!("Fatal error loading the DB, check server logs. Exiting.");
-        self.close_loaded(load);
+        self.close_loaded(&load);
         self.jobs.queue.push_back(Job::Exit(1));
     }
 
-    fn close_loaded(&mut self, load: &Load) {
+    /// Clients are served again.
+    pub(super) fn loaded(&mut self, counts: Counts) {
+        self.durability.last_load = counts;
+        self.durability.changes_at_save = self.propagation.changes();
+        self.note_loading();
+    }
+
+    pub(super) fn close_loaded(&mut self, load: &Load) {
         self.file_job(FileJob::Close(load.file));
         self.file_job(FileJob::CloseFolder(load.folder));
     }

@@ -2,15 +2,23 @@
 //!
 //! [`save`] walks a snapshot, a slice at a turn; [`load`] reads a file, a slice at a turn. Neither waits for the disk: both give
 //! out jobs ([`super::disk`]) and go on when these are done.
+//!
+//! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
 
 mod load;
+mod log;
 mod points;
 mod reload;
+mod replay;
+mod rewrite;
 mod save;
+mod writer;
 
 use super::admission::gate;
-use super::{Engine, Host};
+use super::disk::{FileDone, FileResult};
+use super::{Done, Engine, Host};
 pub use load::Progress;
+pub use log::Stage as LogStage;
 pub use reload::Reload;
 pub use save::Why;
 
@@ -37,8 +45,28 @@ pub struct Durability {
     last_try_unix_s: u64,
     /// A save in the background is to be begun as soon as may be.
     is_scheduled: bool,
+    /// A client has asked for a save while a rewrite was under way.
+    is_save_waiting: bool,
+    /// The jobs by the numbers of which clients wait for a save that has not begun.
+    waiting_for_save: Vec<u64>,
+    /// The append-only log.
+    pub log: log::Log,
+    /// Its rewrites.
+    pub rewrites: rewrite::Rewrites,
+    /// The log goes on in another increment as soon as that is durable.
+    switch: Option<log::PendingSwitch>,
+    /// The manifest that no longer names what a rewrite has made superfluous is being written.
+    forgetting: bool,
+    /// The job that is done when what a changed configuration asks of the disk is.
+    configuring: Option<u64>,
     save: Option<Box<save::Save>>,
     load: Option<Box<load::Load>>,
+    /// How far the load is while a slice of it is being read.
+    reading: Option<load::Progress>,
+    /// What became of jobs of the load meanwhile.
+    arrived: Vec<(u64, FileResult)>,
+    /// The job by the number of which a client waits that the log is run again, while what was logged is being written.
+    reloading: Option<u64>,
     /// The end that is under way.
     pub(super) shutdown: Option<super::shutdown::Shutdown>,
     /// A signal asked for the end while the cron was paused.
@@ -63,8 +91,18 @@ impl Durability {
             version_written: 0,
             last_try_unix_s: 0,
             is_scheduled: false,
+            is_save_waiting: false,
+            waiting_for_save: Vec::new(),
+            log: log::Log::default(),
+            rewrites: rewrite::Rewrites::default(),
+            switch: None,
+            forgetting: false,
+            configuring: None,
             save: None,
             load: None,
+            reading: None,
+            arrived: Vec::new(),
+            reloading: None,
             shutdown: None,
             late_signal: None,
             last_load: load::Counts::default(),
@@ -77,9 +115,19 @@ impl Durability {
         (self.saves, self.turn_us_max) = (0, 0);
     }
 
+    /// Why the log could not be written, in the words of the system; empty when it could.
+    pub(super) fn log_error(&self) -> &str {
+        self.log.write_error.as_ref().map_or("", |error| &error.text)
+    }
+
     /// Whether a dataset is being loaded.
     pub fn is_loading(&self) -> bool {
-        self.load.is_some()
+        self.load.is_some() || self.reading.is_some()
+    }
+
+    /// Whether changes are logged, or will be with the first base.
+    pub fn is_logging(&self) -> bool {
+        self.log.stage() != LogStage::Off
     }
 
     /// Whether a save is to be begun as soon as may be.
@@ -87,7 +135,7 @@ impl Durability {
         self.is_scheduled
     }
 
-    /// Why a dump file is being saved; none when none is.
+    /// Why a dump file is being saved, or a base of the log is made; none when neither is.
     pub fn saving(&self) -> Option<Why> {
         self.save.as_ref().map(|save| save.why())
     }
@@ -99,11 +147,38 @@ impl Engine {
         self.propagation.changes() - self.durability.changes_at_save
     }
 
+    /// The number of the job that is done when what the last change of the configuration asks of the disk is; none when it asks
+    /// for nothing.
+    pub fn configuring(&self) -> Option<u64> {
+        self.durability.configuring
+    }
+
+    /// What a changed configuration asks of the disk is going to be done.
+    fn begin_configuring(&mut self) {
+        if self.durability.configuring.is_none() {
+            self.durability.configuring = Some(self.jobs.number(0));
+        }
+    }
+
+    /// It is done, as well as it could be.
+    pub(super) fn end_configuring(&mut self, host: &mut dyn Host) {
+        if let Some(job) = self.durability.configuring.take() {
+            self.completed(host, job, Done::File(Ok(FileDone::default())));
+        }
+    }
+
     /// Does what is due for files, within bounds; true when more is due at once.
     pub fn tend_files(&mut self, host: &mut dyn Host) -> bool {
         let mut more = false;
         if self.durability.load.is_some() {
             more |= self.load_some(host);
+        }
+        if self.durability.is_save_waiting && self.durability.save.is_none() {
+            self.durability.is_save_waiting = false;
+            self.begin_save(host, Why::Client);
+        }
+        if self.durability.rewrites.is_scheduled {
+            self.rewrite_as_scheduled(host);
         }
         if self.durability.is_scheduled {
             self.save_as_scheduled(host);
@@ -114,11 +189,16 @@ impl Engine {
         more
     }
 
-    /// Takes over whether writes are refused because the last save failed.
-    pub(super) fn note_disk_errors(&mut self) {
-        let refuses = self.conf.stop_writes_on_bgsave_error
+    /// Whether writes are refused because the last save failed.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.conf.stop_writes_on_bgsave_error
             && !self.conf.save.is_empty()
-            && !self.durability.last_background_is_ok;
+            && !self.durability.last_background_is_ok
+    }
+
+    /// Takes over whether writes are refused because the disk failed.
+    pub(super) fn note_disk_errors(&mut self) {
+        let refuses = self.is_unsaved() || !self.durability.log.is_writable();
         self.set_gate(gate::DISK, refuses);
     }
 }

@@ -1,4 +1,5 @@
-//! Saving a dump file: BGSAVE, SAVE, save points, and the save of a shutdown are the same walk over a snapshot.
+//! Saving a dump file: BGSAVE, SAVE, save points, and the save of a shutdown are the same walk over a snapshot, and so is the
+//! base of the append-only log ([`super::rewrite`]).
 //!
 //! ```text
 //! walk      a slice a turn      ->  append to temp-PID.rdb           on the thread of files
@@ -14,10 +15,14 @@ use super::super::disk::{
 };
 use super::super::timers::Timer;
 use super::super::{Done, Engine, Host};
+use super::rewrite::Rewrite;
+use super::writer::Writer;
 use crate::base::limit::{SAVE_US_PER_BUSY_TURN, SAVE_US_PER_TURN, SAVED_BYTES_IN_FLIGHT};
 use crate::config::{MaxmemoryPolicy, REDIS_VERSION};
+use crate::persist::aof::manifest::{Form, Names};
 use crate::persist::rdb;
 use crate::persist::rdb::file::write::{FileWriter, Keep, header};
+use std::mem;
 
 /// The header says this version until it is known better.
 const FIRST_VERSION: u16 = 10;
@@ -37,15 +42,21 @@ pub enum Why {
     Flush,
     /// The server ends.
     Shutdown,
+    /// The log gets a new base.
+    Rewrite,
 }
 
 /// What a save waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// The snapshot is being walked.
     Walking,
     /// This job makes the file durable.
     Syncing(u64),
+    /// This job puts a base into its folder.
+    Placing(u64),
+    /// The base is in its folder; the log has not gone on in its new increment yet.
+    Placed,
     /// This job makes its name durable.
     Renaming(u64),
 }
@@ -54,22 +65,26 @@ enum Stage {
 #[derive(Debug)]
 pub(in crate::engine) struct Save {
     why: Why,
-    writer: FileWriter,
-    stage: Stage,
-    folder: FolderId,
-    file: FileId,
+    /// It is the base of the log.
+    pub(super) rewrite: Option<Rewrite>,
+    writer: Writer,
+    pub(super) stage: Stage,
+    pub(super) folder: FolderId,
+    pub(super) file: FileId,
+    /// Bytes of it that were written.
+    pub(super) written_bytes: u64,
     /// Its name while it is written.
-    temporary: String,
+    pub(super) temporary: String,
     name: String,
     /// Jobs from this number on may be its jobs.
     first_job: u64,
     /// Numbers of jobs that clients wait for, which are done with it.
     waiters: Vec<u64>,
-    begun_mono_us: u64,
+    pub(super) begun_mono_us: u64,
     /// Changes of the keyspace when it began.
     changes: u64,
     keys: usize,
-    kept_bytes: usize,
+    pub(super) kept_bytes: usize,
     /// Microseconds that `rdb-key-save-delay` asks for and that were not waited yet.
     delay_us: u64,
     /// It waits for that delay.
@@ -108,6 +123,15 @@ impl Engine {
         })
     }
 
+    /// SAVE: begins at once, or after the rewrite that is under way.
+    pub fn begin_save_of_client(&mut self, host: &mut dyn Host) {
+        if self.is_rewriting() {
+            self.durability.is_save_waiting = true;
+        } else {
+            self.begin_save(host, Why::Client);
+        }
+    }
+
     /// BGSAVE SCHEDULE: saves as soon as may be.
     pub fn schedule_save(&mut self) {
         self.durability.is_scheduled = true;
@@ -121,45 +145,80 @@ impl Engine {
     /// Begins to save a dump file of what is there now. Another save must not be under way.
     pub fn begin_save(&mut self, host: &mut dyn Host, why: Why) {
         let begin = host.ticks();
-        let (folder, file) = (self.next_folder(), self.next_file());
         let temporary = format!("temp-{}.rdb", self.process.names.pid);
-        let options = Options {
-            checksum: self.conf.rdbchecksum,
-            sync_every: self.conf.rdb_save_incremental_fsync.then_some(SYNC_EVERY_BYTES),
-        };
+        let sync_every = self.conf.rdb_save_incremental_fsync.then_some(SYNC_EVERY_BYTES);
+        let options = Options { checksum: self.conf.rdbchecksum, sync_every };
+        self.begin_walk(host, why, None, temporary, options);
+        self.durability.saves += 1;
+        if why == Why::Background {
+            self.durability.last_try_unix_s = self.now.unix_s();
+            self.note_fork(host, begin);
+            log::info!("Background saving started by pid {}", self.process.names.pid);
+        }
+    }
+
+    /// Begins the base of the log.
+    pub(super) fn begin_base(&mut self, host: &mut dyn Host, rewrite: Rewrite) {
+        let begin = host.ticks();
+        let temporary = Names::temporary_base(self.process.names.pid);
+        let sync_every = self.conf.aof_rewrite_incremental_fsync.then_some(SYNC_EVERY_BYTES);
+        let checksum = self.conf.rdbchecksum && rewrite.form == Form::Dump;
+        self.begin_walk(host, Why::Rewrite, Some(rewrite), temporary, Options { checksum, sync_every });
+        self.note_fork(host, begin);
+    }
+
+    /// What INFO tells of a fork it tells of the beginning of a walk.
+    fn note_fork(&mut self, host: &mut dyn Host, begin: u64) {
+        self.stats.total_forks += 1;
+        self.stats.latest_fork_us = self.ticker.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
+    }
+
+    fn begin_walk(
+        &mut self,
+        host: &mut dyn Host,
+        why: Why,
+        rewrite: Option<Rewrite>,
+        temporary: String,
+        options: Options,
+    ) {
+        let (folder, file) = (self.next_folder(), self.next_file());
         let first_job = self.save_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
         self.save_job(FileJob::Create { file, folder, name: temporary.clone(), options });
-        self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
-        let mut writer =
-            FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
-        self.write_facts(host, &mut writer);
+        let writer = if rewrite.is_some_and(|rewrite| rewrite.form == Form::Commands) {
+            Writer::Commands(self.command_writer())
+        } else {
+            self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
+            let mut writer =
+                FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
+            self.write_facts(host, &mut writer, rewrite.is_some());
+            Writer::Dump(writer)
+        };
         self.dbs.begin_snapshot();
         let changes = self.propagation.changes();
         self.durability.save = Some(Box::new(Save {
             why,
+            rewrite,
             writer,
+            written_bytes: 0,
             stage: Stage::Walking,
             folder,
             file,
             temporary,
             name: self.conf.dbfilename.clone(),
             first_job,
-            waiters: Vec::new(),
+            waiters: if why == Why::Rewrite {
+                Vec::new()
+            } else {
+                mem::take(&mut self.durability.waiting_for_save)
+            },
             begun_mono_us: self.now.mono_us,
             changes,
             keys: self.dbs.keys(),
             kept_bytes: 0,
             delay_us: 0,
             is_delayed: false,
-            sums_up: self.conf.rdbchecksum,
+            sums_up: options.checksum,
         }));
-        self.durability.saves += 1;
-        if why == Why::Background {
-            self.durability.last_try_unix_s = self.now.unix_s();
-            self.stats.total_forks += 1;
-            self.stats.latest_fork_us = self.ticker.pace.ns(host.ticks().saturating_sub(begin)) / 1000;
-            log::info!("Background saving started by pid {}", self.process.names.pid);
-        }
     }
 
     /// Which access bits a dump file keeps.
@@ -173,12 +232,12 @@ impl Engine {
     }
 
     /// What a dump file says before the first key.
-    pub(super) fn write_facts(&mut self, host: &mut dyn Host, writer: &mut FileWriter) {
+    pub(super) fn write_facts(&mut self, host: &mut dyn Host, writer: &mut FileWriter, is_base: bool) {
         writer.aux("redis-ver", REDIS_VERSION);
         writer.aux("redis-bits", "64");
         writer.aux("ctime", &self.now.unix_s().to_string());
         writer.aux("used-mem", &self.used_memory(host).to_string());
-        writer.aux("aof-base", "0");
+        writer.aux("aof-base", if is_base { "1" } else { "0" });
         self.scripts.libraries.iter().for_each(|library| writer.function(&library.code));
     }
 
@@ -199,13 +258,14 @@ impl Engine {
     /// A number of a job that is done when the save is; the client that waits for it gets OK or the error.
     pub fn wait_for_save(&mut self) -> u64 {
         let job = self.jobs.number(0);
-        if let Some(save) = &mut self.durability.save {
-            save.waiters.push(job);
+        match &mut self.durability.save {
+            Some(save) if save.rewrite.is_none() => save.waiters.push(job),
+            _ => self.durability.waiting_for_save.push(job),
         }
         job
     }
 
-    fn save_job(&mut self, job: FileJob) -> u64 {
+    pub(super) fn save_job(&mut self, job: FileJob) -> u64 {
         let number = self.file_job(job);
         self.jobs.then(number, Engine::save_went_on);
         number
@@ -225,7 +285,7 @@ impl Engine {
         }
         let begin = host.ticks();
         let us = match save.why {
-            Why::Background | Why::Client | Why::Flush if self.stats.turn_commands > 0 => {
+            Why::Background | Why::Client | Why::Flush | Why::Rewrite if self.stats.turn_commands > 0 => {
                 SAVE_US_PER_BUSY_TURN
             }
             _ => SAVE_US_PER_TURN,
@@ -235,7 +295,7 @@ impl Engine {
         while more && self.file_bytes_in_flight() < SAVED_BYTES_IN_FLIGHT {
             let before = save.writer.keys();
             save.kept_bytes = save.kept_bytes.max(self.dbs.kept_bytes());
-            more = self.dbs.step_snapshot(&mut save.writer);
+            more = save.writer.step(&mut self.dbs);
             if save.writer.waiting_bytes() >= HANDED_OVER_BYTES {
                 self.hand_over(save, false);
             }
@@ -281,7 +341,7 @@ impl Engine {
 
     /// Hands what was written to the thread of files.
     fn hand_over(&mut self, save: &mut Save, all: bool) {
-        let pieces = save.writer.take_parts(all).into_iter().map(Into::into).collect();
+        let pieces = save.writer.take_pieces(all);
         self.save_job(FileJob::Append(save.file, Block { pieces, checksum: None }));
     }
 
@@ -289,16 +349,23 @@ impl Engine {
     fn end_walk(&mut self, save: &mut Save) {
         save.writer.end();
         self.hand_over(save, true);
-        let (before, after) = (header(FIRST_VERSION), header(save.writer.version()));
+        if let Some(version) = save.writer.version() {
+            self.seal_dump(save, version);
+        }
+        save.stage = Stage::Syncing(self.save_job(FileJob::Sync(save.file)));
+    }
+
+    /// The header and the checksum of a dump.
+    fn seal_dump(&mut self, save: &mut Save, version: u16) {
+        let (before, after) = (header(FIRST_VERSION), header(version));
         let checksum = match save.sums_up {
             true => Checksum::Running { began: before.to_vec(), begins: after.to_vec() },
             false => Checksum::Zero,
         };
         if before != after {
-            self.save_job(FileJob::WriteAt { file: save.file, offset: 0, bytes: after.to_vec() });
+            self.file_job(FileJob::WriteAt { file: save.file, offset: 0, bytes: after.to_vec() });
         }
         self.save_job(FileJob::Append(save.file, Block { pieces: Vec::new(), checksum: Some(checksum) }));
-        save.stage = Stage::Syncing(self.save_job(FileJob::Sync(save.file)));
     }
 
     /// A job of a save is done, or failed.
@@ -308,11 +375,19 @@ impl Engine {
             self.durability.save = Some(save);
             return;
         }
-        if let Err(error) = result {
-            self.end_save(host, *save, Err(error));
-            return;
+        match result {
+            Ok(done) => save.written_bytes += done.bytes,
+            Err(error) => {
+                self.end_save(host, *save, Err(error));
+                return;
+            }
         }
         match save.stage {
+            Stage::Syncing(sync) if sync == job && save.rewrite.is_some() => {
+                save.stage = Stage::Placing(self.place_base(&mut save));
+                self.durability.save = Some(save);
+            }
+            Stage::Placing(place) if place == job => self.base_was_placed(save),
             Stage::Syncing(sync) if sync == job => {
                 let (folder, from, to) = (save.folder, save.temporary.clone(), save.name.clone());
                 self.save_job(FileJob::Close(save.file));
@@ -327,15 +402,26 @@ impl Engine {
 
     /// The file is there, or will not come.
     fn end_save(&mut self, host: &mut dyn Host, save: Save, result: Result<(), DiskError>) {
-        self.durability.last_kept_bytes = save.kept_bytes;
         let is_ok = result.is_ok();
+        if save.rewrite.is_some() {
+            match result {
+                Ok(()) => drop(self.file_job(FileJob::CloseFolder(save.folder))),
+                Err(error) => {
+                    log::warn!("Write error writing append only file on disk: {}", error.text);
+                    self.discard_save(&save);
+                }
+            }
+            self.end_rewrite(&save, is_ok);
+            return;
+        }
+        self.durability.last_kept_bytes = save.kept_bytes;
         match &result {
             Ok(()) => {
                 self.file_job(FileJob::CloseFolder(save.folder));
                 log::info!("DB saved on disk");
                 self.durability.last_save_unix_s = self.now.unix_s();
                 self.durability.changes_at_save = save.changes;
-                self.durability.version_written = save.writer.version();
+                self.durability.version_written = save.writer.version().unwrap_or(0);
                 // A save by hand shows that the disk is good again.
                 self.durability.last_background_is_ok = true;
             }
@@ -365,7 +451,7 @@ impl Engine {
     }
 
     /// Forgets what was walked, and removes what was written.
-    fn discard_save(&mut self, save: &Save) {
+    pub(super) fn discard_save(&mut self, save: &Save) {
         self.dbs.cancel_snapshot();
         self.collect_garbage();
         self.file_job(FileJob::Close(save.file));
@@ -375,7 +461,7 @@ impl Engine {
 
     /// Ends a save before its end, whoever wanted it; a client that waits is told that it failed.
     pub(in crate::engine) fn cancel_save(&mut self, host: &mut dyn Host) {
-        if self.cancel_background_save() {
+        if self.cancel_background_save() || self.cancel_rewrite() {
             return;
         }
         let Some(save) = self.durability.save.take() else { return };

@@ -79,6 +79,15 @@ impl Files {
             FileJob::Rename { folder, from, to } => self.on_folder(folder, "rename", &from, |fd| {
                 file::rename(fd, &from, &to).map(|()| Found::Nothing)
             }),
+            FileJob::Move { from, to, name, new_name } => {
+                let other = self.folder(to).as_ref().map_err(DiskError::clone)?;
+                self.on_folder(from, "rename", &name, |fd| {
+                    file::move_to(fd, &name, other, &new_name).map(|()| Found::Nothing)
+                })
+            }
+            FileJob::MakeFolder(folder, name) => self.on_folder(folder, "mkdir", &name, |fd| {
+                file::make_folder(fd, &name).map(|()| Found::Nothing)
+            }),
             FileJob::Link { folder, from, to } => self
                 .on_folder(folder, "link", &from, |fd| file::link(fd, &from, &to).map(|()| Found::Nothing)),
             FileJob::Remove(folder, name) => {

@@ -169,19 +169,28 @@ fn both_threads_answer_by_number_and_finish_what_they_were_asked() {
     let place = Place::new("threads");
     let mut poll = mio::Poll::new().expect("the system has one");
     let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("the system has one");
-    let disk = Disk::start(&Arc::new(waker)).expect("the system grants threads");
+    let mut disk = Disk::start(&Arc::new(waker)).expect("the system grants threads");
     let path = place.0.to_string_lossy().into_owned();
     disk.do_file(1, FileJob::OpenFolder(FOLDER, path.clone()));
-    disk.do_log(2, LogJob::Open { file: FILE, folder: path, name: "log".to_owned() });
-    disk.do_log(3, LogJob::Append(FILE, vec![Bytes::from_static(b"one "), Bytes::from_static(b"two")]));
-    disk.do_log(4, LogJob::Sync(FILE));
+    let bytes = |done| {
+        let (Done::File(result) | Done::Log(result)) = done else { panic!("nothing was freed") };
+        result.expect("there is room").bytes
+    };
     let mut seen = Vec::new();
+    let pieces = vec![Bytes::from_static(b"one "), Bytes::from_static(b"two")];
+    let jobs = [
+        LogJob::Open { file: FILE, folder: path, name: "log".to_owned() },
+        LogJob::Append(FILE, pieces),
+        LogJob::Sync(FILE),
+    ];
+    for (number, job) in (2..).zip(jobs) {
+        seen.extend(disk.do_log(number, job).map(|done| (number, bytes(done))));
+    }
     while seen.len() < 4 {
         let mut events = mio::Events::with_capacity(1);
         poll.poll(&mut events, None).expect("somebody wakes us");
         while let Some((number, done)) = disk.take_done() {
-            let (Done::File(result) | Done::Log(result)) = done else { panic!("nothing was freed") };
-            seen.push((number, result.expect("there is room").bytes));
+            seen.push((number, bytes(done)));
         }
     }
     seen.sort_unstable();

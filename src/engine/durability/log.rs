@@ -1,0 +1,572 @@
+//! The append-only log while it is written: what was committed, handed over, written and made durable.
+//!
+//! ```text
+//! commit ----> buffer --- hand over, once a turn ---> append ---> written --- sync ---> durable
+//!    end                      handed                              written                synced
+//! ```
+//!
+//! Each of the four is a position: bytes since the server started. A turn's bytes are handed over before its replies leave.
+//!
+//! * A file is synced at most a second after the oldest byte of it that is not (`appendfsync everysec`).
+//! * A write that failed is tried again every second, on the file as it was before; meanwhile writes are refused.
+//! * A rewrite has the log go on in another increment: [`LogJob::Switch`]. If that cannot be made durable, it goes on in the
+//!   old one.
+
+use super::super::disk::{
+    DiskError, FileDone, FileId, FileJob, FileResult, FolderId, LogJob, Options, Replace, Switch,
+};
+use super::super::host::Request;
+use super::super::timers::Timer;
+use super::super::{Engine, Host, Job};
+use crate::base::limit::LOG_SYNC_AFTER_MS;
+use crate::config::AppendFsync;
+use crate::persist::aof::manifest::{Form, Manifest, Names};
+use crate::persist::aof::write::Framer;
+use crate::replication::batch::{Group, target};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::mem;
+
+/// A write that failed is tried again after so long. Redis: the period of its cron.
+const RETRY_MS: u64 = 1000;
+
+/// Whether the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// It is not.
+    #[default]
+    Off,
+    /// It has no base yet: what is written counts once the first rewrite is done.
+    Beginning,
+    /// It is.
+    On,
+}
+
+/// See the head of the file.
+#[derive(Debug, Default)]
+pub struct Log {
+    stage: Stage,
+    /// The files as they are known to be; those of the disk may be one switch further.
+    pub(super) manifest: Manifest,
+    /// As it will be when the switch is done that is under way.
+    switching: Option<Manifest>,
+    framer: Framer,
+    buffer: Vec<u8>,
+    file: Option<FileId>,
+    /// Its name in the folder.
+    file_name: String,
+    /// Bytes of it.
+    file_bytes: u64,
+    /// Bytes of all other files that the manifest names.
+    older_bytes: u64,
+    /// Bytes of all files after the last rewrite, or at the start.
+    pub(super) base_bytes: u64,
+    end: u64,
+    handed: u64,
+    written: u64,
+    synced: u64,
+    /// What was handed over and is not written, by the number of its job.
+    unwritten: VecDeque<(u64, Bytes)>,
+    /// The sync that is under way: its job, what will be durable, and when it began in monotonic milliseconds.
+    sync: Option<(u64, u64, u64)>,
+    /// The monotonic millisecond since which bytes wait for a sync.
+    unsynced_since_ms: Option<u64>,
+    /// What was handed over since the sync began that is under way: since when.
+    unsynced_next_ms: Option<u64>,
+    is_timer_armed: bool,
+    /// The last error of a write, while it has not gone away.
+    pub(super) write_error: Option<DiskError>,
+    /// A write is to be tried again.
+    is_broken: bool,
+    /// Syncs that were put off because another was under way.
+    pub delayed_syncs: u64,
+}
+
+impl Log {
+    /// Changes are logged from now on, or no longer.
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    /// The file that is written.
+    pub(super) fn file(&self) -> Option<FileId> {
+        self.file
+    }
+
+    /// Whether changes are to be logged.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Bytes of all its files, those included that are not written yet.
+    pub fn bytes(&self) -> u64 {
+        self.older_bytes + self.file_bytes
+    }
+
+    /// Bytes of its files after the last rewrite, or at the start.
+    pub fn base_bytes(&self) -> u64 {
+        self.base_bytes
+    }
+
+    /// Bytes that were not written.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.end - self.written
+    }
+
+    /// Bytes that are not durable.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.end - self.synced
+    }
+
+    /// Whether a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.sync.is_some()
+    }
+
+    /// Whether the last write succeeded.
+    pub fn is_writable(&self) -> bool {
+        self.write_error.is_none()
+    }
+
+    /// Takes what an outermost command has changed, at this time, as Unix time in seconds, where times are to be written.
+    pub fn commit(&mut self, group: Group<'_>, second: Option<i64>) {
+        if self.file.is_some() {
+            let before = self.buffer.len();
+            self.framer.batch(group.to(target::AOF).frames(), second, &mut self.buffer);
+            self.end += (self.buffer.len() - before) as u64;
+        }
+    }
+
+    /// Forgets what was not written, and the file.
+    pub(super) fn forget(&mut self) {
+        self.buffer.clear();
+        self.unwritten.clear();
+        (self.file, self.sync) = (None, None);
+        (self.handed, self.written, self.synced) = (self.end, self.end, self.end);
+        (self.unsynced_since_ms, self.unsynced_next_ms) = (None, None);
+        (self.is_broken, self.write_error) = (false, None);
+        self.older_bytes += mem::take(&mut self.file_bytes);
+    }
+
+    /// Everything before the file that is written is in a base of so many bytes.
+    pub(super) fn rewritten(&mut self, manifest: Manifest, base_bytes: u64) {
+        self.manifest = manifest;
+        self.older_bytes = base_bytes;
+        self.base_bytes = self.bytes();
+    }
+
+    /// The files that the disk holds, at a start.
+    pub(super) fn found(&mut self, manifest: Manifest, bytes: u64) {
+        self.manifest = manifest;
+        (self.older_bytes, self.file_bytes, self.base_bytes) = (bytes, 0, bytes);
+    }
+}
+
+impl Engine {
+    /// Path of the folder with the files of the log.
+    pub(super) fn log_path(&self) -> String {
+        format!("{}/{}", self.conf.dir, self.conf.appenddirname)
+    }
+
+    /// Hands over what was committed. The shell calls it when a turn is committed.
+    #[inline]
+    pub fn hand_over_log(&mut self, host: &mut dyn Host) {
+        if !self.durability.log.buffer.is_empty() {
+            if self.switches.log_delay_us > 0 {
+                let _ = host.apply(Request::Sleep(self.switches.log_delay_us));
+            }
+            self.hand_over_buffer();
+        }
+    }
+
+    /// As [`Engine::hand_over_log`], without a delay.
+    pub(super) fn hand_over_buffer(&mut self) {
+        let log = &mut self.durability.log;
+        if log.buffer.is_empty() {
+            return;
+        }
+        let room = log.buffer.len().next_power_of_two().min(1 << 20);
+        let bytes = Bytes::from(mem::replace(&mut log.buffer, Vec::with_capacity(room)));
+        log.handed += bytes.len() as u64;
+        log.file_bytes += bytes.len() as u64;
+        let now_ms = self.now.mono_ms();
+        match log.sync {
+            Some(_) => log.unsynced_next_ms.get_or_insert(now_ms),
+            None => log.unsynced_since_ms.get_or_insert(now_ms),
+        };
+        let job = match log.file.filter(|_| !log.is_broken) {
+            Some(file) => {
+                let job = self.log_job(LogJob::Append(file, vec![bytes.clone()]));
+                self.jobs.then(job, Engine::log_was_written);
+                job
+            }
+            None => 0,
+        };
+        self.durability.log.unwritten.push_back((job, bytes));
+        self.arm_log_sync();
+        self.rewrite_if_grown();
+    }
+
+    /// Bytes were written, or could not be.
+    fn log_was_written(&mut self, _: &mut dyn Host, job: u64, result: FileResult) {
+        let log = &mut self.durability.log;
+        match result {
+            Ok(_) => {
+                // One that was given up is here no longer.
+                if log.unwritten.front().is_some_and(|(first, _)| *first == job)
+                    && let Some((_, bytes)) = log.unwritten.pop_front()
+                {
+                    log.written += bytes.len() as u64;
+                }
+                if log.write_error.is_some() && !log.is_broken {
+                    log.write_error = None;
+                    log::warn!("AOF write error looks solved, Redis can write again.");
+                    self.note_disk_errors();
+                }
+            }
+            Err(error) => self.log_write_failed(error),
+        }
+    }
+
+    /// What was handed over from here on is kept and tried again.
+    fn log_write_failed(&mut self, error: DiskError) {
+        let log = &mut self.durability.log;
+        if mem::replace(&mut log.is_broken, true) {
+            return;
+        }
+        if log.write_error.is_none() {
+            log::warn!("Error writing to the AOF file: {}", error.text);
+        }
+        log.write_error = Some(error);
+        self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
+        self.note_disk_errors();
+    }
+
+    /// Tries again to write what could not be written.
+    pub(in crate::engine) fn retry_log(&mut self) {
+        let path = self.log_path();
+        let log = &mut self.durability.log;
+        let (Some(old), true) = (log.file, log.is_broken) else { return };
+        log.is_broken = false;
+        let name = log.file_name.clone();
+        let unwritten: Vec<Bytes> =
+            mem::take(&mut log.unwritten).into_iter().map(|(_, bytes)| bytes).collect();
+        let waiting: u64 = unwritten.iter().map(|bytes| bytes.len() as u64).sum();
+        let good_bytes = log.file_bytes - waiting;
+        let file = self.next_file();
+        self.durability.log.file = Some(file);
+        self.log_job(LogJob::Close(old));
+        self.log_job(LogJob::Open { file, folder: path, name });
+        self.log_job(LogJob::Truncate(file, good_bytes));
+        let job = self.log_job(LogJob::Append(file, unwritten.clone()));
+        self.jobs.then(job, Engine::log_was_written);
+        let together = unwritten.concat().into();
+        self.durability.log.unwritten.push_back((job, together));
+    }
+
+    /// Arms the timer of the sync, where bytes wait for one.
+    pub(in crate::engine) fn arm_log_sync(&mut self) {
+        let log = &mut self.durability.log;
+        if log.is_timer_armed || log.sync.is_some() || self.conf.appendfsync == AppendFsync::No {
+            return;
+        }
+        let Some(since_ms) = log.unsynced_since_ms else { return };
+        log.is_timer_armed = true;
+        self.timers.insert(since_ms + LOG_SYNC_AFTER_MS, Timer::LogSync);
+    }
+
+    /// The timer of the sync rings.
+    pub(in crate::engine) fn look_at_log_sync(&mut self) {
+        self.durability.log.is_timer_armed = false;
+        let is_resting = self.conf.no_appendfsync_on_rewrite && self.durability.save.is_some();
+        let log = &self.durability.log;
+        if log.unsynced_since_ms.is_none() || self.conf.appendfsync == AppendFsync::No {
+            return;
+        }
+        if is_resting || log.is_broken {
+            self.durability.log.is_timer_armed = true;
+            self.timers.insert(self.now.mono_ms() + LOG_SYNC_AFTER_MS, Timer::LogSync);
+            return;
+        }
+        self.sync_log();
+    }
+
+    /// Has all that was handed over made durable.
+    pub(super) fn sync_log(&mut self) {
+        let log = &self.durability.log;
+        let (Some(file), None) = (log.file, log.sync) else { return };
+        let job = self.log_job(LogJob::Sync(file));
+        self.jobs.then(job, Engine::log_was_synced);
+        let log = &mut self.durability.log;
+        log.sync = Some((job, log.handed, self.now.mono_ms()));
+    }
+
+    /// A sync is done, or failed.
+    fn log_was_synced(&mut self, _: &mut dyn Host, _: u64, result: FileResult) {
+        let log = &mut self.durability.log;
+        let Some((_, upto, _)) = log.sync.take() else { return };
+        match result {
+            Ok(_) => {
+                log.synced = upto;
+                log.unsynced_since_ms = log.unsynced_next_ms.take();
+            }
+            Err(error) => {
+                log::warn!("Fail to fsync the AOF file: {}", error.text);
+                self.log_write_failed(error);
+            }
+        }
+        self.arm_log_sync();
+    }
+}
+
+/// The files on the disk.
+impl Engine {
+    /// What a job on the folder of the log needs: the folder as it is opened for it alone.
+    pub(super) fn at_log_folder(
+        &mut self,
+        host: &mut dyn Host,
+        jobs: impl FnOnce(&mut Engine, FolderId) -> Vec<FileJob>,
+    ) -> FileResult {
+        let folder = self.next_folder();
+        let mut all = vec![FileJob::OpenFolder(folder, self.log_path())];
+        all.extend(jobs(self, folder));
+        all.push(FileJob::CloseFolder(folder));
+        self.disk_at_once(host, all)
+    }
+
+    /// Does jobs while everybody waits.
+    pub(super) fn disk_at_once(&mut self, host: &mut dyn Host, jobs: Vec<FileJob>) -> FileResult {
+        let mut result = Ok(FileDone::default());
+        if let Err(text) = host.apply(Request::Disk(jobs, &mut result)) {
+            return Err(DiskError { text, ..DiskError::given_up("") });
+        }
+        result
+    }
+
+    /// A manifest, as it is to be put in its place in a folder.
+    pub(super) fn manifest_in(&mut self, folder: FolderId, manifest: &Manifest) -> Replace {
+        let names = Names(&self.conf.appendfilename);
+        let (name, temporary) = (names.manifest(), names.temporary_manifest());
+        Replace { folder, name, file: self.next_file(), temporary, bytes: manifest.text().into_bytes() }
+    }
+
+    /// Writes the manifest while everybody waits.
+    pub(super) fn write_manifest_at_once(&mut self, host: &mut dyn Host, manifest: &Manifest) -> FileResult {
+        self.at_log_folder(host, |engine, folder| {
+            vec![FileJob::Replace(engine.manifest_in(folder, manifest))]
+        })
+    }
+
+    /// Begins to log at a start, when all was loaded: the last increment, of so many bytes, goes on, or the first begins.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(super) fn begin_log_at_start(
+        &mut self,
+        host: &mut dyn Host,
+        last_bytes: u64,
+    ) -> Result<(), DiskError> {
+        let conf_name = self.conf.appendfilename.clone();
+        let names = Names(&conf_name);
+        let mut manifest = self.durability.log.manifest.clone();
+        self.make_log_folder(host)?;
+        if manifest.base().is_none() && manifest.increments().is_empty() {
+            self.make_empty_base(host, &mut manifest)?;
+        }
+        let mut name =
+            manifest.increments().last().map(|file| String::from_utf8_lossy(&file.name).into_owned());
+        let start = manifest.increments().last().and_then(|file| file.start);
+        // Without an end its bytes are the best guess.
+        let end = manifest.reopen_increment().or(start.map(|start| start + last_bytes as i64));
+        self.replication.offset = self.replication.offset.max(end.unwrap_or(0).max(0) as u64);
+        if name.is_none() {
+            let offset = self.replication.offset as i64;
+            let made = String::from_utf8_lossy(&manifest.open_increment(names, offset).name).into_owned();
+            log::info!("Creating AOF incr file {made} on server start");
+            let file = self.next_file();
+            let new = made.clone();
+            self.at_log_folder(host, |_, folder| {
+                let create = FileJob::Create { file, folder, name: new, options: Options::default() };
+                vec![create, FileJob::Sync(file), FileJob::Close(file), FileJob::SyncFolder(folder)]
+            })?;
+            name = Some(made);
+        }
+        if manifest != self.durability.log.manifest {
+            self.write_manifest_at_once(host, &manifest)?;
+        }
+        self.durability.log.manifest = manifest;
+        self.remove_history();
+        self.open_log(name.unwrap_or_default());
+        self.durability.log.stage = Stage::On;
+        self.note_followers();
+        Ok(())
+    }
+
+    /// The first base is a file without a key.
+    fn make_empty_base(&mut self, host: &mut dyn Host, manifest: &mut Manifest) -> Result<(), DiskError> {
+        let conf_name = self.conf.appendfilename.clone();
+        let names = Names(&conf_name);
+        let form = self.base_form();
+        let name = manifest.next_base(names, form);
+        log::info!("Creating AOF base file {name} on server start");
+        let bytes = self.empty_base(host, form);
+        self.durability.log.older_bytes += bytes.len() as u64;
+        self.durability.log.base_bytes += bytes.len() as u64;
+        let (file, pid) = (self.next_file(), self.process.names.pid);
+        self.at_log_folder(host, |_, folder| {
+            let temporary = Names::temporary_base(pid);
+            vec![FileJob::Replace(Replace { folder, name, file, temporary, bytes })]
+        })?;
+        manifest.finish_rewrite(names, form, 0);
+        Ok(())
+    }
+
+    /// In which form a base is written.
+    pub(super) fn base_form(&self) -> Form {
+        if self.conf.aof_use_rdb_preamble { Form::Dump } else { Form::Commands }
+    }
+
+    /// Opens an increment that is there, to write behind what it holds.
+    pub(super) fn open_log(&mut self, name: String) {
+        let file = self.next_file();
+        let folder = self.log_path();
+        let job = self.log_job(LogJob::Open { file, folder, name: name.clone() });
+        self.jobs.then(job, |engine, _, _, result| {
+            match result {
+                Ok(done) => {
+                    let log = &mut engine.durability.log;
+                    // Nothing was handed over before the file was open.
+                    log.older_bytes = log.older_bytes.saturating_sub(done.bytes);
+                    log.file_bytes += done.bytes;
+                }
+                Err(error) => {
+                    log::warn!("Can't open the append-only file {}: {}", error.name, error.text);
+                    engine.jobs.queue.push_back(Job::Exit(1));
+                }
+            }
+        });
+        let log = &mut self.durability.log;
+        (log.file, log.file_name) = (Some(file), name);
+        log.framer.restart();
+    }
+
+    /// The log goes on in a new increment. Returns its number; none while nothing is logged.
+    pub(super) fn switch_log(&mut self) -> Option<i64> {
+        self.commit();
+        self.hand_over_buffer();
+        let log = &self.durability.log;
+        let (Stage::On, Some(from)) = (log.stage, log.file) else { return None };
+        let conf_name = self.conf.appendfilename.clone();
+        let names = Names(&conf_name);
+        let mut manifest = log.manifest.clone();
+        let new = manifest.open_increment(names, self.replication.offset as i64);
+        let (name, seq) = (String::from_utf8_lossy(&new.name).into_owned(), new.seq);
+        log::info!("Creating AOF incr file {name} on background rewrite");
+        let (to, folder) = (self.next_file(), self.next_folder());
+        let path = self.log_path();
+        let replace = self.manifest_in(folder, &manifest);
+        let switch = Switch { from, to, path, name: name.clone(), manifest: replace };
+        let upto = self.durability.log.handed;
+        let job = self.log_job(LogJob::Switch(switch));
+        self.jobs.then(job, Engine::log_was_switched);
+        let log = &mut self.durability.log;
+        log.switching = Some(manifest);
+        let old_bytes = mem::take(&mut log.file_bytes);
+        log.older_bytes += old_bytes;
+        let old_name = mem::replace(&mut log.file_name, name);
+        log.file = Some(to);
+        log.framer.restart();
+        self.durability.switch = Some(PendingSwitch { upto, old_name, old_bytes });
+        Some(seq)
+    }
+
+    /// The log goes on in the new increment, or could not.
+    fn log_was_switched(&mut self, _: &mut dyn Host, _: u64, result: FileResult) {
+        let Some(PendingSwitch { upto, old_name, old_bytes }) = self.durability.switch.take() else { return };
+        let log = &mut self.durability.log;
+        let manifest = log.switching.take();
+        match result {
+            Ok(_) => {
+                log.synced = log.synced.max(upto);
+                if let Some(manifest) = manifest {
+                    log.manifest = manifest;
+                }
+                self.rewrite_went_on();
+            }
+            Err(error) => {
+                log.file_name = old_name;
+                log.older_bytes -= old_bytes;
+                log.file_bytes += old_bytes;
+                log::warn!("Can't open the append-only file: {}", error.text);
+                self.fail_rewrite();
+            }
+        }
+    }
+}
+
+/// The beginning and the end of the log.
+impl Engine {
+    /// The folder of the log is there.
+    pub(super) fn make_log_folder(&mut self, host: &mut dyn Host) -> FileResult {
+        let folder = self.next_folder();
+        let jobs = vec![
+            FileJob::OpenFolder(folder, self.conf.dir.clone()),
+            FileJob::MakeFolder(folder, self.conf.appenddirname.clone()),
+            FileJob::SyncFolder(folder),
+            FileJob::CloseFolder(folder),
+        ];
+        self.disk_at_once(host, jobs)
+    }
+
+    /// The first base is there, and the temporary increment has its name.
+    pub(super) fn log_has_begun(&mut self, manifest: &Manifest) {
+        let log = &mut self.durability.log;
+        log.stage = Stage::On;
+        if let Some(last) = manifest.increments().last() {
+            log.file_name = String::from_utf8_lossy(&last.name).into_owned();
+        }
+    }
+
+    /// Makes all durable that was logged, and closes the file; the manifest then says where it ends. False when no file is
+    /// open.
+    pub(in crate::engine) fn close_log(&mut self) -> bool {
+        self.commit();
+        self.hand_over_buffer();
+        let Some(file) = self.durability.log.file else { return false };
+        let sync = self.log_job(LogJob::Sync(file));
+        self.jobs.then(sync, |engine, host, _, result| match result {
+            Ok(_) => engine.write_manifest_of_closed(),
+            Err(error) => {
+                log::warn!("Fail to fsync the AOF file: {}", error.text);
+                engine.log_was_closed(host);
+            }
+        });
+        self.log_job(LogJob::Close(file));
+        let end = self.replication.offset as i64;
+        self.durability.log.manifest.close_increment(end);
+        self.durability.log.forget();
+        true
+    }
+
+    fn write_manifest_of_closed(&mut self) {
+        let manifest = self.durability.log.manifest.clone();
+        let folder = self.next_folder();
+        self.file_job(FileJob::OpenFolder(folder, self.log_path()));
+        let replace = self.manifest_in(folder, &manifest);
+        let job = self.file_job(FileJob::Replace(replace));
+        self.jobs.then(job, |engine, host, _, _| engine.log_was_closed(host));
+        self.file_job(FileJob::CloseFolder(folder));
+    }
+}
+
+/// A switch that is under way.
+#[derive(Debug)]
+pub(super) struct PendingSwitch {
+    /// Up to here everything is durable once it is done.
+    upto: u64,
+    /// The name of the file that goes on if it fails.
+    old_name: String,
+    /// Bytes of that file.
+    old_bytes: u64,
+}

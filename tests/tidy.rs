@@ -591,6 +591,7 @@ const NO_COMMAND: &[(&str, &str)] = &[
 const FOR_TESTS: &[(&str, &str)] = &[
     ("follow_feed", "replicas will follow; until then the simulator does"),
     ("take", "the feed is taken by the simulator until replicas are positions in it"),
+    ("open_replaying_client", "the loader of the append-only file will open one"),
     ("overflow_buckets", "the measure of how crowded a dict is"),
     ("clients_weigh", "what client eviction believes, to be compared with the truth"),
     ("file_bytes_in_flight", "the snapshot will pause by it"),

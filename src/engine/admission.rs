@@ -150,6 +150,9 @@ const SCRIPT_START: &[Gate] = &[Gate::Cluster, Gate::Disk, Gate::ReadOnly, Gate:
 const SCRIPT_CALL: &[Gate] =
     &[Gate::Arity, Gate::Script, Gate::Permission, Gate::ReadOnly, Gate::Disk, Gate::Replicas, Gate::Memory];
 
+/// The gates for what a script calls that was propagated: what it did elsewhere it does here. Redis: `mustObeyClient`.
+const REPLAYED_SCRIPT_CALL: &[Gate] = &[Gate::Arity, Gate::Script, Gate::ReadOnly];
+
 impl Engine {
     /// Notes whether a reason is in force for everybody: bits of [`gate`].
     pub(super) fn set_gate(&mut self, gate: u32, is_shut: bool) {
@@ -190,7 +193,12 @@ impl Engine {
         row: &'static Row,
         by: Asker,
     ) -> Result<(), Refusal> {
-        let gates = if matches!(by, Asker::ScriptCall) { SCRIPT_CALL } else { SCRIPT_START };
+        let gates = match (by, self.clients[slot].is(state::REPLAYS)) {
+            (Asker::ScriptCall, false) => SCRIPT_CALL,
+            (Asker::ScriptCall, true) => REPLAYED_SCRIPT_CALL,
+            (_, false) => SCRIPT_START,
+            (_, true) => &[],
+        };
         self.pass(host, gates, &Asked { slot, args, row, by })
     }
 

@@ -1,6 +1,6 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
-use super::admission::Refusal;
+use super::admission::{Refusal, gate};
 use super::client::state;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
 use super::listeners::after;
@@ -168,7 +168,7 @@ impl Engine {
 
     /// Does what follows from a command, as far as anything does: see [`after`].
     #[cold]
-    fn follow_up(
+    pub(super) fn follow_up(
         &mut self,
         host: &mut dyn Host,
         slot: usize,
@@ -187,7 +187,11 @@ impl Engine {
         if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, row, args);
         }
-        if self.listeners.has_news() && is_outermost {
+        if self.listeners.has_news() && is_outermost && self.gates & gate::LOADING != 0 {
+            // Who waits for a key would be told LOADING: it looks when the dataset is there.
+            self.tell_what_rose(id);
+            self.tell_of_swaps();
+        } else if self.listeners.has_news() && is_outermost {
             self.settle(host, Some(id));
         } else {
             // Who watches a key looks at once: later commands of a transaction may hide what happened.
@@ -248,17 +252,33 @@ impl Engine {
         let ticks = host.ticks();
         let spent = ticks.saturating_sub(self.outermost.last_ticks);
         self.outermost.last_ticks = ticks;
-        self.stats.count_command(spent);
-        if let Some(blocked) = self.clients[slot].block.as_mut().filter(|b| b.block.on == BlockOn::Keys) {
-            // It counts when it has run.
-            blocked.spent_ticks += spent;
+        if self.clients[slot].is(state::BLOCKED | state::REPLAYS) && !self.counts_now(slot, spent) {
             return;
         }
+        self.stats.count_command(spent);
         self.count_call(slot, args, row, spent, failed);
         if ticks.saturating_sub(self.ticker.now_ticks) > self.ticker.pace.step_ticks
             && self.outermost.nesting.depth == 0
         {
             self.pass_time(ticks);
+        }
+    }
+
+    /// Whether a call of a client that waits, or that replays, counts now.
+    #[cold]
+    fn counts_now(&mut self, slot: usize, spent: u64) -> bool {
+        let client = &mut self.clients[slot];
+        if client.is(state::REPLAYS) {
+            return false;
+        }
+        match client.block.as_mut().filter(|blocked| blocked.block.on == BlockOn::Keys) {
+            Some(blocked) => {
+                // It counts when it has run.
+                blocked.spent_ticks += spent;
+                self.stats.count_command(spent);
+                false
+            }
+            None => true,
         }
     }
 
@@ -283,6 +303,9 @@ impl Engine {
     #[cold]
     pub(super) fn error_reply(&mut self, slot: usize, text: &str) {
         self.stats.count_error(text);
+        if self.clients[slot].is(state::REPLAYS) {
+            self.note_failed_replay(slot, text);
+        }
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);
     }

@@ -8,6 +8,7 @@ use super::table::Row;
 use super::tracking::Tracker;
 use super::transaction::Transaction;
 use crate::base::id::ClientId;
+use crate::base::time::Now;
 use crate::resp::Output;
 use crate::resp::parse::Progress;
 use bytes::Bytes;
@@ -71,6 +72,8 @@ pub mod state {
     pub const TRACKING_BROKEN: u32 = 1 << 24;
     /// The next script that it sends runs in the debugger.
     pub const DEBUGS_SCRIPTS: u32 = 1 << 27;
+    /// It runs what was propagated before: the engine's own client, see [`replay`](super::super::replay).
+    pub const REPLAYS: u32 = 1 << 28;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
     /// No reply is wanted to the command that runs.
@@ -235,6 +238,38 @@ pub struct Blocked {
 }
 
 impl Client {
+    /// A client that nobody has connected yet: the default user, without an address.
+    pub(super) fn new(handle: ClientId, id: u64, resp: u8, now: Now) -> Client {
+        Client {
+            handle,
+            id,
+            state: 0,
+            db: 0,
+            user: UserId::DEFAULT,
+            resp,
+            last_row: 0,
+            inbox: Inbox::default(),
+            out: Output::default(),
+            block: None,
+            transaction: None,
+            labels: None,
+            subscriptions: None,
+            tracker: None,
+            delivered: 0,
+            weight: Weight::default(),
+            peer: Address::None,
+            local: Address::None,
+            fd: -1,
+            since_us: now.mono_us,
+            active_us: now.mono_us,
+            bytes_in: 0,
+            bytes_out: 0,
+            commands: 0,
+            over_soft_limit_us: 0,
+            reply_peak: ReplyPeak::new(now.mono_ms()),
+        }
+    }
+
     /// Whether any of the bits of [`state`] is set.
     #[inline]
     pub fn is(&self, bits: u32) -> bool {

@@ -2,6 +2,9 @@
 //!
 //! A slot is used again when its client is gone; a generation tells the two apart, so that an id of a client that is gone
 //! finds nobody.
+//!
+//! The engine has clients of its own, which run what was propagated before (see [`super::replay`]). They have slots, since
+//! that is how commands know their client, but are connections of nobody: they are not counted, listed, killed or weighed.
 
 use super::Engine;
 use super::client::Client;
@@ -10,10 +13,15 @@ use slab::Slab;
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 
+/// The CLIENT ID of the engine's own clients, which no connection ever has. Redis: `CLIENT_ID_AOF`.
+const OWN_ID: u64 = u64::MAX;
+
 /// All connections.
 #[derive(Debug, Default)]
 pub struct Clients {
     slab: Slab<Client>,
+    /// How many of the slab are the engine's own.
+    own: usize,
     /// Generation of the client that last used each slot.
     generations: Vec<u32>,
     /// The last CLIENT ID that was given.
@@ -39,19 +47,19 @@ impl IndexMut<usize> for Clients {
 }
 
 impl Clients {
-    /// How many there are.
+    /// How many connections there are.
     pub fn len(&self) -> usize {
-        self.slab.len()
+        self.slab.len() - self.own
     }
 
-    /// Whether there is none.
+    /// Whether there is no connection.
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.len() == 0
     }
 
-    /// All of them, with their slots.
+    /// All connections, with their slots.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Client)> {
-        self.slab.iter()
+        self.slab.iter().filter(|(_, client)| client.id != OWN_ID)
     }
 
     /// The client in a slot, whoever it is.
@@ -68,22 +76,33 @@ impl Clients {
 
     /// Adds a client, which is made from its id and its CLIENT ID; returns its slot.
     pub(super) fn add(&mut self, make: impl FnOnce(ClientId, u64) -> Client) -> usize {
-        let vacant = self.slab.vacant_entry();
-        let slot = vacant.key();
+        let handle = self.next_handle();
+        self.last_id += 1;
+        self.by_id.insert(self.last_id, handle);
+        self.slab.insert(make(handle, self.last_id))
+    }
+
+    /// Adds a client of the engine's own, which is made from its id and [`OWN_ID`]; returns its slot.
+    pub(super) fn add_own(&mut self, make: impl FnOnce(ClientId, u64) -> Client) -> usize {
+        let handle = self.next_handle();
+        self.own += 1;
+        self.slab.insert(make(handle, OWN_ID))
+    }
+
+    /// The id of the client that is inserted next.
+    fn next_handle(&mut self) -> ClientId {
+        let slot = self.slab.vacant_key();
         if self.generations.len() <= slot {
             self.generations.resize(slot + 1, 0);
         }
         self.generations[slot] = self.generations[slot].wrapping_add(1);
-        let handle = ClientId { slot: slot as u32, generation: self.generations[slot] };
-        self.last_id += 1;
-        self.by_id.insert(self.last_id, handle);
-        vacant.insert(make(handle, self.last_id));
-        slot
+        ClientId { slot: slot as u32, generation: self.generations[slot] }
     }
 
     /// Removes the client in a slot.
     pub(super) fn remove(&mut self, slot: usize) {
         let client = self.slab.remove(slot);
+        self.own -= usize::from(client.id == OWN_ID);
         self.by_id.remove(&client.id);
     }
 

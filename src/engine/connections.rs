@@ -1,12 +1,9 @@
 //! Connections come and go.
 
-use super::acl::UserId;
-use super::client::{Address, Client, Inbox, ReplyPeak, state};
-use super::client_memory::Weight;
+use super::client::{Address, Client, state};
 use super::transaction::Transaction;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
-use crate::resp::Output;
 use std::fmt::Write;
 
 /// What a connection hears that is one too many.
@@ -45,32 +42,11 @@ impl Engine {
         }
         let (resp, now) = (self.conf.client_default_resp as u8, self.now);
         let slot = self.clients.add(|handle, id| Client {
-            handle,
-            id,
             state: bits,
-            db: 0,
-            user: UserId::DEFAULT,
-            resp,
-            last_row: 0,
-            inbox: Inbox::default(),
-            out: Output::default(),
-            block: None,
-            transaction: None,
-            labels: None,
-            subscriptions: None,
-            tracker: None,
-            delivered: 0,
-            weight: Weight::default(),
             peer,
             local,
             fd,
-            since_us: now.mono_us,
-            active_us: now.mono_us,
-            bytes_in: 0,
-            bytes_out: 0,
-            commands: 0,
-            over_soft_limit_us: 0,
-            reply_peak: ReplyPeak::new(now.mono_ms()),
+            ..Client::new(handle, id, resp, now)
         });
         let handle = self.clients[slot].handle;
         self.become_default_user(slot);

@@ -3,6 +3,12 @@
 //! The one function that takes the engine apart into these disjoint borrows is [`Engine::ctx`]. A handler parses all
 //! its options first, then acts, then replies. Keys are looked up through the context only, so that no handler ever
 //! sees a key whose deadline has passed: it is removed on the way, and a `DEL` for it enters the feed at that moment.
+//!
+//! Three exceptions, which whoever judges a key or a field by its deadline asks for:
+//!
+//! * Who replays what was propagated, or imports a dataset, [`Ctx::sees_the_dead`]: they are there until a removal comes.
+//! * While the keyspace is held, [`Ctx::keeps_the_dead`]: nobody else sees them, but they stay.
+//! * What was a deadline in the future elsewhere may lie in the past here: [`Ctx::stores_the_past`].
 
 use super::client::{Client, state};
 use super::error::{Block, BlockOn, CmdError, Outcome};
@@ -298,22 +304,43 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// What a command sees of a key whose deadline has passed: nothing, and the key goes, but while a dataset is imported.
+    /// What a command sees of a key whose deadline has passed: nothing, and the key goes; but see the head of this file.
     #[cold]
     fn look_at_dead(&mut self, db: u32, key: Key<'_>, found: Found, deadline: u64) -> Option<Found> {
         if self.sees_the_dead() {
             return Some(found);
         }
-        if !self.listeners.expiry_held {
+        if !self.keeps_the_dead() {
             self.expire(db, key, deadline);
         }
         None
     }
 
-    /// Whether the client sees keys that have expired: it imports a dataset, and says itself when they go.
-    #[cold]
-    fn sees_the_dead(&self) -> bool {
-        self.conf.import_mode && *self.client_state & state::IMPORT_SOURCE != 0
+    /// Whether keys and fields are there for the client although their deadline has passed. It replays what was propagated,
+    /// where their removal stands if they were removed, or imports a dataset, and says itself when they go.
+    #[inline]
+    pub fn sees_the_dead(&self) -> bool {
+        let bits = *self.client_state & (state::REPLAYS | state::IMPORT_SOURCE);
+        bits != 0 && (bits & state::REPLAYS != 0 || self.conf.import_mode)
+    }
+
+    /// Whether keys and fields stay although their deadline has passed and the client does not see them: clients are paused,
+    /// or a dataset is imported or loaded.
+    pub fn keeps_the_dead(&self) -> bool {
+        self.listeners.expiry_held
+    }
+
+    /// Whether a deadline in the past is stored like any other, where it would remove the key or field at once: the removal
+    /// comes by itself. Redis: `checkAlreadyExpired`.
+    pub fn stores_the_past(&self) -> bool {
+        self.conf.import_mode || *self.client_state & state::REPLAYS != 0
+    }
+
+    /// The time by which the client judges deadlines, Unix time in milliseconds: what has a deadline before it is dead. For
+    /// one that [sees the dead](Ctx::sees_the_dead) nothing is.
+    #[inline]
+    pub fn judged_ms(&self) -> u64 {
+        if self.sees_the_dead() { 0 } else { self.now.unix_ms() }
     }
 
     #[cold]
@@ -368,11 +395,6 @@ impl<'a> Ctx<'a> {
     /// Any entry of the selected database; it may be dead.
     pub fn draw(&mut self) -> Option<Handle> {
         self.dbs.at(*self.db_index as usize).random(self.rng)
-    }
-
-    /// Whether dead keys stay, although nobody sees them.
-    pub fn is_expiry_held(&self) -> bool {
-        self.listeners.expiry_held
     }
 
     /// Replies with the key of an entry.

@@ -39,6 +39,7 @@ mod plain;
 pub mod propagation;
 pub mod pubsub;
 pub mod recorder;
+pub mod replay;
 pub mod script;
 pub mod settle;
 pub mod shutdown;

@@ -48,6 +48,9 @@ impl Engine {
     pub(super) fn feed_monitors(&mut self, slot: usize, row: &Row, args: Args<'_>) {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
+        if client.is(state::REPLAYS) {
+            return;
+        }
         let from = match &client.peer {
             _ if self.outermost.nesting.script => "lua".to_owned(),
             Address::Unix => format!("unix:{}", self.conf.unixsocket),

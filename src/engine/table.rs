@@ -222,6 +222,24 @@ impl Table {
         }
     }
 
+    /// As [`Table::resolve`], for a request that was propagated: where the name is none by which clients call a command it is
+    /// one that no `rename-command` has touched, since what is propagated in other words than it came in has those.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRow`] when there is none.
+    pub fn resolve_propagated(&self, args: &Args<'_>) -> Result<&Row, NoRow> {
+        match self.resolve(args) {
+            Err(NoRow::Command) => {}
+            found => return found,
+        }
+        let row = self.find_original(args.at(0)).filter(|row| !row.is_sub()).ok_or(NoRow::Command)?;
+        match args.get(1) {
+            Some(word) if row.is_container() => self.find_sub(row, word).ok_or(NoRow::Subcommand(row.id)),
+            _ => Ok(row),
+        }
+    }
+
     /// The subcommand of a container by its name.
     pub fn find_sub(&self, row: &Row, name: &[u8]) -> Option<&Row> {
         row.subs.iter().map(|&id| self.at(id)).find(|r| r.spec.name.as_bytes().eq_ignore_ascii_case(name))

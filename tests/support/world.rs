@@ -3,6 +3,7 @@
 use super::host::FakeHost;
 use super::reply::Resp;
 use super::{BEGIN_UNIX_MS, encoded, table};
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use waterwheel::base::id::ClientId;
@@ -13,7 +14,9 @@ use waterwheel::engine::client::Address;
 use waterwheel::engine::disk::{FileDone, FileJob, FileResult, LogJob};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::input::Peeked;
+use waterwheel::engine::replay::ReplayError;
 use waterwheel::engine::{Done, Engine, Host, Job};
+use waterwheel::resp::Args;
 use waterwheel::resp::reply::encode_request;
 
 /// An engine and all that it sees of the outside.
@@ -23,6 +26,8 @@ pub struct World {
     /// Its model of a shell.
     pub host: FakeHost,
     clients: BTreeMap<String, Connection>,
+    /// The client that replays.
+    replaying: Option<ClientId>,
     peeked: Peeked,
     jobs: VecDeque<Job>,
     jobs_held: bool,
@@ -85,6 +90,7 @@ impl World {
             engine,
             host,
             clients: BTreeMap::new(),
+            replaying: None,
             peeked: Peeked::default(),
             jobs: VecDeque::new(),
             jobs_held: false,
@@ -184,6 +190,29 @@ impl World {
             }
         }
         true
+    }
+
+    /// Runs a line as a client that replays what was propagated before.
+    pub fn replay(&mut self, line: &str) -> Result<(), ReplayError> {
+        self.replay_words(split_args(line.as_bytes()).expect("quotes of a test line are closed"))
+    }
+
+    /// As [`World::replay`], the words of a request.
+    pub fn replay_words(&mut self, words: Vec<Vec<u8>>) -> Result<(), ReplayError> {
+        let words: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
+        let ticks = self.host.ticks();
+        self.engine.set_now(self.host.now, ticks);
+        let id = *self.replaying.get_or_insert_with(|| self.engine.open_replaying_client());
+        let done = self.engine.replay(&mut self.host, id, Args::Owned(&words));
+        self.turn();
+        done
+    }
+
+    /// Closes the client that replays.
+    pub fn end_replay(&mut self) {
+        if let Some(id) = self.replaying.take() {
+            self.engine.closed(&mut self.host, id);
+        }
     }
 
     /// What a client was sent and has not looked at yet.

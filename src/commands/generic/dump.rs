@@ -130,7 +130,7 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
     if found.is_some() {
         ctx.remove(key);
     }
-    if options.absolute && !ctx.conf.import_mode && deadline.is_some_and(|ms| is_past(ms, now_ms)) {
+    if options.absolute && !ctx.stores_the_past() && deadline.is_some_and(|ms| is_past(ms, now_ms)) {
         // It would be dead at once. What it replaces is gone all the same.
         if found.is_some() {
             ctx.propagate_removal(key);

@@ -160,10 +160,10 @@ fn set_deadline(ctx: &mut Ctx<'_>, unit_ms: i64, relative: bool) -> CmdResult {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
     }
-    // While a dataset is imported its source says when the key goes.
-    let deadline = if ctx.conf.import_mode { deadline.max(1) } else { deadline };
+    let stores_it = ctx.stores_the_past();
+    let deadline = if stores_it { deadline.max(1) } else { deadline };
     match u64::try_from(deadline) {
-        Ok(ms) if ms > ctx.now.unix_ms() || ctx.conf.import_mode => {
+        Ok(ms) if ms > ctx.now.unix_ms() || stores_it => {
             ctx.db().set_deadline(key.hash, handle, Some(ms));
             ctx.notify(EventClass::Generic, "expire", key.bytes);
             if unit_ms != 1 || relative {

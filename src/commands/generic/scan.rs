@@ -52,7 +52,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
 
 fn keys(ctx: &mut Ctx<'_>) -> CmdResult {
     let pattern = Pattern::parse(ctx.args.at(1));
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let db = ctx.db_ref();
     let is_wanted = |handle: Handle| is_alive(db, handle, now_ms) && pattern.matches(db.key(handle));
     let mut found: Vec<Handle> = Vec::new();
@@ -100,7 +100,7 @@ fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
             break;
         }
     }
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     found.retain(|&handle| {
         if !is_alive(ctx.db_ref(), handle, now_ms) {
             let dead = ctx.db_ref().key(handle).to_vec();
@@ -133,14 +133,14 @@ fn randomkey(ctx: &mut Ctx<'_>) -> CmdResult {
                 return Ok(Outcome::Done);
             }
         };
-        if is_alive(ctx.db_ref(), handle, ctx.now.unix_ms()) {
+        if is_alive(ctx.db_ref(), handle, ctx.judged_ms()) {
             ctx.reply_key(handle);
             return Ok(Outcome::Done);
         }
         let dead = ctx.db_ref().key(handle).to_vec();
         let dead = ctx.key_of(&dead);
         ctx.peek(dead);
-        if !ctx.is_expiry_held() {
+        if !ctx.keeps_the_dead() {
             draws = 0;
         }
     }

@@ -273,14 +273,14 @@ fn look_up(ctx: &mut Ctx<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>>
     };
     let name = [&pattern[..star], element, postfix].concat();
     let handle = ctx.read(ctx.key_of(&name))?;
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     match field {
         Some(field) => {
             let found = ctx.db_ref().value(handle).hash().ok()?.get(field)?;
             if found.deadline.is_none_or(|ms| !is_past(ms, now_ms)) {
                 return Some(found.value.element().to_vec());
             }
-            if !ctx.is_expiry_held() {
+            if !ctx.keeps_the_dead() {
                 ctx.expire_fields(ctx.key_of(&name), handle, Some(&[field]));
             }
             None

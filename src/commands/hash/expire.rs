@@ -49,6 +49,11 @@ pub(super) fn deadline_at(ctx: &Ctx<'_>, index: usize, unit: Unit) -> Result<u64
     Ok((value * unit.ms + base) as u64)
 }
 
+/// Whether a new deadline removes its field at once, because it lies in the past.
+pub(super) fn removes_at_once(ctx: &Ctx<'_>, deadline: u64) -> bool {
+    deadline <= ctx.now.unix_ms() && !ctx.stores_the_past()
+}
+
 /// When a new deadline is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
@@ -142,7 +147,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     let condition = words.into_iter().find(|(word, _)| args.is(3, word));
     let fields = fields_at(ctx, if condition.is_some() { 4 } else { 3 }, NO_COUNT_TO_EXPIRE)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
-    let now_ms = ctx.now.unix_ms();
+    let (now_ms, is_past) = (ctx.judged_ms(), removes_at_once(ctx, deadline));
     let rule = condition.map_or(Condition::Always, |(_, condition)| condition);
     let mut hash = ctx.take::<Hash>(handle)?;
     hash.allow_deadlines();
@@ -153,7 +158,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
         let answer = match old {
             None => NO_FIELD,
             Some(old) if !rule.holds(old, deadline) => UNMET,
-            Some(_) if deadline <= now_ms => {
+            Some(_) if is_past => {
                 hash.remove(name);
                 gone.push(name);
                 DELETED
@@ -181,11 +186,11 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
 }
 
 pub(super) fn httl(ctx: &mut Ctx<'_>) -> CmdResult {
-    deadlines(ctx, |deadline, now_ms| (deadline - now_ms).div_ceil(1000) as i64)
+    deadlines(ctx, |deadline, now_ms| deadline.saturating_sub(now_ms).div_ceil(1000) as i64)
 }
 
 pub(super) fn hpttl(ctx: &mut Ctx<'_>) -> CmdResult {
-    deadlines(ctx, |deadline, now_ms| (deadline - now_ms) as i64)
+    deadlines(ctx, |deadline, now_ms| deadline.saturating_sub(now_ms) as i64)
 }
 
 pub(super) fn hexpiretime(ctx: &mut Ctx<'_>) -> CmdResult {
@@ -201,12 +206,12 @@ fn deadlines(ctx: &mut Ctx<'_>, show: fn(u64, u64) -> i64) -> CmdResult {
     let found = read(ctx, ctx.key(1))?;
     let fields = fields_at(ctx, 2, NO_COUNT)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
-    let now_ms = ctx.now.unix_ms();
+    let (now_ms, judged_ms) = (ctx.now.unix_ms(), ctx.judged_ms());
     let open = ctx.open();
     let hash = open.db.value(handle).hash()?;
     open.reply.array(fields.len());
     for index in fields {
-        let field = hash.get(args.at(index)).filter(|field| is_alive(field, now_ms));
+        let field = hash.get(args.at(index)).filter(|field| is_alive(field, judged_ms));
         let answer = match field.map(|field| field.deadline) {
             None => NO_FIELD,
             Some(None) => NO_DEADLINE,
@@ -223,7 +228,7 @@ pub(super) fn hpersist(ctx: &mut Ctx<'_>) -> CmdResult {
     let found = write(ctx, key)?;
     let fields = fields_at(ctx, 2, NO_COUNT)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let mut hash = ctx.take::<Hash>(handle)?;
     let mut changes = 0;
     ctx.reply.array(fields.len());

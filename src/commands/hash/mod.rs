@@ -1,7 +1,7 @@
 //! Hashes: fields, numbers in fields ([`count`]), random fields ([`random`]), deadlines of fields ([`expire`], [`with_deadline`]).
 //!
-//! A field whose deadline has passed is not seen by anyone. The wheel removes it, or, where the wheel is held, the first
-//! command that asks for it by its name.
+//! A field whose deadline has passed is seen by nobody but those who [see the dead](Ctx::sees_the_dead). The wheel removes it,
+//! or, where the wheel is held, the first command that asks for it by its name.
 
 mod count;
 mod expire;
@@ -22,7 +22,7 @@ use crate::resp::Reply;
 use crate::structures::slab::Handle;
 pub(in crate::commands) use rows::COMMANDS;
 
-/// Whether a field may still be seen.
+/// Whether a field may still be seen by whom judges by this time: see [`Ctx::judged_ms`].
 fn is_alive(field: &Field<'_>, now_ms: u64) -> bool {
     field.deadline.is_none_or(|deadline| !is_past(deadline, now_ms))
 }
@@ -59,9 +59,9 @@ fn bury(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> Option<
 
 /// Removes those of the named fields that are dead. Where the hash is then: none when it went with its last field.
 fn bury_all(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, names: &[&[u8]]) -> Option<Handle> {
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let hash = ctx.db_ref().value(handle).hash().ok()?;
-    if hash.next_deadline().is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.is_expiry_held() {
+    if hash.next_deadline().is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_the_dead() {
         return Some(handle);
     }
     let is_dead = |name: &&&[u8]| hash.get(name).is_some_and(|field| !is_alive(&field, now_ms));
@@ -152,7 +152,7 @@ fn hsetnx(ctx: &mut Ctx<'_>) -> CmdResult {
 fn find_field(ctx: &mut Ctx<'_>) -> Result<Option<Handle>, CmdError> {
     let (key, name) = (ctx.key(1), ctx.args.at(2));
     let Some(handle) = read(ctx, key)? else { return Ok(None) };
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     match ctx.db_ref().value(handle).hash()?.get(name) {
         Some(field) if is_alive(&field, now_ms) => Ok(Some(handle)),
         Some(_) => {
@@ -174,12 +174,22 @@ fn hget(ctx: &mut Ctx<'_>) -> CmdResult {
     let open = ctx.open();
     match open.db.value(handle).hash()?.get(name) {
         Some(field) if is_alive(&field, now_ms) => reply_field_value(open.reply, field.value),
-        found => {
-            let is_dead = found.is_some();
+        None => open.reply.null(),
+        Some(_) => return hget_dead(ctx, key, handle, name),
+    }
+    Ok(Outcome::Done)
+}
+
+/// HGET of a field whose deadline has passed.
+#[cold]
+fn hget_dead(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> CmdResult {
+    let sees_it = ctx.sees_the_dead();
+    let open = ctx.open();
+    match open.db.value(handle).hash()?.get(name) {
+        Some(field) if sees_it => reply_field_value(open.reply, field.value),
+        _ => {
             open.reply.null();
-            if is_dead {
-                bury(ctx, key, handle, name);
-            }
+            bury(ctx, key, handle, name);
         }
     }
     Ok(Outcome::Done)
@@ -199,7 +209,7 @@ fn hmget(ctx: &mut Ctx<'_>) -> CmdResult {
 /// Replies with an array of the values of fields, or nulls.
 fn reply_values(ctx: &mut Ctx<'_>, found: Option<Handle>, names: std::ops::Range<usize>) {
     let args = ctx.args;
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let open = ctx.open();
     let hash = found.and_then(|handle| open.db.value(handle).hash().ok());
     open.reply.array(names.len());
@@ -277,7 +287,7 @@ fn hvals(ctx: &mut Ctx<'_>) -> CmdResult {
 
 fn reply_all(ctx: &mut Ctx<'_>, wanted: Wanted) -> CmdResult {
     let key = ctx.key(1);
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let Some(handle) = ctx.read(key) else {
         if wanted == Wanted::Both {
             ctx.reply.map(0)
@@ -309,7 +319,7 @@ fn reply_all(ctx: &mut Ctx<'_>, wanted: Wanted) -> CmdResult {
 
 fn hscan(ctx: &mut Ctx<'_>) -> CmdResult {
     let cursor = cursor_at(ctx, 2)?;
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let Some(handle) = read(ctx, ctx.key(1))? else {
         ctx.reply.array(2);
         ctx.reply.bulk(b"0");

@@ -17,9 +17,9 @@ const DRAWS_MAX: usize = 100;
 fn read_alive(ctx: &mut Ctx<'_>) -> Result<Option<Handle>, CmdError> {
     let key = ctx.key(1);
     let Some(handle) = read(ctx, key)? else { return Ok(None) };
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let deadline = ctx.db_ref().value(handle).hash()?.next_deadline();
-    if deadline.is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.is_expiry_held() {
+    if deadline.is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_the_dead() {
         return Ok(Some(handle));
     }
     Ok(ctx.expire_fields(key, handle, None))
@@ -39,7 +39,7 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>) -> CmdResult {
         return some(ctx, count, with_values);
     }
     let found = read_alive(ctx)?;
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let open = ctx.open();
     let hash = match found {
         Some(handle) => Some(open.db.value(handle).hash()?),
@@ -60,7 +60,7 @@ fn some(ctx: &mut Ctx<'_>, count: i64, with_values: bool) -> CmdResult {
         ctx.reply.array(0);
         return Ok(Outcome::Done);
     };
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let (allowed, bound) = (allows_picks(ctx, wanted), hard_limit_bytes(ctx.conf));
     let open = ctx.open();

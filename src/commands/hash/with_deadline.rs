@@ -2,7 +2,7 @@
 
 use super::expire::{
     MILLISECONDS, NO_COUNT, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, fields_at,
-    put_without,
+    put_without, removes_at_once,
 };
 use super::{bury_all, is_alive, put_less, reply_field_value, reply_values, write};
 use crate::base::number::parse_i64;
@@ -33,7 +33,7 @@ pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
         return Ok(Outcome::Done);
     };
     let mut hash = ctx.take::<Hash>(handle)?;
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let mut removed = 0;
     ctx.reply.array(fields.len());
     // One after the other: a field that is named twice is gone the second time.
@@ -82,7 +82,8 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     if let Change::Nothing = change {
         return Ok(Outcome::Done);
     }
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
+    let is_past = matches!(change, Change::At(deadline) if removes_at_once(ctx, deadline));
     let mut hash = ctx.take::<Hash>(handle)?;
     hash.allow_deadlines();
     let mut gone: Vec<&[u8]> = Vec::new();
@@ -91,7 +92,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
         let field = hash.view().get(name).filter(|field| is_alive(field, now_ms));
         let Some(old) = field.map(|field| field.deadline) else { continue };
         match change {
-            Change::At(deadline) if deadline <= now_ms => {
+            Change::At(_) if is_past => {
                 hash.remove(name);
                 gone.push(name);
             }
@@ -210,13 +211,13 @@ fn are_fields_there<'a>(
     mut names: impl Iterator<Item = &'a [u8]>,
     wanted: bool,
 ) -> (bool, Vec<&'a [u8]>) {
-    let now_ms = ctx.now.unix_ms();
+    let now_ms = ctx.judged_ms();
     let mut dead = Vec::new();
     let hash = found.and_then(|handle| ctx.db_ref().value(handle).hash().ok());
     let fits = names.all(|name| {
         let field = hash.and_then(|hash| hash.get(name));
         let lives = field.is_some_and(|field| is_alive(&field, now_ms));
-        if field.is_some() && !lives && !ctx.is_expiry_held() {
+        if field.is_some() && !lives && !ctx.keeps_the_dead() {
             dead.push(name);
         }
         lives == wanted
@@ -229,7 +230,6 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let options = set_options(ctx)?;
     let key = ctx.key(1);
     let tuning = &ctx.conf.tuning;
-    let now_ms = ctx.now.unix_ms();
     let names = (options.first..args.len()).step_by(2);
     let found = write(ctx, key)?;
     if options.key_there.is_some_and(|wanted| wanted != found.is_some()) {
@@ -254,7 +254,7 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
         None if options.keep => FieldDeadline::Keep,
         None => FieldDeadline::Clear,
     };
-    let is_past = matches!(deadline, FieldDeadline::At(ms) if ms <= now_ms);
+    let is_past = matches!(deadline, FieldDeadline::At(ms) if removes_at_once(ctx, ms));
     let mut hash = ctx.take_or_new::<Hash>(key)?;
     // The key stays, even when these were all that it had.
     dead.retain(|name| hash.remove(name));

@@ -245,7 +245,9 @@ pub(super) fn getex(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     ctx.reply_value(handle)?;
     match (expiry, deadline_ms) {
-        (Expiry::At(_, unit), Some(ms)) if !unit.relative && ms <= ctx.now.unix_ms() => {
+        (Expiry::At(_, unit), Some(ms))
+            if !unit.relative && ms <= ctx.now.unix_ms() && !ctx.stores_the_past() =>
+        {
             ctx.remove(key);
             ctx.notify(EventClass::Generic, "del", key.bytes);
             ctx.propagate_removal(key);

@@ -25,6 +25,8 @@ impl Engine {
 
     /// SCRIPT DEBUG: the next EVAL of a client runs in the debugger, or does not.
     pub fn debug_scripts(&mut self, slot: usize, on: bool) {
+        // What replays has nobody who could type commands.
+        let on = on && !self.clients[slot].is(state::REPLAYS);
         self.clients[slot].set(state::DEBUGS_SCRIPTS, on);
     }
 

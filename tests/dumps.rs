@@ -334,3 +334,15 @@ fn a_flush_is_saved_where_there_are_save_points() {
     until("it is loaded", || info(&peer, "loading") == "0");
     assert_eq!(peer.ask(&["DBSIZE"]), "(integer) 0");
 }
+
+#[test]
+fn a_shutdown_without_a_save_removes_what_a_save_has_begun() {
+    let mut peer = start(&["--rdb-key-save-delay", "10000000"]);
+    peer.ask(&["SET", "key", "value"]);
+    peer.ask(&["BGSAVE"]);
+    let temporary = peer.folder().join(format!("temp-{}.rdb", peer.pid()));
+    until("the file is begun", || temporary.exists());
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec(), b"NOSAVE".to_vec()]]);
+    assert_eq!(peer.exit_code(), Some(0));
+    assert!(!temporary.exists());
+}

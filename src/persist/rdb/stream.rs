@@ -331,8 +331,10 @@ impl OpenGroup {
         };
         if let Some((consumer, left)) = self.consumer.filter(|(_, left)| *left > 0) {
             let id = raw_id(reader)?;
-            let pending = self.ownerless.remove(&id);
-            let pending = pending.ok_or(Stop::Bad("Consumer entry not found in group global PEL"))?;
+            let pending = self.ownerless.remove(&id).ok_or_else(|| match self.group.pending_at(id) {
+                Some(_) => Stop::Bad("Stream consumer PEL entry already has a consumer assigned"),
+                None => Stop::Bad("Consumer entry not found in group global PEL"),
+            })?;
             self.group.assign(id, Pending { consumer, ..pending });
             self.consumer = Some((consumer, left - 1));
             return Ok(true);

@@ -125,6 +125,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         return Ok(1);
     }
     log::info!("Server initialized");
+    engine.remove_leftovers(&mut host);
     if has_dump {
         engine.begin_loading();
     } else {

@@ -188,6 +188,27 @@ fn a_reload_ends_a_save_instead_of_taking_its_snapshot_away() {
 }
 
 #[test]
+fn what_killed_servers_were_writing_is_removed_at_the_next_start() {
+    let mut peer = start(&["--rdb-key-save-delay", "10000000"]);
+    let folder = peer.folder().to_owned();
+    fill(&peer);
+    peer.ask(&["BGSAVE"]);
+    let killed = folder.join(format!("temp-{}.rdb", peer.pid()));
+    until("the file is begun", || killed.exists());
+    // One of somebody who lives, as of another server in the same folder, and one that is no such file.
+    let living = format!("temp-{}.rdb", std::process::id());
+    let kept = [&living[..], "temp-notes.rdb"];
+    kept.iter().for_each(|name| fs::write(folder.join(name), b"begun").unwrap());
+    let other = folder.join(format!("temp-rewriteaof-bg-{}.aof", peer.pid()));
+    fs::write(&other, b"begun").unwrap();
+    peer.restart();
+    until("they are removed", || !killed.exists() && !other.exists());
+    kept.iter().for_each(|name| assert!(folder.join(name).exists(), "{name}"));
+    assert!(peer.log().contains("which a server that was killed has left"), "{}", peer.log());
+    assert_eq!(peer.ask(&["SAVE"]), "OK");
+}
+
+#[test]
 fn save_points_save_and_a_failure_stops_writes() {
     let peer = start(&["--save", "1 5"]);
     let file = peer.folder().join("dump.rdb");

@@ -35,7 +35,9 @@ impl Engine {
             }))
             .chain([FileJob::CloseFolder(folder)])
             .collect();
-        jobs.into_iter().for_each(|job| drop(self.file_job(job)));
+        for job in jobs {
+            self.file_job(job);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`save`] walks a snapshot, a slice at a turn; [`load`] reads a file, a slice at a turn. Neither waits for the disk: both give
 //! out jobs ([`super::disk`]) and go on when these are done.
 
+mod bounds;
 mod leftovers;
 mod load;
 mod points;

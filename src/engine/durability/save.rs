@@ -132,6 +132,7 @@ impl Engine {
         self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
         let mut writer =
             FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
+        writer.pin(self.dump_version());
         self.write_facts(host, &mut writer);
         self.dbs.begin_snapshot();
         let changes = self.propagation.changes();
@@ -219,6 +220,10 @@ impl Engine {
     pub(super) fn save_some(&mut self, host: &mut dyn Host) -> bool {
         let Some(mut save) = self.durability.save.take() else { return false };
         let more = self.walk_some(host, &mut save);
+        if let Some(error) = self.why_give_up(&save.writer) {
+            self.end_save(host, *save, Err(error));
+            return false;
+        }
         self.durability.save = Some(save);
         more
     }

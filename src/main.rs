@@ -124,6 +124,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         return Ok(1);
     }
     log::info!("Server initialized");
+    engine.remove_leftovers(&mut host);
     engine.load_at_start(&mut host);
     let turning = EventLoop::new(engine, host, signals).map_err(failed)?;
     let code = turning.run().map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Damaged dump files, into the reader and into a server that starts.
+//! Damaged dump files, into the reader and into a server that starts; and payloads that Redis takes unsanitized.
 //!
 //! Random databases are saved, with and without compression and checksum; then bits are flipped, bytes lost, put in, exchanged
 //! and repeated, and lengths made huge. Whatever a file is:
@@ -31,6 +31,8 @@ use support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS};
 use waterwheel::base::rng::Rng;
 use waterwheel::keyspace::{Databases, Tuning, digest};
 use waterwheel::persist::rdb::file::{FileReader, Item, Next, ReadOptions};
+use waterwheel::persist::rdb::{self, kind};
+use waterwheel::structures::listpack::Listpack;
 
 #[global_allocator]
 static ALLOCATOR: peak::Peak = peak::Peak;
@@ -253,5 +255,98 @@ fn a_damaged_file_is_refused_or_brings_what_can_be_read() {
     println!("{met:?}");
     if mutations >= 2000 {
         assert!(met.refused > 1000 && met.same > 0 && met.other > 0, "{met:?}");
+    }
+}
+
+/// A listpack of numbers, and of texts where a word is none.
+fn packed(words: &str) -> Vec<u8> {
+    let mut list = Listpack::new();
+    for word in words.split_whitespace() {
+        match word.parse::<i64>() {
+            Ok(number) => list.push_int(number),
+            Err(_) => list.push(word.as_bytes()),
+        }
+    }
+    list.into_bytes()
+}
+
+/// As it is, but for one place.
+fn patched(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
+    bytes[at..at + new.len()].copy_from_slice(new);
+    bytes
+}
+
+/// A value that is one compact string.
+fn blob(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[kind, bytes.len() as u8], bytes].concat()
+}
+
+/// A list of one node.
+fn list(node: &[u8]) -> Vec<u8> {
+    [&[kind::LIST_QUICKLIST_2, 1, 2, node.len() as u8], node].concat()
+}
+
+/// A stream of one node and one entry.
+fn stream(node: &[u8]) -> Vec<u8> {
+    let id = (5u128 << 64).to_be_bytes();
+    [&[kind::STREAM_LISTPACKS, 1, 16][..], &id, &[node.len() as u8], node, &[1, 5, 0, 0]].concat()
+}
+
+// With `sanitize-dump-payload no` Redis takes these as they are, and ends with a report when a command meets the damage. A
+// listpack begins with its length in four bytes and its count in two; so its first element is at 6.
+#[test]
+fn a_payload_that_redis_takes_unsanitized_is_refused_and_the_server_lives() {
+    // Entries, deleted ones, one field and its name; flags, id, value, and how many elements that were.
+    let node = packed("1 0 1 name 0 2 0 0 value 4");
+    let (name, value) = (6 + 6, 6 + 6 + 6 + 8);
+    assert_eq!((&node[name + 1..name + 5], &node[value + 1..value + 6]), (&b"name"[..], &b"value"[..]));
+    let (set, pairs) = (packed("a b c 1 2 3"), packed("f1 v1 f2 v2"));
+    let scored = packed("a 1 b 2 c 3");
+    let count = |bytes: &[u8], count: u8| patched(bytes.to_vec(), 4, &[count]);
+    let damaged = [
+        ("an element of a stream that ends outside", stream(&patched(node.clone(), value, &[0xbf]))),
+        ("one that ends far outside", stream(&patched(node.clone(), value, &[0xf0, 0xff, 0xff, 0xff, 0xff]))),
+        ("a stream that ends early", stream(&patched(node.clone(), name, &[0xff]))),
+        ("a stream that says of more entries", stream(&packed("2 0 1 name 0 2 0 0 value 4"))),
+        ("one that says of none", stream(&packed("0 1 1 name 0 2 0 0 value 4"))),
+        ("one that says of deleted entries", stream(&packed("2 1 1 name 0 2 0 0 value 4"))),
+        ("an entry that says of more elements", stream(&packed("1 0 1 name 0 2 0 0 value 90"))),
+        ("one that says of less than none", stream(&packed("1 0 1 name 0 2 0 0 value -4"))),
+        ("fields, less than none", stream(&packed("1 0 -1 name 0 2 0 0 value 4"))),
+        ("fields that are not there", stream(&packed("1 0 7 name 0 2 0 0 value 4"))),
+        ("fields of its own that are not there", stream(&packed("1 0 1 name 0 0 0 0 900 field value 5"))),
+        ("a list whose element ends outside", list(&patched(packed("first second"), 6, &[0xbf]))),
+        ("a list that counts more", list(&count(&packed("first second"), 9))),
+        ("a hash whose value ends outside", blob(kind::HASH_LISTPACK, &patched(pairs.clone(), 10, &[0xb9]))),
+        ("a hash that counts more", blob(kind::HASH_LISTPACK, &count(&pairs, 14))),
+        ("a hash with a field twice", blob(kind::HASH_LISTPACK, &packed("f1 v1 f1 v2"))),
+        ("a set that counts more", blob(kind::SET_LISTPACK, &count(&set, 12))),
+        ("a set with a member twice", blob(kind::SET_LISTPACK, &packed("a b c 1 2 a"))),
+        ("a sorted set that counts more", blob(kind::ZSET_LISTPACK, &count(&scored, 26))),
+        ("a sorted set with a member twice", blob(kind::ZSET_LISTPACK, &packed("a 1 b 2 a 3"))),
+    ];
+    let sound = [
+        stream(&node),
+        list(&packed("first second")),
+        blob(kind::HASH_LISTPACK, &pairs),
+        blob(kind::SET_LISTPACK, &set),
+        blob(kind::ZSET_LISTPACK, &scored),
+    ];
+    let mut world = World::new();
+    let mut restore = |mut payload: Vec<u8>| {
+        rdb::seal(&mut payload, rdb::VERSION_MAX);
+        let words: [&[u8]; 5] = [b"RESTORE", b"key", b"0", &payload, b"REPLACE"];
+        let request = words.iter().map(|word| word.to_vec()).collect();
+        let reply = format!("{:?}", world.ask("a", &[request]));
+        (reply, world.run("PING"), world.run("EXISTS key"), world.run("DEL key"))
+    };
+    for payload in sound {
+        let (reply, ..) = restore(payload);
+        assert!(reply.contains("OK"), "{reply}");
+    }
+    for (what, payload) in damaged {
+        let (reply, pong, exists, _) = restore(payload);
+        assert!(reply.contains("Bad data format"), "{what}: {reply}");
+        assert_eq!((&pong[..], &exists[..]), ("PONG", "(integer) 0"), "{what}");
     }
 }

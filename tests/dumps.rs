@@ -140,6 +140,27 @@ fn a_reload_ends_a_save_instead_of_taking_its_snapshot_away() {
 }
 
 #[test]
+fn what_killed_servers_were_writing_is_removed_at_the_next_start() {
+    let mut peer = start(&["--rdb-key-save-delay", "10000000"]);
+    let folder = peer.folder().to_owned();
+    fill(&peer);
+    peer.ask(&["BGSAVE"]);
+    let killed = folder.join(format!("temp-{}.rdb", peer.pid()));
+    until("the file is begun", || killed.exists());
+    // One of somebody who lives, as of another server in the same folder, and one that is no such file.
+    let living = format!("temp-{}.rdb", std::process::id());
+    let kept = [&living[..], "temp-notes.rdb"];
+    kept.iter().for_each(|name| fs::write(folder.join(name), b"begun").unwrap());
+    let other = folder.join(format!("temp-rewriteaof-bg-{}.aof", peer.pid()));
+    fs::write(&other, b"begun").unwrap();
+    peer.restart();
+    until("they are removed", || !killed.exists() && !other.exists());
+    kept.iter().for_each(|name| assert!(folder.join(name).exists(), "{name}"));
+    assert!(peer.log().contains("which a server that was killed has left"), "{}", peer.log());
+    assert_eq!(peer.ask(&["SAVE"]), "OK");
+}
+
+#[test]
 fn save_points_save_and_a_failure_stops_writes() {
     let peer = start(&["--save", "1 5"]);
     let file = peer.folder().join("dump.rdb");
@@ -279,10 +300,104 @@ fn a_flush_is_saved_where_there_are_save_points() {
     fill(&peer);
     peer.ask(&["SAVE"]);
     assert_eq!(peer.ask(&["FLUSHALL"]), "OK");
+    assert!(fs::metadata(peer.folder().join("dump.rdb")).unwrap().len() < 1000);
     assert_eq!(info(&peer, "rdb_changes_since_last_save"), "0");
-    let file = peer.folder().join("dump.rdb");
-    until("the empty dump is there", || fs::metadata(&file).unwrap().len() < 1000);
     peer.restart();
     until("it is loaded", || info(&peer, "loading") == "0");
     assert_eq!(peer.ask(&["DBSIZE"]), "(integer) 0");
+}
+
+#[test]
+fn a_shutdown_without_a_save_removes_what_a_save_has_begun() {
+    let mut peer = start(&["--rdb-key-save-delay", "10000000"]);
+    peer.ask(&["SET", "key", "value"]);
+    peer.ask(&["BGSAVE"]);
+    let temporary = peer.folder().join(format!("temp-{}.rdb", peer.pid()));
+    until("the file is begun", || temporary.exists());
+    Connection::new(&peer).try_ask(&[vec![b"SHUTDOWN".to_vec(), b"NOSAVE".to_vec()]]);
+    assert_eq!(peer.exit_code(), Some(0));
+    assert!(!temporary.exists());
+}
+
+#[test]
+fn a_version_that_was_asked_for_is_written_or_the_save_fails_with_the_key_that_does_not_fit() {
+    let mut peer = start(&["--rdb-version", "10"]);
+    let magic = |peer: &Peer| fs::read(peer.folder().join("dump.rdb")).unwrap()[..9].to_vec();
+    let version = |peer: &Peer, version: &str| {
+        assert_eq!(peer.ask(&["CONFIG", "SET", "rdb-version", version]), "OK");
+    };
+    assert_eq!(peer.ask(&["XADD", "stream", "1-1", "f", "v"]), "\"1-1\"");
+    peer.ask(&["XGROUP", "CREATE", "stream", "group", "0"]);
+    // Seen and never active, which version 10 cannot tell: there it is as if it had been active when it was seen.
+    peer.ask(&["XGROUP", "CREATECONSUMER", "stream", "group", "idle"]);
+    for (asked, said, magic_of_it) in [
+        ("10", "10", &b"REDIS0010"[..]),
+        ("auto", "11", b"REDIS0011"),
+        ("12", "12", b"REDIS0012"),
+        ("80", "80", b"VALKEY080"),
+    ] {
+        version(&peer, asked);
+        assert_eq!(peer.ask(&["SAVE"]), "OK");
+        assert_eq!(
+            (magic(&peer), info(&peer, "rdb_version_written")),
+            (magic_of_it.to_vec(), said.to_owned())
+        );
+    }
+    fill(&peer);
+    peer.ask(&["HSET", "short", "f", "v", "g", "w"]);
+    peer.ask(&["HPEXPIREAT", "short", "4000000000001", "FIELDS", "1", "g"]);
+    let before = digest(&peer);
+    for asked in ["10", "11"] {
+        version(&peer, asked);
+        let text = format!("version {asked} of the format cannot hold the key '");
+        let refused = peer.ask(&["SAVE"]);
+        assert!(refused.starts_with(&format!("(error) ERR {text}")), "{refused}");
+        assert!(refused.contains("'hash:0'") || refused.contains("'short'"), "{refused}");
+        peer.ask(&["BGSAVE"]);
+        until_saved(&peer);
+        assert_eq!(info(&peer, "rdb_last_bgsave_status"), "err");
+        assert!(peer.log().contains(&text), "{}", peer.log());
+        assert_eq!(peer.ask(&["DEBUG", "RELOAD"]), "(error) ERR");
+        assert_eq!((magic(&peer), digest(&peer)), (b"VALKEY080".to_vec(), before.clone()));
+    }
+    for asked in ["12", "80"] {
+        version(&peer, asked);
+        assert_eq!(peer.ask(&["SAVE"]), "OK");
+        peer.restart();
+        until("it is loaded", || info(&peer, "loading") == "0");
+        assert_eq!(digest(&peer), before, "{asked}");
+        assert_eq!(peer.ask(&["HPEXPIRETIME", "short", "FIELDS", "1", "g"]), "1) (integer) 4000000000001");
+    }
+}
+
+#[test]
+fn a_save_that_holds_more_than_it_may_fails_and_nothing_is_held_any_more() {
+    let peer = start(&["--rdb-key-save-delay", "100000", "--snapshot-held-max", "100kb"]);
+    let value = "v".repeat(2000);
+    // The first slice of the walk meets some dozens of them.
+    let set = |what: &str| {
+        let requests: Vec<_> = (0..500)
+            .map(|i| {
+                [&b"SET"[..], format!("key:{i}").as_bytes(), format!("{what}{value}").as_bytes()]
+                    .map(<[u8]>::to_vec)
+            })
+            .map(|words| words.to_vec())
+            .collect();
+        Connection::new(&peer).ask(&requests);
+    };
+    set("old");
+    peer.ask(&["BGSAVE"]);
+    peer.ask(&["SET", "key:0", "short"]);
+    assert_eq!(info(&peer, "rdb_bgsave_in_progress"), "1");
+    set("new");
+    until_saved(&peer);
+    assert_eq!(info(&peer, "rdb_last_bgsave_status"), "err");
+    assert_eq!(info(&peer, "snapshot_held_bytes"), "0");
+    assert!(peer.log().contains("more than snapshot-held-max allows"), "{}", peer.log());
+    // With no bound, and the same changes, it comes to its end.
+    peer.ask(&["CONFIG", "SET", "snapshot-held-max", "0", "rdb-key-save-delay", "1000"]);
+    peer.ask(&["BGSAVE"]);
+    set("newer");
+    until_saved(&peer);
+    assert_eq!(info(&peer, "rdb_last_bgsave_status"), "ok");
 }

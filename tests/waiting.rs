@@ -3,6 +3,7 @@
 mod support;
 
 use support::World;
+use support::disk::Failure;
 
 #[test]
 fn a_reply_that_is_to_be_skipped_is_skipped_also_when_it_comes_late() {
@@ -47,4 +48,58 @@ fn a_client_that_closes_its_end_is_answered_to_its_last_request_and_then_goes() 
     world.advance_ms(1);
     let (replies, is_closed) = world.take_replies("a");
     assert_eq!((replies.len(), is_closed), (3000, true));
+}
+
+#[test]
+fn flushall_answers_when_the_memory_is_free_and_the_empty_dump_is_there() {
+    for order in ["FLUSHALL SYNC", "FLUSHALL ASYNC", "FLUSHALL"] {
+        let mut world = World::new();
+        world.run("CONFIG SET save '900 1'");
+        world.run("RPUSH list a b c");
+        assert_eq!(world.run("SAVE"), "OK");
+        let full = world.host.disk.get("dump.rdb").expect("it was saved").len();
+        // The disk is slow, then the helper thread as well.
+        for holds_all in [false, true] {
+            world.run("RPUSH list a b c");
+            world.disk_jobs_left = 0;
+            if holds_all {
+                world.hold_jobs();
+            }
+            world.send("a", order);
+            assert_eq!(world.run_as("b", "DBSIZE"), "(integer) 0");
+            world.send("a", "PING");
+            assert_eq!(world.received("a"), "", "{order}");
+            world.disk_jobs_left = u64::MAX;
+            if holds_all {
+                world.run_as("b", "PING");
+                assert_eq!(world.received("a"), "", "{order}");
+            }
+            world.do_jobs();
+            assert_eq!(world.received("a"), "OK\nPONG", "{order}");
+            assert!(world.host.disk.get("dump.rdb").expect("it was saved").len() < full);
+        }
+    }
+}
+
+#[test]
+fn flushall_answers_ok_also_when_its_dump_cannot_be_saved_and_at_once_where_nobody_can_wait() {
+    let mut world = World::new();
+    world.run("CONFIG SET save '900 1'");
+    world.run("SET k v");
+    world.host.disk.fail_next("rename", Failure::Broken);
+    assert_eq!(world.run("FLUSHALL"), "OK");
+    assert!(world.host.disk.get("dump.rdb").is_none());
+    world.hold_jobs();
+    assert_eq!(world.run("EVAL 'return redis.call(\"FLUSHALL\")' 0"), "OK");
+    world.do_jobs();
+    assert!(world.host.disk.get("dump.rdb").is_some());
+    // A second one waits for the dump of the first, which is as empty.
+    world.hold_jobs();
+    world.send("a", "FLUSHALL");
+    world.send("b", "FLUSHALL");
+    world.send("c", "FLUSHALL");
+    world.disconnect("b");
+    assert_eq!((world.received("a"), world.received("c")), (String::new(), String::new()));
+    world.do_jobs();
+    assert_eq!((world.received("a"), world.received("c")), ("OK".to_owned(), "OK".to_owned()));
 }

@@ -1,7 +1,7 @@
 //! Dump files: SAVE, BGSAVE, LASTSAVE, and SHUTDOWN, which saves.
 
 use crate::config::ShutdownOn;
-use crate::engine::disk::DiskError;
+use crate::engine::disk::{DiskError, ErrorKind};
 use crate::engine::durability::Why;
 use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
@@ -54,8 +54,11 @@ const REWRITING: CmdError = CmdError::coded(
 
 /// The verdict for a client that waited for a save.
 fn was_saved(_: &mut Engine, _: &mut dyn Host, done: Done) -> Result<(), CmdError> {
-    // Redis says no more than that.
-    done.file().map(drop).map_err(|_: DiskError| CmdError::coded("ERR"))
+    done.file().map(drop).map_err(|error: DiskError| match error.kind {
+        ErrorKind::GivenUp => CmdError::err(error.text),
+        // Redis says no more than that.
+        _ => CmdError::coded("ERR"),
+    })
 }
 
 fn save(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {

@@ -185,6 +185,8 @@ pub enum Origin {
     Redis8,
     /// Valkey 9.1 only.
     Valkey,
+    /// None of them.
+    Ours,
 }
 
 impl Origin {
@@ -197,6 +199,7 @@ impl Origin {
             Origin::Redis7 => "Redis 7.0",
             Origin::Redis8 => "Redis 8.0",
             Origin::Valkey => "Valkey 9.1",
+            Origin::Ours => "Waterwheel only",
         }
     }
 }

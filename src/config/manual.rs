@@ -9,7 +9,7 @@ const HEAD: &str = "\
 # Configuration
 
 Every directive of Redis 7.0, Redis 8.0 and Valkey 9.1 is known: a file or a command line for one of them can be
-used as it is. The defaults are those of Redis 8.0. This page is generated from the table in
+used as it is; `known to` tells what is known here only. The defaults are those of Redis 8.0. This page is generated from the table in
 `src/config/table/`; after a change there run `BLESS=1 cargo test --test docs_config`.
 
 A directive is set in a file (`name value`), on the command line (`--name value`), or, where it says *at run time*,

@@ -45,6 +45,6 @@ pub use settings::Config;
 pub use table::{directives, find};
 pub use values::{
     AclPubsubDefault, AppendFsync, Choice, DisklessLoad, Integer, LogFormat, LogLevel, LogTimestamp,
-    MaxmemoryPolicy, Notifications, OomScoreAdj, OutputLimit, Permission, PropagationError, RdbVersionCheck,
-    SanitizeDump, ShutdownOn, Supervised, SyslogFacility,
+    MaxmemoryPolicy, Notifications, OomScoreAdj, OutputLimit, Permission, PropagationError, RdbVersion,
+    RdbVersionCheck, SanitizeDump, ShutdownOn, Supervised, SyslogFacility,
 };

@@ -11,8 +11,8 @@ use super::file::UserLine;
 use super::table;
 use super::values::{
     AclPubsubDefault, AppendFsync, DisklessLoad, LogFormat, LogLevel, LogTimestamp, MaxmemoryPolicy,
-    Notifications, OomScoreAdj, OutputLimit, Permission, PropagationError, RdbVersionCheck, SanitizeDump,
-    ShutdownOn, Supervised, SyslogFacility,
+    Notifications, OomScoreAdj, OutputLimit, Permission, PropagationError, RdbVersion, RdbVersionCheck,
+    SanitizeDump, ShutdownOn, Supervised, SyslogFacility,
 };
 
 /// Declares [`Config`] together with its blank state, which only [`Config::new`] sees: a derived `Default` would
@@ -238,6 +238,10 @@ config! {
     pub loading_process_events_interval_bytes: u32,
     /// `sanitize-dump-payload`.
     pub sanitize_dump_payload: SanitizeDump,
+    /// `rdb-version`.
+    pub rdb_version: RdbVersion,
+    /// `snapshot-held-max`.
+    pub snapshot_held_max_bytes: u64,
     /// `rdb-version-check`.
     pub rdb_version_check: RdbVersionCheck,
     /// `appendonly`.

@@ -61,7 +61,7 @@ fn patterns_show_what_redis_shows_and_the_names_of_other_servers() {
     assert_eq!(more, ONLY_HERE);
 }
 
-/// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey and of Redis 7.0.
+/// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey, of Redis 7.0, and ours.
 const ONLY_HERE: &[&str] = &[
     "active-defrag-cycle-us",
     "availability-zone",
@@ -93,6 +93,7 @@ const ONLY_HERE: &[&str] = &[
     "prefetch-batch-max-size",
     "primaryauth",
     "primaryuser",
+    "rdb-version",
     "rdb-version-check",
     "rdma-bind",
     "rdma-completion-vector",
@@ -100,6 +101,7 @@ const ONLY_HERE: &[&str] = &[
     "rdma-rx-size",
     "repl-mptcp",
     "slot-migration-max-failover-repl-bytes",
+    "snapshot-held-max",
     "tls-auth-clients-user",
     "tls-auto-reload-interval",
     "unixsocketgroup",

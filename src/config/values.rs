@@ -129,6 +129,15 @@ choices! {
         Clients = "clients",
     }
 
+    /// The version of the format of dump files that are written.
+    pub enum RdbVersion {
+        Auto = "auto",
+        V10 = "10",
+        V11 = "11",
+        V12 = "12",
+        V80 = "80",
+    }
+
     /// What becomes of dump files of an unknown version.
     pub enum RdbVersionCheck {
         Strict = "strict",

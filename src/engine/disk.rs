@@ -305,6 +305,8 @@ pub enum ErrorKind {
     NoSpace,
     /// There is no such file or folder.
     NotFound,
+    /// The engine gave it up; the text says why.
+    GivenUp,
     /// Something else.
     Other,
 }

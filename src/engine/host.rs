@@ -51,6 +51,8 @@ pub enum Request<'a> {
     /// Does these jobs for the disk at once, where nobody can wait. The first error is their result, or what all of them did
     /// together; the folders and files that they open are theirs alone.
     Disk(Vec<FileJob>, &'a mut FileResult),
+    /// Tells whether a process with this id lives.
+    IsAlive(u32, &'a mut bool),
     /// Tells whoever started the server that it is ready.
     TellReady(crate::config::Supervised),
     /// Stops the whole server for so many microseconds (DEBUG SLEEP).

@@ -65,6 +65,8 @@ enum Waiter {
     Client(ClientId, Verdict),
     /// The engine itself goes on.
     Engine(fn(&mut Engine, &mut dyn Host, u64, FileResult)),
+    /// A job that counts as done only when this one is.
+    Other(u64),
     /// Nobody: SYNC was asked for where nobody can wait, so what is freed does not count as freed lazily.
     Unseen,
 }
@@ -82,6 +84,8 @@ pub(super) struct Jobs {
     last_handle: u64,
     /// Who waits, by the number of the job.
     waiters: BTreeMap<u64, Waiter>,
+    /// Jobs that count as done only when another one is, and what became of them, if that is known.
+    held: BTreeMap<u64, Option<Done>>,
     /// Bytes for the disk, by the number of the job.
     bytes: BTreeMap<u64, u64>,
     /// Their sum.
@@ -114,6 +118,12 @@ impl Jobs {
     /// A client waits for a job.
     pub fn wait(&mut self, job: u64, client: ClientId, verdict: Verdict) {
         self.waiters.insert(job, Waiter::Client(client, verdict));
+    }
+
+    /// A job counts as done only when another one is as well. Nobody else hears of that other one.
+    pub fn hold_until(&mut self, job: u64, other: u64) {
+        self.held.insert(job, None);
+        self.waiters.insert(other, Waiter::Other(job));
     }
 
     /// What the engine does when a job for the disk is done.
@@ -185,8 +195,18 @@ impl Engine {
         self.jobs.waiters.insert(job, Waiter::Unseen);
     }
 
+    /// A client waits for a job, and for another one.
+    pub fn wait_for_both(&mut self, job: u64, other: u64, client: ClientId, verdict: Verdict) {
+        self.jobs.hold_until(job, other);
+        self.jobs.wait(job, client, verdict);
+    }
+
     /// The shell has done a job, or could not.
     pub fn completed(&mut self, host: &mut dyn Host, job: u64, done: Done) {
+        if let Some(held) = self.jobs.held.get_mut(&job) {
+            *held = Some(done);
+            return;
+        }
         let waiter = self.jobs.waiters.remove(&job);
         self.jobs.file_bytes -= self.jobs.bytes.remove(&job).unwrap_or(0);
         self.jobs.replacing.remove(&job);
@@ -203,6 +223,11 @@ impl Engine {
                 self.end_wait_for_job(client, job, result);
             }
             Some(Waiter::Engine(go_on)) => go_on(self, host, job, done.file()),
+            Some(Waiter::Other(job)) => {
+                if let Some(Some(done)) = self.jobs.held.remove(&job) {
+                    self.completed(host, job, done);
+                }
+            }
             Some(Waiter::Unseen) | None => {}
         }
     }

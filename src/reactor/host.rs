@@ -318,6 +318,10 @@ impl Host for ShellHost {
                 *result = Files::at_once(jobs);
                 Ok(String::new())
             }
+            Request::IsAlive(pid, lives) => {
+                *lives = process::is_alive(pid);
+                Ok(String::new())
+            }
             Request::TellReady(supervised) => {
                 super::supervisor::tell_ready(supervised);
                 Ok(String::new())

@@ -119,6 +119,13 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a process with this id lives, as far as can be seen from here: one that ended and was not waited for lives too.
+pub fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // Whoever may not be sent a signal is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 /// Stops the process until somebody lets it go on.
 pub fn stop() {
     let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
@@ -139,6 +146,15 @@ pub fn segfault() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_lives_until_it_was_waited_for() {
+        assert!(is_alive(std::process::id()) && is_alive(1));
+        assert!(!is_alive(0) && !is_alive(u32::MAX));
+        let mut child = std::process::Command::new("true").spawn().expect("there is such a program");
+        child.wait().expect("it is a child");
+        assert!(!is_alive(child.id()));
+    }
 
     #[test]
     fn times_grow_and_locales_are_known_or_not() {

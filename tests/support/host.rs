@@ -95,6 +95,11 @@ impl Host for FakeHost {
                 });
                 "disk"
             }
+            // The machine has no other processes.
+            Request::IsAlive(_, lives) => {
+                *lives = false;
+                "is alive"
+            }
             Request::ReadConfigFile => "read config",
             Request::TellReady(_) => "tell ready",
             Request::ReleaseMemory => "release memory",

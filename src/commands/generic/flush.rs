@@ -65,16 +65,37 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
 fn flushdb(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let waits = waits_for_memory(engine, call)?;
     let db = engine.clients[call.slot].db as usize;
-    flush(engine, call, db..db + 1, waits)
+    let freeing = flush(engine, call, db..db + 1, waits);
+    Ok(answer(engine, call, freeing))
 }
 
 fn flushall(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let waits = waits_for_memory(engine, call)?;
     let all = 0..engine.dbs.count();
     engine.cancel_background_save();
-    let outcome = flush(engine, call, all, waits)?;
-    engine.save_flushed(call.host);
-    Ok(outcome)
+    let freeing = flush(engine, call, all, waits);
+    let job = match (engine.save_flushed(call.host), freeing) {
+        // As in Redis, it does not matter whether the empty dump could be saved.
+        (Some(saving), Some(freeing)) => {
+            engine.wait_for_both(saving, freeing, call.id, |_, _, _| Ok(()));
+            Some(saving)
+        }
+        (Some(saving), None) => {
+            engine.wait_for_job(saving, call.id, |_, _, _| Ok(()));
+            Some(saving)
+        }
+        (None, freeing) => freeing,
+    };
+    Ok(answer(engine, call, job))
+}
+
+/// Answers OK, at once or when a job is done.
+fn answer(engine: &mut Engine, call: &Call<'_>, job: Option<u64>) -> Outcome {
+    if let Some(job) = job {
+        return Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None });
+    }
+    engine.reply(call.slot).ok();
+    Outcome::Done
 }
 
 /// Whether the client is answered only when the memory is free.
@@ -87,7 +108,8 @@ fn waits_for_memory(engine: &Engine, call: &Call<'_>) -> Result<bool, CmdError> 
     }
 }
 
-fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, waits: bool) -> CmdResult {
+/// Empties databases. Gives the job that frees what they held, if the client has to wait for it.
+fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, waits: bool) -> Option<u64> {
     let removed: usize = dbs.clone().map(|db| engine.dbs.at(db).len()).sum();
     engine.propagation.changed(removed as u64);
     // Also where nothing was removed: those who follow may hold what is dead here.
@@ -96,24 +118,13 @@ fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, 
     engine.signal_all(dbs.clone());
     engine.touch_emptied(dbs.clone());
     engine.flush_tracked();
-    match engine.dbs.flush(dbs, now_ms) {
-        Some(garbage) if waits && engine.is_nested() => {
-            engine.free_unseen(garbage);
-            engine.reply(call.slot).ok();
-            Ok(Outcome::Done)
-        }
-        Some(garbage) if waits => {
-            let job = engine.free(garbage, Some(call.id));
-            Ok(Outcome::Block(Block { on: BlockOn::Job(job), deadline_us: None }))
-        }
-        garbage => {
-            if let Some(garbage) = garbage {
-                engine.free(garbage, None);
-            }
-            engine.reply(call.slot).ok();
-            Ok(Outcome::Done)
-        }
+    let garbage = engine.dbs.flush(dbs, now_ms)?;
+    if waits && engine.is_nested() {
+        engine.free_unseen(garbage);
+        return None;
     }
+    let job = engine.free(garbage, waits.then_some(call.id));
+    waits.then_some(job)
 }
 
 fn swapdb(ctx: &mut Ctx<'_>) -> CmdResult {

@@ -3,7 +3,7 @@
 use super::super::directive::{
     Directive, Effect, I32, I64, Origin, Why, choice, flag, memory, number, special, text,
 };
-use super::super::values::{AppendFsync, RdbVersionCheck, SanitizeDump};
+use super::super::values::{AppendFsync, RdbVersion, RdbVersionCheck, SanitizeDump};
 use super::super::{check, syntax};
 
 pub(super) const ROWS: &[Directive] = &[
@@ -43,6 +43,12 @@ pub(super) const ROWS: &[Directive] = &[
         .origin(Origin::Redis)
         .inert(Why::Persistence)
         .doc("Whether packed values are checked in full when they are loaded or restored."),
+    choice("rdb-version", "auto", RdbVersion::NAMES, |c| &mut c.rdb_version)
+        .origin(Origin::Ours)
+        .doc("Version of the format of dump files: the lowest that can hold the keys, or this one; 80 is Valkey 9's."),
+    memory("snapshot-held-max", "0", 0, I64, |c| &mut c.snapshot_held_max_bytes)
+        .origin(Origin::Ours)
+        .doc("Bytes of old values that a save may hold; one that holds more fails. 0: any number."),
     choice("rdb-version-check", "strict", RdbVersionCheck::NAMES, |c| &mut c.rdb_version_check)
         .origin(Origin::Valkey)
         .doc("Whether dump files of an unknown version are refused."),

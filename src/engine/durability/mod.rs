@@ -5,6 +5,8 @@
 //!
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
 
+mod bounds;
+mod leftovers;
 mod load;
 mod log;
 mod points;

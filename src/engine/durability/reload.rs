@@ -36,7 +36,7 @@ impl Engine {
                 log::warn!("Fatal error loading the DB: can't read the RDB file {path}: {error}");
             }
         } else {
-            file = self.dump(host);
+            file = self.dump(host)?;
             self.write_at_once(host, file.clone()).map_err(|text| {
                 log::warn!("Write error while saving DB to the disk: {text}");
                 "ERR"
@@ -69,11 +69,12 @@ impl Engine {
         self.durability.saves += 1;
     }
 
-    /// All databases as a dump file. A save that is under way ends, for there is one snapshot at a time.
-    fn dump(&mut self, host: &mut dyn Host) -> Vec<u8> {
+    /// All databases as a dump file. A save that is under way ends, for there is one snapshot at a time. The error is a reply.
+    fn dump(&mut self, host: &mut dyn Host) -> Result<Vec<u8>, &'static str> {
         self.cancel_save(host);
         let mut writer =
             FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
+        writer.pin(self.dump_version());
         self.write_facts(host, &mut writer, false);
         self.dbs.begin_snapshot();
         let mut file = header(0).to_vec();
@@ -88,6 +89,10 @@ impl Engine {
         }
         writer.end();
         take(&mut writer, true);
+        if let Some(error) = self.why_give_up(Some(&writer)) {
+            log::warn!("Write error while saving DB to the disk({}): {}", error.op, error.text);
+            return Err("ERR");
+        }
         let header = header(writer.version());
         file[..HEADER_BYTES].copy_from_slice(&header);
         let rest = &file[HEADER_BYTES..];
@@ -96,7 +101,7 @@ impl Engine {
             false => 0,
         };
         file.extend_from_slice(&crc.to_le_bytes());
-        file
+        Ok(file)
     }
 
     /// Replaces the dump file while everybody waits.

@@ -190,6 +190,7 @@ impl Engine {
             self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
             let mut writer =
                 FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
+            writer.pin(self.dump_version());
             self.write_facts(host, &mut writer, rewrite.is_some());
             Writer::Dump(writer)
         };
@@ -241,10 +242,11 @@ impl Engine {
         self.scripts.libraries.iter().for_each(|library| writer.function(&library.code));
     }
 
-    /// All databases were emptied: where there are save points the dump file follows.
-    pub fn save_flushed(&mut self, host: &mut dyn Host) {
+    /// All databases were emptied: where there are save points the dump file follows. Gives the number of a job that is done
+    /// when an empty dump is there, or could not be saved; none where nobody can wait for it.
+    pub fn save_flushed(&mut self, host: &mut dyn Host) -> Option<u64> {
         if self.conf.save.is_empty() {
-            return;
+            return None;
         }
         if self.durability.save.is_some() {
             self.durability.is_scheduled = true;
@@ -253,6 +255,9 @@ impl Engine {
         }
         // There is nothing left that a save would have to keep.
         self.durability.changes_at_save = self.propagation.changes();
+        // That of an earlier flush is as empty; that of a SAVE is not, and another one follows it.
+        let can_wait = self.durability.saving() == Some(Why::Flush) && !self.is_nested();
+        can_wait.then(|| self.wait_for_save())
     }
 
     /// A number of a job that is done when the save is; the client that waits for it gets OK or the error.
@@ -275,6 +280,10 @@ impl Engine {
     pub(super) fn save_some(&mut self, host: &mut dyn Host) -> bool {
         let Some(mut save) = self.durability.save.take() else { return false };
         let more = self.walk_some(host, &mut save);
+        if let Some(error) = self.why_give_up(save.writer.dump()) {
+            self.end_save(host, *save, Err(error));
+            return false;
+        }
         self.durability.save = Some(save);
         more
     }

@@ -13,6 +13,11 @@ pub(super) enum Writer {
 }
 
 impl Writer {
+    /// The writer of a dump file.
+    pub fn dump(&self) -> Option<&FileWriter> {
+        if let Writer::Dump(writer) = self { Some(writer) } else { None }
+    }
+
     /// Keys that were written or begun.
     pub fn keys(&self) -> u64 {
         match self {
@@ -54,9 +59,6 @@ impl Writer {
 
     /// The version of a dump file.
     pub fn version(&self) -> Option<u16> {
-        match self {
-            Writer::Dump(writer) => Some(writer.version()),
-            Writer::Commands(_) => None,
-        }
+        self.dump().map(FileWriter::version)
     }
 }

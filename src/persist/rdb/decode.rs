@@ -301,11 +301,14 @@ fn field(
 
 const BAD_DEADLINE: Stop = Stop::Bad("invalid expireAt time");
 
+/// The latest deadline of a field: a later one would make a file that Redis refuses. Redis: `EB_EXPIRE_TIME_MAX`.
+const FIELD_DEADLINE_MAX_MS: u64 = (1 << 48) - 1;
+
 /// A deadline that was read; 0 stands for none.
 pub(super) fn deadline(ms: u64) -> Result<FieldDeadline, Stop> {
     match ms {
         0 => Ok(FieldDeadline::Clear),
-        ms if ms <= i64::MAX as u64 => Ok(FieldDeadline::At(ms)),
+        ms if ms <= FIELD_DEADLINE_MAX_MS => Ok(FieldDeadline::At(ms)),
         _ => Err(BAD_DEADLINE),
     }
 }

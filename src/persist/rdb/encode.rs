@@ -1,6 +1,6 @@
 //! From a value to bytes.
 
-use super::{NODE_PACKED, NODE_PLAIN, kind};
+use super::{NODE_PACKED, NODE_PLAIN, VERSION_OF_VALKEY, Version, kind};
 use crate::base::number::{I64_BYTES_MAX, format_i64, parse_i64};
 use crate::keyspace::ValueRef;
 use crate::keyspace::held::{Cell, Table};
@@ -57,6 +57,8 @@ const VERSION_OF_FIELD_DEADLINES: u16 = 12;
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) options: Options,
+    /// The version for which it writes.
+    pub(super) version: Version,
     /// Strings are not compressed but noted here, to be compressed by somebody else: where in `out` the length of each begins,
     /// and where its bytes end.
     pub(super) later: Option<&'o mut Vec<(usize, usize)>>,
@@ -67,7 +69,7 @@ pub(super) struct Writer<'o> {
 impl<'o> Writer<'o> {
     /// A writer that compresses at once.
     pub(super) fn new(out: &'o mut Vec<u8>, options: Options) -> Writer<'o> {
-        Writer { out, options, later: None, key: None }
+        Writer { out, options, version: Version::Lowest, later: None, key: None }
     }
 
     /// The type of a value, and the key if there is one.
@@ -225,7 +227,9 @@ impl<'o> Writer<'o> {
             return self.typed_blob(kind::HASH_LISTPACK, pack.bytes());
         }
         let first = hash.next_deadline();
-        if let (HashRef::PackedEx(pack), Some(first)) = (hash, first) {
+        if let (HashRef::PackedEx(pack), Some(first)) = (hash, first)
+            && self.version != Version::Valkey
+        {
             self.kind(kind::HASH_LISTPACK_EX);
             self.out.extend_from_slice(&first.to_le_bytes());
             self.blob(pack.bytes());
@@ -242,6 +246,10 @@ impl<'o> Writer<'o> {
             Table::Set(len) => self.typed_len(kind::SET, len),
             Table::Zset(len) => self.typed_len(kind::ZSET_2, len),
             Table::Hash(len, None) => self.typed_len(kind::HASH, len),
+            Table::Hash(len, Some(_)) if self.version == Version::Valkey => {
+                self.typed_len(kind::HASH_2, len);
+                return VERSION_OF_VALKEY;
+            }
             Table::Hash(len, Some(first)) => {
                 self.kind(kind::HASH_METADATA);
                 self.out.extend_from_slice(&first.to_le_bytes());
@@ -265,12 +273,17 @@ impl<'o> Writer<'o> {
     }
 
     fn field(&mut self, field: Field<'_>, first: Option<u64>) {
-        if let Some(first) = first {
+        let is_behind = self.version == Version::Valkey;
+        if let Some(first) = first.filter(|_| !is_behind) {
             // Counted from the nearest one; 0 stands for none.
             self.len(field.deadline.map_or(0, |deadline| deadline - first + 1));
         }
         self.element(field.name);
         self.element(field.value.element());
+        if first.is_some() && is_behind {
+            // Minus one stands for none.
+            self.out.extend_from_slice(&field.deadline.unwrap_or(u64::MAX).to_le_bytes());
+        }
     }
 
     fn zset(&mut self, zset: ZsetRef<'_>) -> u16 {

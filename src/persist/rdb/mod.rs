@@ -39,6 +39,39 @@ pub enum Dialect {
     Valkey,
 }
 
+/// The version of the format that a dump file is to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// The lowest one that can hold what is in it.
+    #[default]
+    Lowest,
+    /// This one of Redis, from 10 on.
+    Redis(u16),
+    /// That of Valkey 9, in its dialect.
+    Valkey,
+}
+
+impl Version {
+    /// What a file says whose values need at least this version.
+    fn said(self, needed: u16) -> u16 {
+        match self {
+            Version::Lowest => needed,
+            Version::Redis(version) => version,
+            Version::Valkey => VERSION_OF_VALKEY,
+        }
+    }
+
+    /// Whether it can hold a value that needs at least this version.
+    fn can_hold(self, needed: u16) -> bool {
+        needed <= self.said(needed)
+    }
+
+    /// Whether streams tell when their consumers were active.
+    fn has_active_times(self) -> bool {
+        self.can_hold(stream::VERSION_OF_ACTIVE_TIMES)
+    }
+}
+
 /// Version and checksum.
 const FOOTER_BYTES: usize = 10;
 

@@ -69,12 +69,14 @@ pub(super) fn read(
             zset(pack.pairs(), pack.len() / 2, tuning)?
         }
         kind::HASH_ZIPMAP => {
-            let texts = zipmap(&reader.text()?);
-            hash(&texts.map_err(|_| Stop::Bad("Zipmap integrity check failed."))?, tuning)?
+            const BAD: Stop = Stop::Bad("Zipmap integrity check failed.");
+            let texts = zipmap(&reader.text()?).map_err(|_| BAD)?;
+            hash(&texts, BAD, tuning)?
         }
         kind::HASH_ZIPLIST => {
-            let texts = ziplist(&reader.text()?);
-            hash(&texts.map_err(|_| Stop::Bad("Hash ziplist integrity check failed."))?, tuning)?
+            const BAD: Stop = Stop::Bad("Hash ziplist integrity check failed.");
+            let texts = ziplist(&reader.text()?).map_err(|_| BAD)?;
+            hash(&texts, BAD, tuning)?
         }
         kind::HASH_LISTPACK => {
             let bytes = reader.text()?;
@@ -84,7 +86,8 @@ pub(super) fn read(
             let (mut name_digits, mut digits) = ([0; I64_BYTES_MAX], [0; I64_BYTES_MAX]);
             for (name, value) in pack.pairs() {
                 let (name, value) = (name.bytes(&mut name_digits), value.bytes(&mut digits));
-                add_field(&mut hash, name, value, FieldDeadline::Clear, tuning)?;
+                add_field(&mut hash, name, value, FieldDeadline::Clear, tuning)
+                    .map_err(|_| Stop::Bad("Hash listpack with dup elements"))?;
             }
             Unpacked::new(hash)
         }
@@ -162,18 +165,18 @@ fn keep_signs<'e>(pack: &mut Listpack, pairs: impl Iterator<Item = (Element<'e>,
     }
 }
 
-/// A hash of names and values in turn.
-fn hash(texts: &[Vec<u8>], tuning: &Tuning) -> Result<Unpacked, Stop> {
+/// A hash of names and values in turn; `bad` is said when a name has no value, or comes twice.
+fn hash(texts: &[Vec<u8>], bad: Stop, tuning: &Tuning) -> Result<Unpacked, Stop> {
     let mut hash = Hash::new();
     hash.make_room(texts.len() / 2, 0, 0, tuning);
     for pair in texts.chunks(2) {
-        let [name, value] = pair else { return Err(Stop::Bad("Hash ziplist integrity check failed.")) };
-        add_field(&mut hash, name, value, FieldDeadline::Clear, tuning)?;
+        let [name, value] = pair else { return Err(bad) };
+        add_field(&mut hash, name, value, FieldDeadline::Clear, tuning).map_err(|_| bad)?;
     }
     Ok(Unpacked::new(hash))
 }
 
-/// Field, value and deadline in turn.
+/// Field, value and deadline in turn: the nearest deadline first, fields without one last.
 fn dated_hash(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Unpacked, Stop> {
     const BAD: &str = "Hash listpack integrity check failed.";
     let bytes = reader.text()?;
@@ -182,8 +185,15 @@ fn dated_hash(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Unpacked, Stop
     hash.make_room(pack.len() / 3, 0, 0, tuning);
     let (mut name_digits, mut digits) = ([0; I64_BYTES_MAX], [0; I64_BYTES_MAX]);
     let mut elements = pack.iter();
+    let mut latest_ms = 0;
     while let (Some(name), Some(value), Some(ms)) = (elements.next(), elements.next(), elements.next()) {
         let ms = ms.as_i64().and_then(|ms| u64::try_from(ms).ok()).ok_or(Stop::Bad(BAD))?;
+        // No deadline is later than any.
+        let order_ms = if ms == 0 { u64::MAX } else { ms };
+        if order_ms < latest_ms {
+            return Err(Stop::Bad(BAD));
+        }
+        latest_ms = order_ms;
         let (name, value) = (name.bytes(&mut name_digits), value.bytes(&mut digits));
         add_field(&mut hash, name, value, deadline(ms)?, tuning)?;
     }

@@ -21,7 +21,7 @@ use crate::structures::listpack;
 use std::collections::BTreeMap;
 
 /// The version that brought the third form.
-const VERSION_OF_ACTIVE_TIMES: u16 = 11;
+pub(super) const VERSION_OF_ACTIVE_TIMES: u16 = 11;
 /// Stands for a number of entries that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -62,10 +62,12 @@ impl Writer<'_> {
 
     /// Type and number of nodes. Returns the lowest version of the format that knows the type, and where to go on.
     pub(super) fn begin_stream(&mut self, stream: &Stream) -> (u16, StreamProgress) {
-        let with_active = stream
-            .groups()
-            .flat_map(|(_, group)| group.consumers())
-            .any(|consumer| consumer.active_ms != Some(consumer.seen_ms));
+        // An older version takes the time at which a consumer was seen for that at which it was active.
+        let with_active = self.version.has_active_times()
+            && stream
+                .groups()
+                .flat_map(|(_, group)| group.consumers())
+                .any(|consumer| consumer.active_ms != Some(consumer.seen_ms));
         self.kind(if with_active { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 });
         self.len(stream.log.nodes() as u64);
         let version = if with_active { VERSION_OF_ACTIVE_TIMES } else { VERSION_OF_LISTPACKS };
@@ -331,8 +333,10 @@ impl OpenGroup {
         };
         if let Some((consumer, left)) = self.consumer.filter(|(_, left)| *left > 0) {
             let id = raw_id(reader)?;
-            let pending = self.ownerless.remove(&id);
-            let pending = pending.ok_or(Stop::Bad("Consumer entry not found in group global PEL"))?;
+            let pending = self.ownerless.remove(&id).ok_or_else(|| match self.group.pending_at(id) {
+                Some(_) => Stop::Bad("Stream consumer PEL entry already has a consumer assigned"),
+                None => Stop::Bad("Consumer entry not found in group global PEL"),
+            })?;
             self.group.assign(id, Pending { consumer, ..pending });
             self.consumer = Some((consumer, left - 1));
             return Ok(true);

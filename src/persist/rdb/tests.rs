@@ -210,7 +210,7 @@ fn payloads_of_old_servers_are_read() {
     };
     assert_eq!(show(b"\x01\x02\x01a\xc0\x05"), ["a", "5"]);
     assert_eq!(show(b"\x03\x01\x01a\x031.5"), ["1.5 [97]"]);
-    let ziplist = b"\x10\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\x02hi\x04\xf3\xff";
+    let ziplist = b"\x10\x00\x00\x00\x0e\x00\x00\x00\x02\x00\x00\x02hi\x04\xf3\xff";
     let ziplist = [&[ziplist.len() as u8][..], &[ziplist.len() as u8], &ziplist[1..]].concat();
     let with_type = |kind: u8| [&[kind][..], &ziplist].concat();
     assert_eq!(show(&with_type(10)), ["hi", "2"]);
@@ -290,4 +290,45 @@ fn the_sign_of_a_score_of_zero_survives_in_a_table() {
         panic!("it is whole")
     };
     assert!(back.view().iter().all(|(_, score)| score.is_sign_negative()));
+}
+
+#[test]
+fn a_hash_whose_deadlines_are_out_of_order_or_too_late_is_refused() {
+    let dated = |deadlines: &[i64]| {
+        let mut list = crate::structures::listpack::Listpack::new();
+        for (number, deadline) in deadlines.iter().enumerate() {
+            [number as i64, 7, *deadline].iter().for_each(|value| list.push_int(*value));
+        }
+        [&[kind::HASH_LISTPACK_EX][..], &[1; 8], &[list.bytes_len() as u8], list.bytes()].concat()
+    };
+    let refusal = |bytes: &[u8]| decode(bytes, Dialect::Redis, &tuning()).err().map(|bad| bad.what);
+    const LATEST: i64 = (1 << 48) - 1;
+    for sound in [&[5, 5, LATEST][..], &[5, 0, 0], &[0], &[LATEST]] {
+        assert_eq!(refusal(&dated(sound)), None, "{sound:?}");
+    }
+    for damaged in [&[5, 4][..], &[0, 5], &[5, 0, 6], &[LATEST + 1], &[-1]] {
+        assert!(refusal(&dated(damaged)).is_some(), "{damaged:?}");
+    }
+    let table = |ms: u64| [&[kind::HASH_METADATA][..], &ms.to_le_bytes(), b"\x01\x01\x01a\x01b"].concat();
+    assert_eq!(refusal(&table(LATEST as u64)), None);
+    assert_eq!(refusal(&table(LATEST as u64 + 1)), Some("invalid expireAt time".into()));
+}
+
+#[test]
+fn an_entry_that_two_consumers_hold_is_told_from_one_that_nobody_was_given() {
+    let id = (1u128 << 64).to_be_bytes();
+    let of_consumers = |ids: [&[u8]; 2]| {
+        // No entries; one group whose one entry is pending, and two consumers who hold what they say.
+        let mut bytes = vec![kind::STREAM_LISTPACKS_2, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, b'g', 1, 0, 1, 1];
+        bytes.extend([&id[..], &[0; 8], &[1, 2]].concat());
+        for (name, id) in [b'a', b'b'].iter().zip(ids) {
+            bytes.extend([&[1, *name][..], &[0; 8], &[u8::from(!id.is_empty())], id].concat());
+        }
+        decode(&bytes, Dialect::Redis, &tuning()).err().map(|bad| bad.what)
+    };
+    let twice = "Stream consumer PEL entry already has a consumer assigned";
+    assert_eq!(of_consumers([&id, &[]]), None);
+    assert_eq!(of_consumers([&id, &id]), Some(twice.into()));
+    let other = of_consumers([&id, &[0; 16]]);
+    assert_eq!(other, Some("Consumer entry not found in group global PEL".into()));
 }

@@ -13,23 +13,44 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
+/// Bytes of a ziplist before its entries.
+const HEADER_BYTES: usize = 10;
+
 /// The elements of a ziplist.
 pub(super) fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Corrupt> {
     let total = u32::from_le_bytes(part(bytes, 0)?) as usize;
+    let tail = u32::from_le_bytes(part(bytes, 4)?) as usize;
     let count = u16::from_le_bytes(part(bytes, 8)?);
     if total != bytes.len() || bytes.last() != Some(&0xff) {
         return Err(Corrupt);
     }
     let mut elements = Vec::new();
-    let mut at = 10;
+    // Where the entry begins that was read last, and how long it is.
+    let (mut last, mut last_bytes) = (None, 0);
+    let mut at = HEADER_BYTES;
     while at < total - 1 {
-        at += if *bytes.get(at).ok_or(Corrupt)? < 254 { 1 } else { 5 };
-        let (element, next) = entry(bytes, at)?;
+        let (before, from) = length_before(bytes, at)?;
+        // Nobody here reads a ziplist backwards; but one that could not be read so was not written by a server.
+        if before != last_bytes {
+            return Err(Corrupt);
+        }
+        let (element, next) = entry(bytes, from)?;
         elements.push(element);
+        (last, last_bytes) = (Some(at), next - at);
         at = next;
     }
     let counted = count == u16::MAX || usize::from(count) == elements.len();
-    if at == total - 1 && counted { Ok(elements) } else { Err(Corrupt) }
+    let is_tail_right = last.is_none_or(|last| last == tail);
+    if at == total - 1 && counted && is_tail_right { Ok(elements) } else { Err(Corrupt) }
+}
+
+/// The length of the entry before the one that begins here, and where its encoding stands.
+fn length_before(bytes: &[u8], at: usize) -> Result<(usize, usize), Corrupt> {
+    match *bytes.get(at).ok_or(Corrupt)? {
+        254 => Ok((u32::from_le_bytes(part(bytes, at + 1)?) as usize, at + 5)),
+        255 => Err(Corrupt),
+        length => Ok((usize::from(length), at + 1)),
+    }
 }
 
 fn part<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Corrupt> {
@@ -119,18 +140,19 @@ mod tests {
         let mut entries: Vec<Vec<u8>> = vec![
             [&[0, 2][..], b"hi"].concat(),
             [&[4, 0x41, 0x2c][..], &[b'x'; 300]].concat(),
-            vec![254, 0, 0, 0, 0, 0xc0, 0xfe, 0xff],
-            vec![4, 0xd0, 1, 0, 1, 0],
-            vec![6, 0xe0, 255, 255, 255, 255, 255, 255, 255, 127],
+            // The one before it has 303 bytes; the length of a short one may be in the long form as well.
+            vec![254, 47, 1, 0, 0, 0xc0, 0xfe, 0xff],
+            vec![254, 8, 0, 0, 0, 0xd0, 1, 0, 1, 0],
+            vec![10, 0xe0, 255, 255, 255, 255, 255, 255, 255, 127],
             vec![10, 0xf0, 0xff, 0xff, 0xff],
             vec![5, 0xfe, 0x80],
             vec![3, 0xf1],
             vec![2, 0xfd],
         ];
-        let count = entries.len() as u16;
+        let (count, last_bytes) = (entries.len() as u16, 2);
         let body: Vec<u8> = entries.drain(..).flatten().collect();
         let mut bytes = ((body.len() + 11) as u32).to_le_bytes().to_vec();
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&((body.len() + 10 - last_bytes) as u32).to_le_bytes());
         bytes.extend_from_slice(&count.to_le_bytes());
         bytes.extend_from_slice(&body);
         bytes.push(0xff);
@@ -145,6 +167,13 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(ziplist(&bytes[..cut]).is_err());
         }
+        // The place of the last entry, and the length of the first, which the second repeats.
+        for at in [4, 10 + 4] {
+            bytes[at] ^= 1;
+            assert_eq!(ziplist(&bytes), Err(Corrupt), "byte {at}");
+            bytes[at] ^= 1;
+        }
+        assert!(ziplist(&bytes).is_ok());
     }
 
     #[test]

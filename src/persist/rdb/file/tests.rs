@@ -364,3 +364,10 @@ fn an_error_names_the_place() {
     }
     assert_eq!(fault(b"REDIS0012\xf6").1, "Pre-release function format not supported.");
 }
+
+#[test]
+fn the_header_names_a_version_of_redis_or_of_valkey() {
+    assert_eq!(&write::header(7), b"REDIS0007");
+    assert_eq!(&write::header(12), b"REDIS0012");
+    assert_eq!(&write::header(80), b"VALKEY080");
+}

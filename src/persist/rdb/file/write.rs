@@ -5,11 +5,12 @@
 //! done on another thread, by [`Part::finish`].
 //!
 //! A file says the lowest version of the format that can hold what it holds. That is known at its end, so its header is
-//! written last ([`header`]), and the checksum is joined from that of the header and that of the rest.
+//! written last ([`header`]), and the checksum is joined from that of the header and that of the rest. Where a version is
+//! asked for ([`FileWriter::pin`]) it says that one, and the writer notes the first key that does not fit into it.
 
 use super::super::encode::{COMPRESS_FROM_BYTES, Options, Writer};
-use super::super::kind;
 use super::super::stream::StreamProgress;
+use super::super::{VERSION_OF_VALKEY, Version, kind};
 use super::opcode;
 use crate::base::crc::{self, crc64};
 use crate::keyspace::access::AccessClock;
@@ -33,9 +34,10 @@ const NODES_A_STEP: usize = 16;
 
 /// The header of a file of this version.
 pub fn header(version: u16) -> [u8; HEADER_BYTES] {
-    let mut header = *b"REDIS0000";
+    let (mut header, digits) =
+        if version < VERSION_OF_VALKEY { (*b"REDIS0000", 5) } else { (*b"VALKEY000", 6) };
     let mut rest = version;
-    for digit in header[5..].iter_mut().rev() {
+    for digit in header[digits..].iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
@@ -148,7 +150,11 @@ pub struct FileWriter {
     parts: Vec<Part>,
     /// Bytes in `parts`.
     part_bytes: usize,
+    /// The lowest version that can hold what was written.
     version: u16,
+    pinned: Version,
+    /// The first key that the pinned version cannot hold.
+    unfit: Option<Vec<u8>>,
     progress: Option<Progress>,
     /// Keys that were written or begun.
     keys: u64,
@@ -165,9 +171,21 @@ impl FileWriter {
             parts: Vec::new(),
             part_bytes: 0,
             version: VERSION_MIN,
+            pinned: Version::Lowest,
+            unfit: None,
             progress: None,
             keys: 0,
         }
+    }
+
+    /// Writes for this version; to be said before anything is written.
+    pub fn pin(&mut self, version: Version) {
+        self.pinned = version;
+    }
+
+    /// The first key that the version which was asked for cannot hold.
+    pub fn unfit(&self) -> Option<&[u8]> {
+        self.unfit.as_deref()
     }
 
     /// A fact about the writer.
@@ -193,9 +211,9 @@ impl FileWriter {
         self.cut();
     }
 
-    /// The lowest version of the format that can hold what was written.
+    /// The version that the header has to say: the lowest that can hold what was written, unless one is asked for.
     pub fn version(&self) -> u16 {
-        self.version
+        self.pinned.said(self.version)
     }
 
     /// Keys that were written or begun.
@@ -223,8 +241,8 @@ impl FileWriter {
 
     /// As `write`, of a value whose key stands behind its type.
     fn write_keyed<R>(&mut self, key: Option<&[u8]>, write: impl FnOnce(&mut Writer<'_>) -> R) -> R {
-        let FileWriter { out, options, texts, .. } = self;
-        let result = write(&mut Writer { out, options: *options, later: Some(texts), key });
+        let FileWriter { out, options, texts, pinned, .. } = self;
+        let result = write(&mut Writer { out, options: *options, version: *pinned, later: Some(texts), key });
         if self.out.len() >= PART_BYTES {
             self.cut();
         }
@@ -272,6 +290,9 @@ impl FileWriter {
     fn keyed(&mut self, key: &[u8], value: impl FnOnce(&mut Writer<'_>) -> u16) {
         let version = self.write_keyed(Some(key), value);
         self.version = self.version.max(version);
+        if !self.pinned.can_hold(version) {
+            self.unfit.get_or_insert_with(|| key.to_vec());
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn until_loaded(peer: &Peer) {
 /// Rewrites cannot begin while this stands in the way.
 fn block_rewrites(peer: &Peer) -> PathBuf {
     let path = peer.folder().join(format!("temp-rewriteaof-bg-{}.aof", peer.pid()));
-    fs::create_dir(&path).unwrap();
+    fs::create_dir(&path).expect("nothing is in the way");
     path
 }
 

@@ -82,15 +82,16 @@ const UNSAFE: &[(&str, &str)] = &[
 /// Every command that is given the whole engine; its row says why.
 const GLOBAL: &str = "
     acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setuser acl|users
-    acl|whoami auth bgsave client|caching client|getname client|getredir client|id client|info client|kill client|list
-    client|pause client|setinfo client|setname client|tracking client|trackinginfo client|unblock client|unpause
-    commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set debug discard
-    eval eval_ro evalsha evalsha_ro exec fcall fcall_ro flushall flushdb function|delete function|dump function|flush
-    function|kill function|list function|load function|restore function|stats hello info lastsave latency|doctor
-    latency|graph latency|histogram latency|history latency|latest latency|reset memory|doctor memory|stats monitor
-    psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub
-    punsubscribe reset save script|debug script|exists script|flush script|kill script|load script|show shutdown
-    slowlog|get slowlog|len slowlog|reset spublish ssubscribe subscribe sunsubscribe time unsubscribe unwatch watch";
+    acl|whoami auth bgrewriteaof bgsave client|caching client|getname client|getredir client|id client|info
+    client|kill client|list client|pause client|setinfo client|setname client|tracking client|trackinginfo
+    client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat
+    config|rewrite config|set debug discard eval eval_ro evalsha evalsha_ro exec fcall fcall_ro flushall flushdb
+    function|delete function|dump function|flush function|kill function|list function|load function|restore
+    function|stats hello info lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest
+    latency|reset memory|doctor memory|stats monitor psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub
+    pubsub|shardchannels pubsub|shardnumsub punsubscribe reset save script|debug script|exists script|flush
+    script|kill script|load script|show shutdown slowlog|get slowlog|len slowlog|reset spublish ssubscribe subscribe
+    sunsubscribe time unsubscribe unwatch waitaof watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;
@@ -590,12 +591,10 @@ const NO_COMMAND: &[(&str, &str)] = &[
 /// Public functions that only tests call, and why they stay.
 const FOR_TESTS: &[(&str, &str)] = &[
     ("follow_feed", "replicas will follow; until then the simulator does"),
-    ("take", "the feed is taken by the simulator until replicas are positions in it"),
-    ("open_replaying_client", "the loader of the append-only file will open one"),
+    ("take_feed", "the feed is taken by the simulator until replicas are positions in it"),
     ("overflow_buckets", "the measure of how crowded a dict is"),
     ("clients_weigh", "what client eviction believes, to be compared with the truth"),
     ("file_bytes_in_flight", "the snapshot will pause by it"),
-    ("log_job", "the append-only log will be written by it"),
     ("begin_walk", "the snapshot will walk large values"),
     ("end_walk", "the snapshot will walk large values"),
     ("walk", "the snapshot will walk large values"),
@@ -603,16 +602,6 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("parse_u64", "the widest number, to hold the parser of the others to"),
     ("candidates", "all entries that a look-up may meet, to be compared with those that are there"),
     ("check_threads", "a part of a test of another file, which shares its counters"),
-    ("temporary_manifest", "the engine will keep its append-only file by it"),
-    ("temporary_increment", "the engine will keep its append-only file by it"),
-    ("temporary_base", "the engine will keep its append-only file by it"),
-    ("takes_over", "the engine will keep its append-only file by it"),
-    ("take_over", "the engine will keep its append-only file by it"),
-    ("open_increment", "the engine will keep its append-only file by it"),
-    ("close_increment", "the engine will keep its append-only file by it"),
-    ("reopen_increment", "the engine will keep its append-only file by it"),
-    ("finish_rewrite", "the engine will keep its append-only file by it"),
-    ("forget_history", "the engine will keep its append-only file by it"),
     ("of_value", "errors of values, for the libraries of scripts"),
 ];
 

@@ -49,6 +49,15 @@ pub const SERVING_US_PER_TURN: u64 = 1000;
 /// sync takes comes on top, and a second is promised.
 pub const LOG_SYNC_AFTER_MS: u64 = 800;
 
+/// With `appendfsync everysec` writers wait while the oldest byte that is not durable is older, in milliseconds.
+pub const LOG_LATE_MS: u64 = 1000;
+
+/// Writers wait while more bytes of the log than this are not written, whatever `appendfsync` says.
+pub const LOG_BACKLOG_BYTES_MAX: u64 = 64 << 20;
+
+/// A client with more bytes that wait for the disk than this is not served.
+pub const GATED_BYTES_MAX: usize = 1 << 20;
+
 /// How long a turn that served nobody saves.
 pub const SAVE_US_PER_TURN: u64 = 1000;
 

@@ -319,6 +319,11 @@ fn log_files(engine: &Engine, text: &mut Text) {
     text.field("aof_pending_bio_fsync", u8::from(log.is_syncing()));
     text.field("aof_delayed_fsync", log.delayed_syncs);
     text.field("aof_unsynced_bytes", log.unsynced_bytes());
+    text.field("aof_unsynced_ms", log.unsynced_ms(engine.now.mono_ms()));
+    text.field("aof_last_fsync_us", engine.durability.last_sync_us);
+    text.field("aof_fsync_errors", log.sync_errors);
+    text.field("aof_gated_clients", engine.durability.gate.clients());
+    text.field("aof_gate_waits", engine.durability.gate.waits);
 }
 
 /// What INFO shows only while a dataset is loaded.

@@ -151,6 +151,10 @@ impl Engine {
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
         self.propagation.end(before, &self.dbs, row, db, args);
         if self.outermost.nesting.depth == 0 {
+            if self.listeners.afterwards & after::GATE != 0 {
+                let has_written = self.propagation.has_open_frames();
+                self.gate_reply(slot, replied, has_written, args, row);
+            }
             self.propagation.close();
         }
         self.account(host, slot, args, row, failed);

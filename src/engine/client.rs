@@ -2,6 +2,7 @@
 
 use super::acl::UserId;
 use super::client_memory::Weight;
+use super::durability::Marks;
 use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::table::Row;
@@ -74,8 +75,10 @@ pub mod state {
     pub const DEBUGS_SCRIPTS: u32 = 1 << 27;
     /// It runs what was propagated before: the engine's own client, see [`replay`](super::super::replay).
     pub const REPLAYS: u32 = 1 << 28;
+    /// Too many of its replies wait for the disk.
+    pub const GATED: u32 = 1 << 29;
     /// A client of this kind runs nothing that was not asked of it already.
-    pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED;
+    pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED | GATED;
     /// No reply is wanted to the command that runs.
     pub const MUTED: u32 = REPLY_OFF | REPLY_SKIP;
 }
@@ -162,6 +165,8 @@ pub struct Client {
     pub inbox: Inbox,
     /// Replies that were not sent yet.
     pub out: Output,
+    /// Which of these wait for the disk.
+    pub marks: Option<Box<Marks>>,
     /// What a blocked client waits for.
     pub block: Option<Box<Blocked>>,
     /// What it has queued since MULTI, and what it watches.
@@ -250,6 +255,7 @@ impl Client {
             last_row: 0,
             inbox: Inbox::default(),
             out: Output::default(),
+            marks: None,
             block: None,
             transaction: None,
             labels: None,
@@ -316,5 +322,6 @@ impl Client {
             + subscriptions
             + tracker
             + self.transaction.as_ref().map_or(0, |t| t.heap_bytes())
+            + self.marks.as_ref().map_or(0, |m| m.capacity() * size_of::<(u64, u64)>())
     }
 }

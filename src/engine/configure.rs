@@ -68,11 +68,12 @@ impl Engine {
             Effect::Saving => {
                 self.note_disk_errors();
                 self.arm_save_points();
+                self.end_save_delay();
             }
             // What these are about does not exist yet.
             Effect::CrashLog | Effect::Watchdog | Effect::Backlog => {}
             Effect::AppendOnly => self.configure_log(host),
-            Effect::AppendFsync => self.arm_log_sync(),
+            Effect::AppendFsync => self.configure_log_sync(),
             Effect::AofGarbage => self.remove_history_as_configured(),
         }
         Ok(())

@@ -218,11 +218,13 @@ impl Engine {
         }
         self.give_buffer(slot);
         let out = &mut self.clients[slot].out;
+        let from = out.appended();
         if message.len() >= SHARED_REPLY_BYTES {
             out.share(message.clone());
         } else {
             out.tail().extend_from_slice(message);
         }
+        self.gate_message(slot, from);
         self.queue_message(slot);
     }
 }

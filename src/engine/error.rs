@@ -31,14 +31,23 @@ pub struct Block {
 /// The kinds of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockOn {
-    /// Replicas or the AOF reach an offset (WAIT, WAITAOF).
-    Offset,
+    /// Replicas or the log have what was written (WAIT, WAITAOF).
+    Offset(Offset),
     /// CLIENT PAUSE ends; then the command runs.
     Unpause,
     /// A job of the shell completes (FLUSHALL SYNC, CONFIG REWRITE); then the client gets OK or an error.
     Job(u64),
     /// One of the keys of the request has what the command takes from it; then the command runs again.
     Keys,
+}
+
+/// What WAIT and WAITAOF wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// The log is durable up to this position; none where nobody asked for that.
+    pub log: Option<u64>,
+    /// So many replicas have it.
+    pub replicas: u64,
 }
 
 /// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.

@@ -45,7 +45,7 @@ impl Engine {
             return;
         }
         let limit = self.output_limit(client);
-        let waiting = client.out.len() as u64;
+        let waiting = self.free_bytes(slot) as u64;
         let may_not = client.is(state::LIMITED) && self.must_authenticate(client);
         if limit.hard_bytes == 0 && limit.soft_bytes == 0 && !may_not {
             return;

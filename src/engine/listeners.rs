@@ -20,6 +20,8 @@ pub mod after {
     pub const MESSAGES: u32 = 1 << 1;
     /// Somebody is to hear of a change, or waits for a key that may be ready.
     pub const NEWS: u32 = 1 << 2;
+    /// Replies wait for the disk.
+    pub const GATE: u32 = 1 << 3;
 }
 
 /// Who listens to the keyspace.

@@ -30,30 +30,42 @@ pub(super) struct Queues {
 }
 
 /// What may be sent to one client now.
-pub struct Outgoing<'a>(&'a Output);
+pub struct Outgoing<'a> {
+    out: &'a Output,
+    /// Bytes of it that need not wait for the disk.
+    bytes: usize,
+}
 
 impl<'a> Outgoing<'a> {
     /// Bytes that may be sent.
     pub fn bytes(&self) -> usize {
-        self.0.len()
+        self.bytes
     }
 
     /// The first `limit` bytes at most, where all that may be sent lies in one piece.
     pub fn one_piece(&self, limit: usize) -> Option<&'a [u8]> {
-        self.0.one_piece().map(|piece| &piece[..piece.len().min(limit)])
+        self.out.one_piece().map(|piece| &piece[..piece.len().min(limit).min(self.bytes)])
     }
 
     /// The bytes as slices, at most `slices.len()` of them and, but for the last slice, `limit` bytes; returns how many
     /// slices were filled.
     pub fn gather(&self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
-        self.0.gather(slices, limit)
+        let filled = self.out.gather(slices, limit.min(self.bytes));
+        let before: usize = slices[..filled.saturating_sub(1)].iter().map(|slice| slice.len()).sum();
+        if let Some(last) = slices[..filled].last_mut() {
+            let whole: &'a [u8] = self.out.piece_behind(before);
+            *last = IoSlice::new(&whole[..whole.len().min(self.bytes - before)]);
+        }
+        filled
     }
 }
 
 impl Engine {
     /// What may be sent to a client; none when it is gone or there is nothing.
     pub fn output(&self, id: ClientId) -> Option<Outgoing<'_>> {
-        self.client(id).map(|client| Outgoing(&client.out)).filter(|outgoing| outgoing.bytes() > 0)
+        let slot = self.slot_of(id)?;
+        let bytes = self.free_bytes(slot);
+        (bytes > 0).then(|| Outgoing { out: &self.clients[slot].out, bytes })
     }
 
     /// Offers what a client is answered to the shell. Who goes after its replies and is not answered, because of CLIENT REPLY

@@ -234,12 +234,14 @@ impl Engine {
         let reply_is_array = spec.replies_array;
         let mut reply = self.reply(slot);
         match on {
-            BlockOn::Offset if reply_is_array => {
+            BlockOn::Offset(offset) if reply_is_array => {
+                let is_durable = self.durability.is_logged(offset);
+                let mut reply = self.reply(slot);
                 reply.array(2);
-                reply.int(0);
+                reply.int(i64::from(is_durable));
                 reply.int(0);
             }
-            BlockOn::Offset => reply.int(0),
+            BlockOn::Offset(_) => reply.int(0),
             BlockOn::Keys if reply_is_array => reply.null_array(),
             BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys => reply.null(),
         }

@@ -166,6 +166,16 @@ impl Propagation {
         }
     }
 
+    /// Whether anything was propagated that is not committed.
+    pub fn has_frames(&self) -> bool {
+        self.command.batch.has_frames()
+    }
+
+    /// Whether the outermost command has propagated anything.
+    pub fn has_open_frames(&self) -> bool {
+        self.command.batch.has_open_frames()
+    }
+
     /// What was propagated since the last group has nothing to do with each other.
     pub fn close_each(&mut self) {
         self.command.batch.close_each();

@@ -92,6 +92,8 @@ pub enum Timer {
     LoadGoesOn,
     /// Have what was logged made durable.
     LogSync,
+    /// Look whether what was logged is late to be durable.
+    LogLate,
     /// Try again to write what could not be logged.
     LogRetry,
     /// Look whether the log has grown so much that it is rewritten.
@@ -106,6 +108,7 @@ impl Engine {
         while let Some(timer) = self.timers.pop_due(now_ms, &mut budget) {
             self.ring(host, timer);
         }
+        self.look_at_gate();
         let more = self.expire_keys(host) | self.deliver_waiting(host);
         let more = more | self.tend_tracking(host);
         self.tend_databases();
@@ -118,10 +121,8 @@ impl Engine {
             self.timers.next_deadline().map(|ms| ms.saturating_mul(1000).saturating_sub(self.now.mono_us));
         let nearest = Some(self.upkeep.nearest_ms).filter(|ms| *ms < u64::MAX && self.expires_actively());
         let keys = nearest.map(|ms| ms.saturating_mul(1000).saturating_sub(self.now.unix_us));
-        match (timers, keys) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let sync = self.durability.gate.sync_at_us().map(|us| us.saturating_sub(self.now.mono_us));
+        [timers, keys, sync].into_iter().flatten().min()
     }
 
     /// Looks after the databases that changed: their tables, their wheels, what they threw away.
@@ -260,6 +261,7 @@ impl Engine {
             Timer::SaveGoesOn => self.end_save_delay(),
             Timer::LoadGoesOn => self.end_load_delay(),
             Timer::LogSync => self.look_at_log_sync(),
+            Timer::LogLate => self.look_at_late_log(),
             Timer::LogRetry => self.retry_log(),
             Timer::LogGrown => self.rewrite_if_grown(),
         }

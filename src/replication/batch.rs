@@ -62,7 +62,7 @@ impl Batch {
     /// The frames since the last group are a group.
     #[inline]
     pub fn close(&mut self) {
-        if self.groups.last().copied().unwrap_or(0) < self.frames.len() {
+        if self.has_open_frames() {
             self.groups.push(self.frames.len());
         }
     }
@@ -71,6 +71,16 @@ impl Batch {
     pub fn close_each(&mut self) {
         let closed = self.groups.last().copied().unwrap_or(0);
         self.groups.extend(closed + 1..=self.frames.len());
+    }
+
+    /// Whether there are frames.
+    pub fn has_frames(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    /// Whether there are frames since the last group.
+    pub fn has_open_frames(&self) -> bool {
+        self.groups.last().copied().unwrap_or(0) < self.frames.len()
     }
 
     /// Whether a group is closed.

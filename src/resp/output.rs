@@ -137,6 +137,18 @@ impl Output {
         filled
     }
 
+    /// The rest of the piece in which the byte lies that comes behind so many others that wait.
+    pub fn piece_behind(&self, bytes: usize) -> &[u8] {
+        let mut at = self.sent + bytes;
+        for chunk in &self.chunks {
+            if at < chunk.len() {
+                return &chunk[at..];
+            }
+            at -= chunk.len();
+        }
+        &self.tail[at.min(self.tail.len())..]
+    }
+
     /// Everything that waits, in one piece.
     pub fn into_bytes(mut self) -> Bytes {
         if self.chunks.is_empty() && self.sent == 0 {

@@ -1,5 +1,7 @@
 //! What tests of files have in common: a keyspace with everything in it, and ways to wait.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it waits for a real server")]
+
 use super::peer::{Connection, Peer};
 use super::reply::Resp;
 use std::time::{Duration, Instant};

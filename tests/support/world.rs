@@ -48,6 +48,8 @@ pub struct World {
     pub slices_ticks: Option<u64>,
     /// The code with which the process was to end.
     pub exit: Option<i32>,
+    /// Syncs of the log that were asked for.
+    pub log_syncs: u64,
     /// Pieces of bytes that clients sent.
     sent: u64,
 }
@@ -103,6 +105,7 @@ impl World {
             put_off: Vec::new(),
             slices_ticks: None,
             exit: None,
+            log_syncs: 0,
             sent: 0,
         }
     }
@@ -120,6 +123,12 @@ impl World {
     /// Loads the dump file, as the server does at its start.
     pub fn load(&mut self) {
         self.engine.begin_loading();
+        self.turn();
+    }
+
+    /// Loads what there is, as the server does at its start, and goes on logging if it is to.
+    pub fn start(&mut self) {
+        self.engine.load_at_start(&mut self.host);
         self.turn();
     }
 
@@ -423,6 +432,7 @@ impl World {
         self.engine.commit();
         self.engine.hand_over_log(&mut self.host);
         while let Some((number, job)) = self.engine.poll_log_job() {
+            self.log_syncs += u64::from(matches!(job, LogJob::Sync(_)));
             let writes = matches!(job, LogJob::Append(..)) && !self.jobs_held && self.disk_jobs_left > 0;
             if writes && self.log_jobs.is_empty() {
                 self.disk_jobs_left -= 1;

@@ -78,7 +78,7 @@ pub(super) fn unblock(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         engine.clients[slot]
             .block
             .as_ref()
-            .is_some_and(|b| matches!(b.block.on, BlockOn::Offset | BlockOn::Keys))
+            .is_some_and(|b| matches!(b.block.on, BlockOn::Offset(_) | BlockOn::Keys))
     });
     if let Some(slot) = woken {
         engine.end_wait(slot, with_error);

@@ -29,6 +29,7 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Syncs a dump file every few megabytes while it is written."),
     number("rdb-key-save-delay", "0", i32::MIN as i128, I32, |c| &mut c.rdb_key_save_delay_us)
         .hidden()
+        .applies(Effect::Saving)
         .doc("Microseconds to wait after each key saved, for tests; negative waits once in so many keys."),
     number("key-load-delay", "0", i32::MIN as i128, I32, |c| &mut c.key_load_delay_us)
         .hidden()

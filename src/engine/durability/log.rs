@@ -18,7 +18,8 @@ use super::super::disk::{
 use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
-use crate::base::limit::LOG_SYNC_AFTER_MS;
+use super::Mode;
+use crate::base::limit::{LOG_LATE_MS, LOG_SYNC_AFTER_MS};
 use crate::config::AppendFsync;
 use crate::persist::aof::manifest::{Form, Manifest, Names};
 use crate::persist::aof::write::Framer;
@@ -74,10 +75,14 @@ pub struct Log {
     /// What was handed over since the sync began that is under way: since when.
     unsynced_next_ms: Option<u64>,
     is_timer_armed: bool,
+    /// When it is looked whether that is too long.
+    late_at_ms: Option<u64>,
     /// The last error of a write, while it has not gone away.
     pub(super) write_error: Option<DiskError>,
     /// A write is to be tried again.
     is_broken: bool,
+    /// Syncs that failed.
+    pub sync_errors: u64,
     /// Syncs that were put off because another was under way.
     pub delayed_syncs: u64,
 }
@@ -116,6 +121,41 @@ impl Log {
     /// Bytes that are not durable.
     pub fn unsynced_bytes(&self) -> u64 {
         self.end - self.synced
+    }
+
+    /// Where the log ends: what was committed lies before it.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Up to here it is written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Up to here it is durable.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Whether all of it is durable that was handed over.
+    pub fn is_durable(&self) -> bool {
+        self.synced >= self.handed
+    }
+
+    /// Age of the oldest byte that is not durable, in milliseconds.
+    pub fn unsynced_ms(&self, now_ms: u64) -> u64 {
+        self.unsynced_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms))
+    }
+
+    /// When that byte is too old, in monotonic milliseconds; none where nothing is to be armed for it.
+    pub(super) fn arm_late(&mut self, now_ms: u64) -> Option<u64> {
+        let at_ms = self.unsynced_since_ms? + LOG_LATE_MS + 1;
+        if self.late_at_ms.is_some_and(|armed_ms| armed_ms > now_ms && armed_ms <= at_ms) {
+            return None;
+        }
+        self.late_at_ms = Some(at_ms);
+        Some(at_ms)
     }
 
     /// Whether a sync is under way.
@@ -177,6 +217,7 @@ impl Engine {
             }
             self.hand_over_buffer();
         }
+        self.close_batch();
     }
 
     /// As [`Engine::hand_over_log`], without a delay.
@@ -203,7 +244,14 @@ impl Engine {
             None => 0,
         };
         self.durability.log.unwritten.push_back((job, bytes));
-        self.arm_log_sync();
+        match self.conf.appendfsync {
+            AppendFsync::Always => {}
+            AppendFsync::Everysec => {
+                self.arm_log_sync();
+                self.arm_late_log();
+            }
+            AppendFsync::No => {}
+        }
         self.rewrite_if_grown();
     }
 
@@ -218,6 +266,11 @@ impl Engine {
                 {
                     log.written += bytes.len() as u64;
                 }
+                if self.durability.gate.mode() == Mode::Writers {
+                    self.update_gate();
+                    self.release_gate();
+                }
+                let log = &mut self.durability.log;
                 if log.write_error.is_some() && !log.is_broken {
                     log.write_error = None;
                     log::warn!("AOF write error looks solved, Redis can write again.");
@@ -230,6 +283,16 @@ impl Engine {
 
     /// What was handed over from here on is kept and tried again.
     fn log_write_failed(&mut self, error: DiskError) {
+        if self.conf.appendfsync == AppendFsync::Always {
+            // What was not acknowledged must not be either: there is no way but to end.
+            let what = if error.op == "write" { "write" } else { "fsync" };
+            log::warn!(
+                "Can't recover from AOF {what} error when the AOF fsync policy is 'always': {}. Exiting...",
+                error.text
+            );
+            self.jobs.queue.push_back(Job::Exit(1));
+            return;
+        }
         let log = &mut self.durability.log;
         if mem::replace(&mut log.is_broken, true) {
             return;
@@ -267,7 +330,7 @@ impl Engine {
     /// Arms the timer of the sync, where bytes wait for one.
     pub(in crate::engine) fn arm_log_sync(&mut self) {
         let log = &mut self.durability.log;
-        if log.is_timer_armed || log.sync.is_some() || self.conf.appendfsync == AppendFsync::No {
+        if log.is_timer_armed || log.sync.is_some() || self.conf.appendfsync != AppendFsync::Everysec {
             return;
         }
         let Some(since_ms) = log.unsynced_since_ms else { return };
@@ -280,7 +343,7 @@ impl Engine {
         self.durability.log.is_timer_armed = false;
         let is_resting = self.conf.no_appendfsync_on_rewrite && self.durability.save.is_some();
         let log = &self.durability.log;
-        if log.unsynced_since_ms.is_none() || self.conf.appendfsync == AppendFsync::No {
+        if log.unsynced_since_ms.is_none() || self.conf.appendfsync != AppendFsync::Everysec {
             return;
         }
         if is_resting || log.is_broken {
@@ -306,16 +369,21 @@ impl Engine {
         let log = &mut self.durability.log;
         let Some((_, upto, _)) = log.sync.take() else { return };
         match result {
-            Ok(_) => {
-                log.synced = upto;
+            Ok(done) => {
+                log.synced = log.synced.max(upto);
                 log.unsynced_since_ms = log.unsynced_next_ms.take();
+                self.durability.last_sync_us = done.us;
+                self.sync_was_done(done.us);
+                self.answer_log_waiters();
             }
             Err(error) => {
+                log.sync_errors += 1;
                 log::warn!("Fail to fsync the AOF file: {}", error.text);
                 self.log_write_failed(error);
             }
         }
         self.arm_log_sync();
+        self.arm_late_log();
     }
 }
 
@@ -400,6 +468,7 @@ impl Engine {
         self.open_log(name.unwrap_or_default());
         self.durability.log.stage = Stage::On;
         self.note_followers();
+        self.update_gate();
         Ok(())
     }
 
@@ -492,6 +561,8 @@ impl Engine {
                 if let Some(manifest) = manifest {
                     log.manifest = manifest;
                 }
+                self.release_gate();
+                self.answer_log_waiters();
                 self.rewrite_went_on();
             }
             Err(error) => {
@@ -523,6 +594,9 @@ impl Engine {
     pub(super) fn log_has_begun(&mut self, manifest: &Manifest) {
         let log = &mut self.durability.log;
         log.stage = Stage::On;
+        self.update_gate();
+        self.sync_log();
+        let log = &mut self.durability.log;
         if let Some(last) = manifest.increments().last() {
             log.file_name = String::from_utf8_lossy(&last.name).into_owned();
         }

@@ -6,6 +6,7 @@
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
 
 mod bounds;
+mod gate;
 mod leftovers;
 mod load;
 mod log;
@@ -14,15 +15,18 @@ mod reload;
 mod replay;
 mod rewrite;
 mod save;
+mod wait;
 mod writer;
 
-use super::admission::gate;
 use super::disk::{FileDone, FileResult};
 use super::{Done, Engine, Host};
+use crate::base::id::ClientId;
+pub use gate::{Marks, Mode};
 pub use load::Progress;
 pub use log::Stage as LogStage;
 pub use reload::Reload;
 pub use save::Why;
+pub use wait::NOT_LOGGED;
 
 /// What is known of dump files.
 #[derive(Debug)]
@@ -53,6 +57,12 @@ pub struct Durability {
     waiting_for_save: Vec<u64>,
     /// The append-only log.
     pub log: log::Log,
+    /// Replies that wait for it.
+    pub gate: gate::Gate,
+    /// Clients that wait until it is durable up to some position.
+    waiting_for_log: Vec<ClientId>,
+    /// Microseconds that its last sync took.
+    pub last_sync_us: u64,
     /// Its rewrites.
     pub rewrites: rewrite::Rewrites,
     /// The log goes on in another increment as soon as that is durable.
@@ -96,6 +106,9 @@ impl Durability {
             is_save_waiting: false,
             waiting_for_save: Vec::new(),
             log: log::Log::default(),
+            gate: gate::Gate::default(),
+            waiting_for_log: Vec::new(),
+            last_sync_us: 0,
             rewrites: rewrite::Rewrites::default(),
             switch: None,
             forgetting: false,
@@ -201,6 +214,6 @@ impl Engine {
     /// Takes over whether writes are refused because the disk failed.
     pub(super) fn note_disk_errors(&mut self) {
         let refuses = self.is_unsaved() || !self.durability.log.is_writable();
-        self.set_gate(gate::DISK, refuses);
+        self.set_gate(super::admission::gate::DISK, refuses);
     }
 }

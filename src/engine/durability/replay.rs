@@ -204,7 +204,7 @@ impl Engine {
     pub(super) fn end_part(&mut self, host: &mut dyn Host, mut load: Box<Load>) {
         self.file_job(FileJob::Close(load.file()));
         if let Some(part) = load.replay.as_mut().and_then(|replay| replay.part.take()) {
-            let kind = if part.kind == Kind::Base { "base" } else { "incr" };
+            let kind = if part.kind == Kind::Base { "base file" } else { "incr file" };
             let begun = load.replay.as_ref().map_or(0, |replay| replay.begun_mono_us);
             let seconds = self.now.mono_us.saturating_sub(begun) as f64 / 1e6;
             let Counts { loaded, expired, empty, .. } = load.counts;
@@ -212,7 +212,7 @@ impl Engine {
                 log_counts(loaded, expired, empty);
             }
             if part.bytes > 0 {
-                log::info!("DB loaded from {kind} file {}: {seconds:.3} seconds", part.name);
+                log::info!("DB loaded from {kind} {}: {seconds:.3} seconds", part.name);
             }
         }
         self.next_part(host, load);

@@ -16,6 +16,7 @@ use super::super::{Engine, Host};
 use super::log::Stage as LogStage;
 use super::save::{Save, Stage};
 use crate::base::crc::crc64;
+use crate::config::AppendFsync;
 use crate::persist::aof::manifest::{Form, Manifest, Names};
 use crate::persist::rdb::file::write::{FileWriter, checksum, header};
 use crate::persist::{aof, rdb};
@@ -389,6 +390,16 @@ impl Engine {
         }
     }
 
+    /// Takes over `appendfsync`.
+    pub(in crate::engine) fn configure_log_sync(&mut self) {
+        self.update_gate();
+        self.arm_log_sync();
+        self.arm_late_log();
+        if self.conf.appendfsync == AppendFsync::Always {
+            self.sync_log();
+        }
+    }
+
     fn begin_to_log(&mut self, host: &mut dyn Host) {
         self.commit();
         self.durability.log.set_stage(LogStage::Beginning);
@@ -434,6 +445,8 @@ impl Engine {
         self.durability.rewrites.is_scheduled = false;
         self.durability.log.set_stage(LogStage::Off);
         self.note_followers();
+        self.update_gate();
+        self.answer_log_waiters();
         self.note_disk_errors();
     }
 }

@@ -270,3 +270,22 @@ fn random_requests_do_no_harm() {
     world.end_replay();
     assert_eq!(world.run("PING"), "PONG");
 }
+
+#[test]
+fn who_waits_for_a_key_is_served_when_the_dataset_is_loaded() {
+    let mut world = World::new();
+    world.run("SET k v");
+    world.run("SAVE");
+    world.run("DEL k");
+    world.run_as("w", "BLPOP l 0");
+    world.disk_jobs_left = 0;
+    world.load();
+    replay_all(&mut world, &["RPUSH l a"]);
+    assert_eq!(world.run("GET k"), "(error) LOADING Redis is loading the dataset in memory");
+    assert_eq!(world.run("PING"), "(error) LOADING Redis is loading the dataset in memory");
+    assert_eq!(world.received("w"), "");
+    world.disk_jobs_left = u64::MAX;
+    world.advance_ms(1);
+    assert_eq!(world.run("GET k"), "\"v\"");
+    assert_eq!(world.received("w"), "1) \"l\"\n2) \"a\"");
+}

@@ -289,15 +289,24 @@ fn bitop(ctx: &mut Ctx<'_>) -> CmdResult {
     let result = bits::combine(operation, &strings);
     let to = ctx.key(2);
     let len = result.len();
+    // Of Redis 8.2: a follower of 8.0 is told the result.
+    let is_newer =
+        matches!(operation, Operation::Diff | Operation::Diff1 | Operation::AndOr | Operation::One);
     if len > 0 {
-        let found = ctx.peek(to);
-        ctx.set(to, found, NewValue::Raw(Bytes::from(result)), Deadline::Clear);
+        let (found, result) = (ctx.peek(to), Bytes::from(result));
+        if is_newer {
+            ctx.propagate_as(&[b"SET", to.bytes, &result[..]]);
+        }
+        ctx.set(to, found, NewValue::Raw(result), Deadline::Clear);
         ctx.notify(EventClass::String, "set", to.bytes);
         ctx.changed(1);
     } else if ctx.peek(to).is_some() {
         ctx.remove(to);
         ctx.notify(EventClass::Generic, "del", to.bytes);
         ctx.changed(1);
+        if is_newer {
+            ctx.propagate_as(&[b"DEL", to.bytes]);
+        }
     }
     ctx.reply.int(len as i64);
     Ok(Outcome::Done)

@@ -1,6 +1,6 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
-use super::admission::{Refusal, gate};
+use super::admission::Refusal;
 use super::client::state;
 use super::error::{BlockOn, CmdError, CmdResult, Outcome};
 use super::listeners::after;
@@ -191,11 +191,7 @@ impl Engine {
         if !self.listeners.monitors.is_empty() && !row.has(flag::SKIP_MONITOR | flag::ADMIN) && !is_rerun {
             self.feed_monitors(slot, row, args);
         }
-        if self.listeners.has_news() && is_outermost && self.gates & gate::LOADING != 0 {
-            // Who waits for a key would be told LOADING: it looks when the dataset is there.
-            self.tell_what_rose(id);
-            self.tell_of_swaps();
-        } else if self.listeners.has_news() && is_outermost {
+        if self.listeners.has_news() && is_outermost {
             self.settle(host, Some(id));
         } else {
             // Who watches a key looks at once: later commands of a transaction may hide what happened.

@@ -108,7 +108,7 @@ impl Engine {
         };
         let shown: String = text.chars().take(SHOWN_BYTES_MAX).collect();
         log::warn!(
-            "== CRITICAL == This server is sending an error to its AOF-loading-client: '{shown}' after processing the \
+            "== CRITICAL == This server is sending an error to its AOF-loading-client: '-{shown}' after processing the \
              command '{name}'"
         );
     }

@@ -4,6 +4,7 @@
 //! Runs after the outermost command, but for what is told before a message that is published within it, and loops
 //! until all is quiet: a client that waited runs its command again, and from that more may follow.
 
+use super::admission::gate;
 use super::client::state;
 use super::waiters::Waiter;
 use super::{Engine, Host};
@@ -27,6 +28,10 @@ impl Engine {
         self.outermost.is_settling = true;
         loop {
             self.publish_events(actor, false);
+            // Who waits for a key would be told LOADING: it looks when the dataset is there.
+            if self.gates & gate::LOADING != 0 {
+                break;
+            }
             let Some((db, key, waiters)) = self.listeners.waiters.take_ready() else { break };
             self.serve_key(host, db, key, waiters);
         }

@@ -6,7 +6,8 @@ use crate::engine::spec::flag::{ASKING, DENYOOM, READONLY, WRITE};
 use crate::engine::spec::{Group, KeySpec, Spec, acl, key, key_at};
 use crate::keyspace::db::is_past;
 use crate::keyspace::{Deadline, EventClass};
-use crate::persist::rdb::{self, BadData, Options};
+use crate::persist::rdb::{self, BadData, Dialect, Options};
+use crate::structures::slab::Handle;
 
 const KEY_TO_RESTORE: &[KeySpec] = &[key_at(1, key::OW | key::UPDATE)];
 const RESTORE_COST: &str = "O(N) where N is the number of elements, O(N*log(N)) for sorted sets.";
@@ -56,12 +57,18 @@ fn dump(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.reply.null();
         return Ok(Outcome::Done);
     };
+    let payload = payload_of(ctx, handle);
+    ctx.reply.bulk(&payload);
+    Ok(Outcome::Done)
+}
+
+/// The value of an entry as DUMP gives it.
+fn payload_of(ctx: &Ctx<'_>, handle: Handle) -> Vec<u8> {
     let mut payload = Vec::new();
     let options = Options { compress: ctx.conf.rdbcompression };
     let version = rdb::encode(ctx.db_ref().value(handle), options, &mut payload);
     rdb::seal(&mut payload, version);
-    ctx.reply.bulk(&payload);
-    Ok(Outcome::Done)
+    payload
 }
 
 /// The options of RESTORE.
@@ -149,12 +156,20 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
     if let Some(access) = access {
         ctx.db().set_access(handle, access);
     }
-    if let (Some(deadline), false) = (deadline, options.absolute) {
-        // The time at which it is due must not depend on when the frame arrives.
-        let deadline = deadline.to_string();
+    let relative_ms = deadline.filter(|_| !options.absolute);
+    // Redis does not read a payload of Valkey's.
+    let payload = (dialect == Dialect::Valkey).then(|| payload_of(ctx, handle));
+    if relative_ms.is_some() || payload.is_some() {
         let mut frame: Vec<&[u8]> = (0..args.len()).map(|index| args.at(index)).collect();
-        frame[2] = deadline.as_bytes();
-        frame.push(b"ABSTTL");
+        // The time at which it is due must not depend on when the frame arrives.
+        let text = relative_ms.map(|ms| ms.to_string());
+        if let Some(text) = &text {
+            frame[2] = text.as_bytes();
+            frame.push(b"ABSTTL");
+        }
+        if let Some(payload) = &payload {
+            frame[3] = payload;
+        }
         ctx.propagate_as(&frame);
     }
     ctx.changed(1);

@@ -1,10 +1,10 @@
 //! Searching for places: GEOSEARCH, GEOSEARCHSTORE and the older GEORADIUS family.
 
 use super::{place_at, reply_distance, reply_place, unit_at};
-use crate::base::double::parse_double;
+use crate::base::double::{format_17_digits, parse_double};
 use crate::base::number::I64_BYTES_MAX;
 use crate::commands::{reply_element, zset};
-use crate::engine::ctx::Ctx;
+use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::keyspace::types::ZsetRef;
 use crate::keyspace::types::geo::{Area, Found, Place};
@@ -266,16 +266,29 @@ fn search(ctx: &mut Ctx<'_>, by: By, may_store: bool) -> CmdResult {
     let query = Query::parse(ctx, by, may_store, zset)?;
     if let Some(index) = query.store {
         let mut builder = Builder::new(ctx.conf.tuning.hash_key);
+        // Polygons are Valkey's: a follower of Redis 8.0 is told the result.
+        let mut told = matches!(query.area, Some(Area::Polygon(_))).then(Vec::new);
         if let Some(zset) = zset {
             let mut buf = [0; I64_BYTES_MAX];
             for found in query.run(zset) {
                 let distance = found.distance_m / query.unit;
                 let score = if query.stores_distance { distance } else { found.score };
-                builder.insert(score, found.member.bytes(&mut buf));
+                let member = found.member.bytes(&mut buf);
+                builder.insert(score, member);
+                if let Some(told) = &mut told {
+                    let mut text = Vec::new();
+                    format_17_digits(score, &mut text);
+                    told.extend([text, member.to_vec()]);
+                }
             }
         }
+        let to = ctx.key(index);
+        let was_there = ctx.peek(to).is_some();
         let event = if by == By::Store { "geosearchstore" } else { "georadiusstore" };
-        zset::store(ctx, ctx.key(index), builder, event);
+        zset::store(ctx, to, builder, event);
+        if let Some(told) = told {
+            propagate_result(ctx, to, was_there, told);
+        }
         return Ok(Outcome::Done);
     }
     let open = ctx.open();
@@ -303,6 +316,18 @@ fn search(ctx: &mut Ctx<'_>, by: By, may_store: bool) -> CmdResult {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Propagates what a search has stored, score before member, instead of the search.
+fn propagate_result(ctx: &mut Ctx<'_>, to: Key<'_>, was_there: bool, pairs: Vec<Vec<u8>>) {
+    if was_there {
+        ctx.propagate_as(&[b"DEL", to.bytes]);
+    }
+    if !pairs.is_empty() {
+        let mut frame = vec![b"ZADD".to_vec(), to.bytes.to_vec()];
+        frame.extend(pairs);
+        ctx.propagate_as(&frame);
+    }
 }
 
 pub(super) fn geosearch(ctx: &mut Ctx<'_>) -> CmdResult {

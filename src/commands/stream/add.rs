@@ -1,6 +1,7 @@
 //! Adding to a stream and trimming it: XADD, XTRIM, XSETID, XLEN.
 
 use super::options::{self, Options, Trimming};
+use super::words::Done;
 use super::{id_at, read_stream, reply_id};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -42,8 +43,11 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> CmdResult {
         }
     };
     stream.append(id, fields, &ctx.conf.tuning);
+    let mut done = Done::default();
     let trimmed = match &options.trimming {
-        Some(trimming) => stream.trim(trimming.trim, options.references),
+        Some(trimming) => {
+            stream.trim(trimming.trim, options.references, &mut |trimmed| done.trimmed(trimmed))
+        }
         None => 0,
     };
     let kept = kept(&stream);
@@ -55,7 +59,7 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.changed(1 + trimmed as u64);
     reply_id(&mut ctx.reply, id);
     if ctx.is_followed() {
-        propagate(ctx, &options, kept, Some(id));
+        propagate(ctx, &options, kept, Some(id), done);
     }
     Ok(Outcome::Done)
 }
@@ -80,26 +84,45 @@ fn kept(stream: &Stream) -> (usize, StreamId) {
     (stream.len(), if stream.is_empty() { StreamId::MAX } else { stream.log.first_id })
 }
 
-/// Propagates the request with the id that the entry got, and with exactly what an approximate trimming left.
-fn propagate(ctx: &mut Ctx<'_>, options: &Options, kept: (usize, StreamId), id: Option<StreamId>) {
-    let mut words: Vec<Vec<u8>> = ctx.args.iter_from(0).map(<[u8]>::to_vec).collect();
+/// Propagates the request with the id that the entry got, with exactly what an approximate trimming left, and without the
+/// word about references; what came of that goes in requests of its own.
+fn propagate(
+    ctx: &mut Ctx<'_>,
+    options: &Options,
+    kept: (usize, StreamId),
+    id: Option<StreamId>,
+    mut done: Done,
+) {
+    let (key, has_holes) = (ctx.key(1), done.has_holes());
+    let mut words: Vec<Option<Vec<u8>>> = ctx.args.iter_from(0).map(|word| Some(word.to_vec())).collect();
     if let Some(id) = id {
-        words[options.id_at] = id.to_vec();
+        words[options.id_at] = Some(id.to_vec());
     }
-    if let Some(Trimming { trim, threshold_at, .. }) = options.trimming
-        && trim.approximate
-    {
-        words[threshold_at - 1] = b"=".to_vec();
-        words[threshold_at] = match trim.keep {
-            Keep::Len(_) => kept.0.to_string().into_bytes(),
-            Keep::From(_) => kept.1.to_vec(),
-        };
-        // A limit makes no sense any more, and would be refused.
-        if let Some(at) = options.trimming.as_ref().and_then(|trimming| trimming.limit_at) {
-            words.drain(at - 1..=at);
+    if let Some(at) = options.references_at {
+        words[at] = None;
+    }
+    if let Some(Trimming { trim, from, threshold_at, limit_at }) = options.trimming {
+        if trim.approximate {
+            words[threshold_at - 1] = Some(b"=".to_vec());
+            words[threshold_at] = Some(match trim.keep {
+                Keep::Len(_) => kept.0.to_string().into_bytes(),
+                Keep::From(_) => kept.1.to_vec(),
+            });
+            // A limit makes no sense any more, and would be refused.
+            if let Some(at) = limit_at {
+                words[at - 1..=at].fill(None);
+            }
+        }
+        if has_holes {
+            words[from..=threshold_at].fill(None);
+        } else {
+            done.is_trimming();
         }
     }
-    ctx.propagate_as(&words);
+    if id.is_some() || !has_holes {
+        ctx.propagate_as(&words.into_iter().flatten().collect::<Vec<_>>());
+    }
+    done.propagate(ctx, key);
 }
 
 pub(super) fn xtrim(ctx: &mut Ctx<'_>) -> CmdResult {
@@ -111,14 +134,15 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
     let trimming = options.trimming.as_ref().expect("XTRIM is not without");
-    let trimmed = stream.trim(trimming.trim, options.references);
+    let mut done = Done::default();
+    let trimmed = stream.trim(trimming.trim, options.references, &mut |trimmed| done.trimmed(trimmed));
     let kept = kept(&stream);
     ctx.put(key, stream);
     if trimmed > 0 {
         ctx.notify(EventClass::Stream, "xtrim", key.bytes);
         ctx.changed(trimmed as u64);
         if ctx.is_followed() {
-            propagate(ctx, &options, kept, None);
+            propagate(ctx, &options, kept, None, done);
         }
     }
     ctx.reply.int(trimmed as i64);

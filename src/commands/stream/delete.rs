@@ -1,5 +1,6 @@
 //! Removing entries by their ids: XDEL, XDELEX, XACKDEL.
 
+use super::words::Done;
 use super::{id_at, options};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -93,9 +94,14 @@ fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Op
         return Ok(Outcome::Done);
     };
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
-    let (mut deleted, mut changes) = (Vec::new(), 0);
+    let (mut deleted, mut changes, mut done) = (Vec::new(), 0, Done::default());
     for id in ids {
-        let was_forgotten = references == References::Delete && stream.forget(*id);
+        let mut was_forgotten = false;
+        if references == References::Delete {
+            let having = stream.groups().filter(|(_, group)| group.pending_at(*id).is_some());
+            having.for_each(|(name, _)| done.acknowledged(name, *id));
+            was_forgotten = stream.forget(*id);
+        }
         changes += u64::from(was_forgotten);
         if let Some(group) = group
             && !was_forgotten
@@ -105,11 +111,13 @@ fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Op
                 ctx.reply.int(NOT_THERE);
                 continue;
             }
+            done.acknowledged(group, *id);
             changes += 1;
         }
         let may_go = references != References::Acknowledged || !stream.is_needed(*id);
         if may_go && stream.log.delete(*id) {
             deleted.push(*id);
+            done.deleted(*id);
             changes += 1;
         }
         let is_deleted = deleted.last() == Some(id);
@@ -128,6 +136,9 @@ fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Op
     if !deleted.is_empty() {
         ctx.notify(EventClass::Stream, "xdel", key.bytes);
     }
-    ctx.changed(changes);
+    if changes > 0 {
+        ctx.changed(changes);
+        done.propagate(ctx, key);
+    }
     Ok(Outcome::Done)
 }

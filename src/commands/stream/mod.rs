@@ -11,6 +11,7 @@ mod options;
 mod pending;
 mod range;
 mod read;
+mod words;
 
 use super::help::help_row;
 use crate::engine::ctx::{Ctx, Key};

@@ -13,6 +13,8 @@ const LOOKED_AT_MAX: usize = 1_000_000;
 /// What a request says of trimming.
 pub(super) struct Trimming {
     pub(super) trim: Trim,
+    /// The argument that says how: MAXLEN or MINID.
+    pub(super) from: usize,
     /// The argument with the threshold; a sign precedes it if trimming is approximate.
     pub(super) threshold_at: usize,
     /// The argument with the limit, if there is one.
@@ -23,6 +25,8 @@ pub(super) struct Trimming {
 pub(super) struct Options {
     pub(super) trimming: Option<Trimming>,
     pub(super) references: References,
+    /// The argument that says so, if there is one.
+    pub(super) references_at: Option<usize>,
     pub(super) only_existing: bool,
     /// XADD: the argument with the id.
     pub(super) id_at: usize,
@@ -40,9 +44,15 @@ pub(super) fn references_at(ctx: &Ctx<'_>, index: usize) -> Option<References> {
 /// Reads the options behind the key, up to the id if the command adds an entry.
 pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
     let args = ctx.args;
-    let mut options =
-        Options { trimming: None, references: References::Keep, only_existing: false, id_at: 0, id: None };
-    let (mut limit, mut limit_at, mut has_references) = (0, None, false);
+    let mut options = Options {
+        trimming: None,
+        references: References::Keep,
+        references_at: None,
+        only_existing: false,
+        id_at: 0,
+        id: None,
+    };
+    let (mut limit, mut limit_at) = (0, None);
     let mut index = 2;
     while index < args.len() {
         let has_more = index + 1 < args.len();
@@ -67,7 +77,7 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
                 Keep::From(id_at(ctx, threshold_at, 0)?)
             };
             let trim = Trim { keep, approximate: sign == b"~", limit: 0 };
-            options.trimming = Some(Trimming { trim, threshold_at, limit_at: None });
+            options.trimming = Some(Trimming { trim, from: index, threshold_at, limit_at: None });
             index = threshold_at;
         } else if has_more && args.is(index, "limit") {
             limit = usize::try_from(ctx.int(index + 1)?)
@@ -76,9 +86,11 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
             index += 1;
         } else if adds && args.is(index, "nomkstream") {
             options.only_existing = true;
-        } else if !has_references && let Some(references) = references_at(ctx, index) {
+        } else if options.references_at.is_none()
+            && let Some(references) = references_at(ctx, index)
+        {
             options.references = references;
-            has_references = true;
+            options.references_at = Some(index);
         } else if adds {
             options.id_at = index;
             options.id = Some(Partial::parse(args.at(index)).ok_or(INVALID_ID)?);

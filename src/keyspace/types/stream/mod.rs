@@ -112,7 +112,7 @@ impl Stream {
 
     /// Removes an entry from what is pending in all groups; false if it was pending in none.
     pub fn forget(&mut self, id: StreamId) -> bool {
-        forget(&mut self.groups, &mut self.group_bytes, id)
+        forget(&mut self.groups, &mut self.group_bytes, id, &mut |_, _| ())
     }
 
     /// Has a group yet to read or to acknowledge this entry?
@@ -120,8 +120,8 @@ impl Stream {
         is_needed(&self.groups, id)
     }
 
-    /// Removes entries from the front; gives how many.
-    pub fn trim(&mut self, trim: Trim, references: References) -> usize {
+    /// Removes entries from the front; gives how many. What references are for is told as it happens.
+    pub fn trim(&mut self, trim: Trim, references: References, tell: &mut dyn FnMut(Trimmed<'_>)) -> usize {
         let Stream { log, groups, group_bytes } = self;
         if groups.is_empty() {
             return log.trim(trim, None);
@@ -131,13 +131,31 @@ impl Stream {
             References::Delete => log.trim(
                 trim,
                 Some(&mut |id| {
-                    forget(groups, group_bytes, id);
+                    forget(groups, group_bytes, id, &mut |group, id| tell(Trimmed::Forgotten(group, id)));
                     true
                 }),
             ),
-            References::Acknowledged => log.trim(trim, Some(&mut |id| !is_needed(groups, id))),
+            References::Acknowledged => log.trim(
+                trim,
+                Some(&mut |id| {
+                    let may_go = !is_needed(groups, id);
+                    tell(if may_go { Trimmed::Gone(id) } else { Trimmed::Kept(id) });
+                    may_go
+                }),
+            ),
         }
     }
+}
+
+/// What a trimming that minds references did to an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Trimmed<'a> {
+    /// [`References::Delete`]: a group has forgotten it, and it went.
+    Forgotten(&'a [u8], StreamId),
+    /// [`References::Acknowledged`]: nobody needs it, and it went.
+    Gone(StreamId),
+    /// [`References::Acknowledged`]: it was to go, and a group needs it.
+    Kept(StreamId),
 }
 
 /// What becomes of groups that still refer to an entry that is to be removed.
@@ -152,14 +170,20 @@ pub enum References {
     Acknowledged,
 }
 
-fn forget(groups: &mut BTreeMap<Box<[u8]>, Arc<Group>>, group_bytes: &mut usize, id: StreamId) -> bool {
+fn forget(
+    groups: &mut BTreeMap<Box<[u8]>, Arc<Group>>,
+    group_bytes: &mut usize,
+    id: StreamId,
+    tell: &mut dyn FnMut(&[u8], StreamId),
+) -> bool {
     let mut was_pending = false;
-    for group in groups.values_mut() {
+    for (name, group) in groups.iter_mut() {
         if group.pending_at(id).is_some() {
             let group = Arc::make_mut(group);
             *group_bytes -= group.heap_bytes();
             was_pending |= group.acknowledge(id);
             *group_bytes += group.heap_bytes();
+            tell(name, id);
         }
     }
     was_pending

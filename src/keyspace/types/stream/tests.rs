@@ -76,7 +76,7 @@ fn agrees_with_a_sorted_map_and_copies_stay_as_they_were() {
                 16 if rng.below(4) == 0 => {
                     let len = rng.below(60) as usize;
                     let trim = Trim { keep: Keep::Len(len), approximate: false, limit: 0 };
-                    let removed = stream.trim(trim, References::Keep);
+                    let removed = stream.trim(trim, References::Keep, &mut |_| ());
                     assert_eq!(removed, model.len().saturating_sub(len));
                     (0..removed).for_each(|_| drop(model.pop_first()));
                 }
@@ -84,14 +84,14 @@ fn agrees_with_a_sorted_map_and_copies_stay_as_they_were() {
                     let id = StreamId::new(now_ms - rng.below(100), rng.below(3));
                     let trim = Trim { keep: Keep::From(id), approximate: false, limit: 0 };
                     let stays = model.split_off(&id);
-                    assert_eq!(stream.trim(trim, References::Keep), model.len());
+                    assert_eq!(stream.trim(trim, References::Keep, &mut |_| ()), model.len());
                     model = stays;
                 }
                 18 if rng.below(4) == 0 => {
                     let len = rng.below(60) as usize;
                     let trim =
                         Trim { keep: Keep::Len(len), approximate: true, limit: rng.below(40) as usize };
-                    let removed = stream.trim(trim, References::Keep);
+                    let removed = stream.trim(trim, References::Keep, &mut |_| ());
                     assert!(removed <= model.len().saturating_sub(len));
                     (0..removed).for_each(|_| drop(model.pop_first()));
                 }

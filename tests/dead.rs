@@ -4,6 +4,10 @@
 mod support;
 
 use support::World;
+use support::reply::Resp;
+use support::requests::{Lives, Requests};
+use support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS, VALKEY};
+use waterwheel::config::Permission;
 
 /// Long before a world begins.
 const PAST_MS: u64 = 1_600_000_000_000;
@@ -76,7 +80,7 @@ fn a_restored_key_may_be_dead() {
     world.send("a", "SET o v");
     world.received("a");
     let replies = world.ask("a", &[vec![b"DUMP".to_vec(), b"o".to_vec()]]);
-    let support::reply::Resp::Bulk(payload) = &replies[0] else { panic!("a payload") };
+    let Resp::Bulk(payload) = &replies[0] else { panic!("a payload") };
     let payload = payload.clone();
     assert!(world.engine.client(id).is_some());
     world.run("CLIENT PAUSE 1000000 WRITE");
@@ -270,4 +274,32 @@ fn a_client_among_others_sees_no_dead() {
     world.run(&format!("HPEXPIREAT h {PAST_MS} FIELDS 1 f"));
     assert_eq!(world.run("DBSIZE"), "(integer) 0");
     assert_eq!(world.run("CLIENT IMPORT-SOURCE ON"), "(error) ERR Server is not in import mode");
+}
+
+#[test]
+fn what_keys_and_fields_went_through_is_the_same_when_it_is_replayed_long_after_their_deadlines() {
+    for seed in 0..40 {
+        let tables = [DATA, LISTS, STREAMS, SETS, HASHES, BITS, VALKEY];
+        let mut requests = Requests::new(seed, Lives::Short, &tables);
+        let mut world = World::new();
+        for _ in 0..2000 {
+            requests.now_unix_ms = world.host.now.unix_ms();
+            world.ask("a", &[requests.draw().words]);
+            if requests.rng.below(20) == 0 {
+                world.advance_ms(requests.rng.below(2000));
+            }
+        }
+        let mut later = held();
+        later.set_wall_by_ms(100 * 365 * 86_400_000);
+        for frame in world.feed_requests() {
+            let Resp::Array(words) = frame else { panic!("a request") };
+            let bytes = |word| if let Resp::Bulk(bytes) = word { bytes } else { panic!("a word") };
+            assert_eq!(later.replay_words(words.into_iter().map(bytes).collect()), Ok(()), "seed {seed}");
+        }
+        assert_eq!(later.engine.stats.unexpected_error_replies, 0, "seed {seed}");
+        for world in [&mut world, &mut later] {
+            world.engine.conf.enable_debug_command = Permission::Yes;
+        }
+        assert_eq!(later.run_as("b", "DEBUG DIGEST"), world.run_as("b", "DEBUG DIGEST"), "seed {seed}");
+    }
 }

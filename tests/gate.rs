@@ -3,6 +3,7 @@
 mod support;
 
 use support::World;
+use support::disk::Failure;
 
 /// A server that logs by this policy.
 fn logging(policy: &str) -> World {
@@ -136,4 +137,70 @@ fn waitaof_is_answered_when_all_that_was_written_is_durable() {
     assert_eq!(world.received("a"), refusal);
     assert_eq!(world.run("WAITAOF 1 0 0"), refusal);
     assert_eq!(world.run("WAITAOF 0 0 0"), "1) (integer) 0\n2) (integer) 0");
+}
+
+#[test]
+fn after_a_sync_that_failed_writes_are_refused_until_there_is_a_new_base() {
+    let mut world = logging("everysec");
+    world.run("SET before 1");
+    world.advance_ms(1000);
+    world.run("SET unsure 1");
+    world.run("SET dying 1 PX 1500");
+    world.host.disk.fail_next("fdatasync", Failure::Broken);
+    // The walk of the base takes a while: it waits for a thread that is late.
+    world.host.disk.faults.late_ms = 50;
+    let mut waited = 0;
+    while !world.run("INFO persistence").contains("aof_fsync_errors:1") {
+        world.advance_ms(1);
+        waited += 1;
+        assert!(waited < 2000, "no sync failed: {}", world.run("INFO persistence"));
+    }
+    let refusal = "(error) MISCONF Errors writing to the AOF file: Input/output error";
+    assert_eq!(world.run("SET key 1"), refusal);
+    assert_eq!(world.run("GET unsure"), "\"1\"");
+    assert_eq!(world.run("PING"), refusal);
+    assert!(world.run("INFO persistence").contains("aof_last_write_status:err"));
+    let mut waited = 0;
+    while world.run("SET key 1") != "OK" {
+        world.advance_ms(1);
+        waited += 1;
+        assert!(waited < 2000, "writes are refused for ever");
+    }
+    assert!(world.run("INFO persistence").contains("aof_last_write_status:ok"));
+    world.host.disk.faults.late_ms = 0;
+    world.advance_ms(2000);
+    let mut after = world.crash(7);
+    after.engine.conf.appendonly = true;
+    after.start();
+    assert_eq!(after.run("MGET before unsure key dying"), "1) \"1\"\n2) \"1\"\n3) \"1\"\n4) (nil)");
+    // With 'always' the process ends.
+    let mut world = logging("always");
+    world.host.disk.fail_next("fdatasync", Failure::Broken);
+    assert_eq!(world.run("SET key 1"), "");
+    assert_eq!(world.exit, Some(1));
+}
+
+#[test]
+fn a_write_that_failed_is_tried_again_on_the_file_as_it_was() {
+    let mut world = logging("everysec");
+    world.run("SET before 1");
+    world.host.disk.fail_next("write", Failure::Full);
+    assert_eq!(world.run("RPUSH list a b c"), "(integer) 3");
+    assert_eq!(
+        world.run("SET key 1"),
+        "(error) MISCONF Errors writing to the AOF file: No space left on device"
+    );
+    world.host.disk.fail_next("write", Failure::Full);
+    world.advance_ms(1001);
+    assert!(world.run("SET key 1").contains("MISCONF"));
+    world.advance_ms(1001);
+    // It is long ago that the oldest byte came: who writes waits for the sync.
+    assert_eq!(world.run("SET key 1"), "");
+    world.advance_ms(1000);
+    assert_eq!(world.received("a"), "OK");
+    let mut after = world.crash(7);
+    after.engine.conf.appendonly = true;
+    after.start();
+    assert_eq!(after.run("LRANGE list 0 -1"), "1) \"a\"\n2) \"b\"\n3) \"c\"");
+    assert_eq!(after.run("MGET before key"), "1) \"1\"\n2) \"1\"");
 }

@@ -522,7 +522,7 @@ impl Engine {
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
             log::info!("DB loaded from disk: {:.3} seconds", us as f64 / 1e6);
         }
-        self.loaded(load.counts);
+        self.loaded(host, load.counts);
         self.configure_log(host);
         self.note_ready(host);
     }
@@ -546,11 +546,12 @@ impl Engine {
         self.jobs.queue.push_back(Job::Exit(1));
     }
 
-    /// Clients are served again.
-    pub(super) fn loaded(&mut self, counts: Counts) {
+    /// Clients are served again, and who waits for a key looks at it.
+    pub(super) fn loaded(&mut self, host: &mut dyn Host, counts: Counts) {
         self.durability.last_load = counts;
         self.durability.changes_at_save = self.propagation.changes();
         self.note_loading();
+        self.settle(host, None);
     }
 
     pub(super) fn close_loaded(&mut self, load: &Load) {

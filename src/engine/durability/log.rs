@@ -9,6 +9,8 @@
 //!
 //! * A file is synced at most a second after the oldest byte of it that is not (`appendfsync everysec`).
 //! * A write that failed is tried again every second, on the file as it was before; meanwhile writes are refused.
+//! * A sync that failed is never tried again, since the system tells of an error once and forgets the bytes: the file is
+//!   *sealed*. Writes are refused, a rewrite makes a base of what is in memory, and the log goes on in an increment behind it.
 //! * A rewrite has the log go on in another increment: [`LogJob::Switch`]. If that cannot be made durable, it goes on in the
 //!   old one.
 
@@ -81,6 +83,8 @@ pub struct Log {
     pub(super) write_error: Option<DiskError>,
     /// A write is to be tried again.
     is_broken: bool,
+    /// A sync has failed: what is committed is kept until there is another base.
+    is_sealed: bool,
     /// Syncs that failed.
     pub sync_errors: u64,
     /// Syncs that were put off because another was under way.
@@ -170,11 +174,24 @@ impl Log {
 
     /// Takes what an outermost command has changed, at this time, as Unix time in seconds, where times are to be written.
     pub fn commit(&mut self, group: Group<'_>, second: Option<i64>) {
-        if self.file.is_some() {
+        if self.file.is_some() || self.is_sealed {
             let before = self.buffer.len();
             self.framer.batch(group.to(target::AOF).frames(), second, &mut self.buffer);
             self.end += (self.buffer.len() - before) as u64;
         }
+    }
+
+    /// Whether a sync has failed, and there is no other base yet.
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    /// A base holds all that was committed until now.
+    pub(super) fn forget_unwritten(&mut self) {
+        self.buffer.clear();
+        self.unwritten.clear();
+        (self.handed, self.written, self.synced) = (self.end, self.end, self.synced);
+        self.framer.restart();
     }
 
     /// Forgets what was not written, and the file.
@@ -184,7 +201,7 @@ impl Log {
         (self.file, self.sync) = (None, None);
         (self.handed, self.written, self.synced) = (self.end, self.end, self.end);
         (self.unsynced_since_ms, self.unsynced_next_ms) = (None, None);
-        (self.is_broken, self.write_error) = (false, None);
+        (self.is_broken, self.is_sealed, self.write_error) = (false, false, None);
         self.older_bytes += mem::take(&mut self.file_bytes);
     }
 
@@ -284,13 +301,7 @@ impl Engine {
     /// What was handed over from here on is kept and tried again.
     fn log_write_failed(&mut self, error: DiskError) {
         if self.conf.appendfsync == AppendFsync::Always {
-            // What was not acknowledged must not be either: there is no way but to end.
-            let what = if error.op == "write" { "write" } else { "fsync" };
-            log::warn!(
-                "Can't recover from AOF {what} error when the AOF fsync policy is 'always': {}. Exiting...",
-                error.text
-            );
-            self.jobs.queue.push_back(Job::Exit(1));
+            self.end_for_error(&error);
             return;
         }
         let log = &mut self.durability.log;
@@ -305,8 +316,69 @@ impl Engine {
         self.note_disk_errors();
     }
 
+    /// A sync has failed: nobody knows what of the file is durable, and it is not written to any more.
+    fn seal_log(&mut self, error: DiskError) {
+        if self.conf.appendfsync == AppendFsync::Always {
+            self.end_for_error(&error);
+            return;
+        }
+        // A base that was begun before does not hold what this file may lack.
+        self.cancel_rewrite();
+        if let Some(file) = self.durability.log.file.take() {
+            self.log_job(LogJob::Close(file));
+        }
+        let log = &mut self.durability.log;
+        log.write_error = Some(error);
+        (log.is_sealed, log.is_broken) = (true, false);
+        log.older_bytes += mem::take(&mut log.file_bytes);
+        self.durability.rewrites.is_scheduled = true;
+        self.note_disk_errors();
+    }
+
+    /// The log goes on in the increment behind the base that was made because a sync had failed.
+    pub(super) fn unseal_log(&mut self, name: String) {
+        let log = &mut self.durability.log;
+        log.is_sealed = false;
+        let kept: Vec<Bytes> = mem::take(&mut log.unwritten).into_iter().map(|(_, bytes)| bytes).collect();
+        let bytes: u64 = kept.iter().map(|bytes| bytes.len() as u64).sum();
+        self.open_log(name);
+        let log = &mut self.durability.log;
+        (log.file_bytes, log.write_error) = (bytes, None);
+        (log.unsynced_since_ms, log.unsynced_next_ms) = (Some(self.now.mono_ms()), None);
+        if let (Some(file), true) = (log.file, bytes > 0) {
+            let job = self.log_job(LogJob::Append(file, kept.clone()));
+            self.jobs.then(job, Engine::log_was_written);
+            self.durability.log.unwritten.push_back((job, kept.concat().into()));
+        }
+        log::warn!("AOF write error looks solved, Redis can write again.");
+        self.note_disk_errors();
+        // What is acknowledged from now on must not be less durable than before.
+        self.sync_log();
+    }
+
+    /// With `always` what was not acknowledged must not happen either: there is no way but to end.
+    fn end_for_error(&mut self, error: &DiskError) {
+        if error.op == "write" {
+            log::warn!("Error writing to the AOF file: {}", error.text);
+            log::warn!(
+                "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..."
+            );
+        } else {
+            log::warn!(
+                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {}. Exiting...",
+                error.text
+            );
+        }
+        self.durability.log.is_broken = true;
+        self.jobs.queue.push_back(Job::Exit(1));
+    }
+
     /// Tries again to write what could not be written.
     pub(in crate::engine) fn retry_log(&mut self) {
+        if self.durability.log.is_sealed {
+            self.durability.rewrites.is_scheduled |= !self.is_rewriting();
+            return;
+        }
         let path = self.log_path();
         let log = &mut self.durability.log;
         let (Some(old), true) = (log.file, log.is_broken) else { return };
@@ -357,7 +429,7 @@ impl Engine {
     /// Has all that was handed over made durable.
     pub(super) fn sync_log(&mut self) {
         let log = &self.durability.log;
-        let (Some(file), None) = (log.file, log.sync) else { return };
+        let (Some(file), None, false) = (log.file, log.sync, log.is_broken) else { return };
         let job = self.log_job(LogJob::Sync(file));
         self.jobs.then(job, Engine::log_was_synced);
         let log = &mut self.durability.log;
@@ -379,7 +451,7 @@ impl Engine {
             Err(error) => {
                 log.sync_errors += 1;
                 log::warn!("Fail to fsync the AOF file: {}", error.text);
-                self.log_write_failed(error);
+                self.seal_log(error);
             }
         }
         self.arm_log_sync();
@@ -569,6 +641,13 @@ impl Engine {
                 log.file_name = old_name;
                 log.older_bytes -= old_bytes;
                 log.file_bytes += old_bytes;
+                if error.op == "fdatasync" {
+                    log.sync_errors += 1;
+                    log::warn!("Fail to fsync the AOF file: {}", error.text);
+                    self.fail_rewrite();
+                    self.seal_log(error);
+                    return;
+                }
                 log::warn!("Can't open the append-only file: {}", error.text);
                 self.fail_rewrite();
             }

@@ -289,7 +289,7 @@ impl Engine {
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
             log::info!("DB loaded from append only file: {:.3} seconds", us as f64 / 1e6);
         }
-        self.loaded(load.counts);
+        self.loaded(host, load.counts);
         if let Some(job) = replay.waiter {
             log::warn!("Append Only File loaded by DEBUG LOADAOF");
             self.completed(host, job, Done::File(Ok(FileDone::default())));
@@ -333,7 +333,7 @@ impl Engine {
         match replay.waiter {
             None => self.jobs.queue.push_back(Job::Exit(1)),
             Some(job) => {
-                self.loaded(load.counts);
+                self.loaded(host, load.counts);
                 self.completed(host, job, Done::File(Err(DiskError::given_up(name))));
             }
         }
@@ -373,7 +373,7 @@ impl Engine {
             Ok(parts) => self.begin_replay(host, parts, Some(waiter)),
             Err(error) => {
                 log::warn!("{}: {}", error.name, error.text);
-                self.loaded(Counts::default());
+                self.loaded(host, Counts::default());
                 self.completed(host, waiter, Done::File(Err(error)));
             }
         }

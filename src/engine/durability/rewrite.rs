@@ -10,7 +10,7 @@
 //!
 //! A server that begins to log has no increment yet: it writes to a temporary one, which gets its name with the first base.
 
-use super::super::disk::{FileJob, FileResult, LogJob};
+use super::super::disk::{FileJob, FileResult, LogJob, Options};
 use super::super::timers::Timer;
 use super::super::{Engine, Host};
 use super::log::Stage as LogStage;
@@ -23,6 +23,8 @@ use crate::persist::{aof, rdb};
 
 /// So many rewrites may fail one after the other before the next has to wait. Redis: `AOF_REWRITE_LIMITE_THRESHOLD`.
 const FAILURES_UNLIMITED: u64 = 3;
+/// A rewrite that has to be, because a sync has failed, is tried again after so long.
+const RETRY_MS: u64 = 1000;
 /// The longest wait, in minutes. Redis: `AOF_REWRITE_LIMITE_MAX_MINUTES`.
 const LIMIT_MINUTES_MAX: u64 = 60;
 
@@ -89,6 +91,11 @@ impl Engine {
         self.durability.rewrites.is_scheduled = false;
         self.durability.rewrites.begun += 1;
         let since = match self.durability.log.stage() {
+            LogStage::On if self.durability.log.is_sealed() => {
+                self.commit();
+                self.durability.log.forget_unwritten();
+                None
+            }
             LogStage::On => self.switch_log(),
             LogStage::Off => None,
             LogStage::Beginning => {
@@ -109,7 +116,7 @@ impl Engine {
         let new = name.clone();
         let made = self.make_log_folder(host).and_then(|_| {
             self.at_log_folder(host, |_, folder| {
-                let create = FileJob::Create { file, folder, name: new, options: Default::default() };
+                let create = FileJob::Create { file, folder, name: new, options: Options::default() };
                 vec![create, FileJob::Close(file)]
             })
         });
@@ -175,6 +182,13 @@ impl Engine {
             let temporary = names.temporary_increment();
             log::info!("Successfully renamed the temporary AOF incr file {temporary} into {new_name}");
             self.save_job(FileJob::Rename { folder: to, from: temporary, to: new_name });
+        } else if self.durability.log.is_sealed() {
+            let mut manifest = self.durability.log.manifest.clone();
+            let name = String::from_utf8_lossy(&manifest.open_increment(names, 0).name).into_owned();
+            let file = self.next_file();
+            log::info!("Creating AOF incr file {name} on background rewrite");
+            self.save_job(FileJob::Create { file, folder: to, name, options: Options::default() });
+            self.save_job(FileJob::Close(file));
         }
         let placed = self.save_job(FileJob::SyncFolder(to));
         self.save_job(FileJob::CloseFolder(to));
@@ -212,7 +226,7 @@ impl Engine {
         let names = Names(&self.conf.appendfilename);
         let mut manifest = self.durability.log.manifest.clone();
         manifest.finish_rewrite(names, rewrite.form, rewrite.since);
-        if self.durability.log.stage() == LogStage::Beginning {
+        if self.durability.log.stage() == LogStage::Beginning || self.durability.log.is_sealed() {
             manifest.open_increment(names, self.replication.offset as i64);
         }
         manifest
@@ -233,7 +247,11 @@ impl Engine {
             if self.durability.log.stage() == LogStage::Beginning {
                 self.log_has_begun(&manifest);
             }
+            let last = manifest.increments().last().map(|file| file.name.clone()).unwrap_or_default();
             self.durability.log.rewritten(manifest, save.written_bytes);
+            if self.durability.log.is_sealed() {
+                self.unseal_log(String::from_utf8_lossy(&last).into_owned());
+            }
             self.remove_history();
             log::info!("Background AOF rewrite finished successfully");
         } else {
@@ -242,6 +260,9 @@ impl Engine {
             if self.durability.log.stage() == LogStage::Beginning {
                 self.end_temporary_increment();
                 self.durability.rewrites.is_scheduled = true;
+            }
+            if self.durability.log.is_sealed() {
+                self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
             }
         }
     }
@@ -363,8 +384,8 @@ impl Engine {
     pub(super) fn rewrite_as_scheduled(&mut self, host: &mut dyn Host) {
         // A manifest that is written meanwhile must not take the place of another.
         let is_free = self.durability.save.is_none() && !self.is_rewrite_in_progress();
-        if is_free && !self.durability.is_loading() && !self.is_shutting_down() && !self.is_rewrite_limited()
-        {
+        let is_limited = !self.durability.log.is_sealed() && self.is_rewrite_limited();
+        if is_free && !self.durability.is_loading() && !self.is_shutting_down() && !is_limited {
             self.begin_rewrite(host);
         }
     }

@@ -375,10 +375,6 @@ impl Engine {
 
     /// Tries again to write what could not be written.
     pub(in crate::engine) fn retry_log(&mut self) {
-        if self.durability.log.is_sealed {
-            self.durability.rewrites.is_scheduled |= !self.is_rewriting();
-            return;
-        }
         let path = self.log_path();
         let log = &mut self.durability.log;
         let (Some(old), true) = (log.file, log.is_broken) else { return };

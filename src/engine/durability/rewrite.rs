@@ -23,7 +23,7 @@ use crate::persist::{aof, rdb};
 
 /// So many rewrites may fail one after the other before the next has to wait. Redis: `AOF_REWRITE_LIMITE_THRESHOLD`.
 const FAILURES_UNLIMITED: u64 = 3;
-/// A rewrite that has to be, because a sync has failed, is tried again after so long.
+/// A rewrite that has to be, since there is no base or a sync has failed, is tried again after so long.
 const RETRY_MS: u64 = 1000;
 /// The longest wait, in minutes. Redis: `AOF_REWRITE_LIMITE_MAX_MINUTES`.
 const LIMIT_MINUTES_MAX: u64 = 60;
@@ -43,6 +43,8 @@ pub struct Rewrites {
     pub last_kept_bytes: usize,
     /// One is to be begun as soon as may be.
     pub is_scheduled: bool,
+    /// What is scheduled is not begun before this monotonic millisecond.
+    not_before_ms: u64,
     /// Where the log has grown: not before this monotonic millisecond.
     limited_until_ms: u64,
     /// Minutes that the next limit lasts.
@@ -58,6 +60,7 @@ impl Default for Rewrites {
             failures: 0,
             last_kept_bytes: 0,
             is_scheduled: false,
+            not_before_ms: 0,
             limited_until_ms: 0,
             limit_minutes: 1,
         }
@@ -259,12 +262,20 @@ impl Engine {
             rewrites.failures += 1;
             if self.durability.log.stage() == LogStage::Beginning {
                 self.end_temporary_increment();
-                self.durability.rewrites.is_scheduled = true;
+                self.try_rewrite_again();
             }
             if self.durability.log.is_sealed() {
-                self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
+                self.try_rewrite_again();
             }
         }
+    }
+
+    /// A rewrite that has to be has failed: the next begins a while later.
+    fn try_rewrite_again(&mut self) {
+        let at_ms = self.now.mono_ms() + RETRY_MS;
+        self.durability.rewrites.is_scheduled = true;
+        self.durability.rewrites.not_before_ms = at_ms;
+        self.timers.insert(at_ms, Timer::LogGrown);
     }
 
     /// What was written to the temporary increment counts for nothing.
@@ -384,6 +395,10 @@ impl Engine {
     pub(super) fn rewrite_as_scheduled(&mut self, host: &mut dyn Host) {
         // A manifest that is written meanwhile must not take the place of another.
         let is_free = self.durability.save.is_none() && !self.is_rewrite_in_progress();
+        let is_early = self.durability.rewrites.not_before_ms > self.now.mono_ms();
+        if is_early {
+            return;
+        }
         let is_limited = !self.durability.log.is_sealed() && self.is_rewrite_limited();
         if is_free && !self.durability.is_loading() && !self.is_shutting_down() && !is_limited {
             self.begin_rewrite(host);

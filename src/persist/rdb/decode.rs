@@ -137,7 +137,7 @@ impl Growing {
     /// Reads what stands before the elements.
     fn begin(&mut self, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<(), Stop> {
         if self.is_stream() {
-            self.parts = Parts::Stream(Box::new(StreamReader::new(self.kind)));
+            self.parts = Parts::Stream(Box::new(StreamReader::new(self.kind, self.dialect)));
             return Ok(());
         }
         if self.kind == kind::HASH_METADATA {
@@ -180,7 +180,7 @@ impl Growing {
                     Ok(())
                 }
                 kind::LIST_QUICKLIST => packed::list_node(list, reader, tuning),
-                _ => node(list, reader, tuning),
+                _ => node(list, self.dialect, reader, tuning),
             },
             Parts::Set(set) => match set.add(&reader.text()?, tuning) {
                 true => Ok(()),
@@ -233,19 +233,20 @@ pub(super) fn push(list: &mut List, element: &[u8], tuning: &Tuning) {
 }
 
 /// Reads a node of a list.
-fn node(list: &mut List, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<(), Stop> {
+fn node(list: &mut List, dialect: Dialect, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<(), Stop> {
     let container = reader.len()?;
     if container != NODE_PLAIN && container != NODE_PACKED {
         return Err(Stop::Bad("Quicklist integrity check failed."));
     }
-    let bytes = reader.text()?.into_vec();
-    if bytes.is_empty() {
+    let text = reader.text()?;
+    if text.is_empty() {
         return Err(Stop::Bad("Quicklist integrity check failed."));
     }
     if container == NODE_PLAIN {
-        list.push_node(LoadedNode::Plain(Bytes::from(bytes)), tuning);
+        list.push_node(LoadedNode::Plain(Bytes::from(text.into_vec())), tuning);
         return Ok(());
     }
+    let bytes = packed::as_redis_writes(text, dialect).into_vec();
     let count = listpack::validate(&bytes, true);
     // A node without elements adds nothing.
     if count.map_err(|_| Stop::Bad("Listpack integrity check failed."))? > 0 {

@@ -6,7 +6,7 @@ use crate::keyspace::ValueRef;
 use crate::keyspace::held::{Cell, Table};
 use crate::keyspace::types::hash::Field;
 use crate::keyspace::types::{HashRef, ListRef, SetRef, ZsetRef};
-use crate::structures::listpack::Element;
+use crate::structures::listpack::{self, Element};
 use crate::structures::lzf;
 use crate::structures::quicklist::View;
 
@@ -141,6 +141,15 @@ impl<'o> Writer<'o> {
         }
     }
 
+    /// The bytes of a listpack.
+    pub(super) fn pack(&mut self, bytes: &[u8]) {
+        let is_for_valkey = self.version == Version::Valkey;
+        match is_for_valkey.then(|| listpack::valkey::to_valkey(bytes)).flatten() {
+            Some(other) => self.blob(&other),
+            None => self.blob(bytes),
+        }
+    }
+
     /// Bytes that were compressed, and how many they were before.
     pub(super) fn packed(&mut self, packed: &[u8], len: usize) {
         self.out.push(0xc3);
@@ -172,6 +181,12 @@ impl<'o> Writer<'o> {
         VERSION_OF_LISTPACKS
     }
 
+    fn typed_pack(&mut self, kind: u8, bytes: &[u8]) -> u16 {
+        self.kind(kind);
+        self.pack(bytes);
+        VERSION_OF_LISTPACKS
+    }
+
     fn typed_len(&mut self, kind: u8, len: usize) {
         self.kind(kind);
         self.len(len as u64);
@@ -182,7 +197,7 @@ impl<'o> Writer<'o> {
             ListRef::Packed(pack) => {
                 self.typed_len(kind::LIST_QUICKLIST_2, 1);
                 self.len(NODE_PACKED);
-                self.blob(pack.bytes());
+                self.pack(pack.bytes());
             }
             ListRef::Quick(quick) => {
                 self.begin_list(quick.nodes());
@@ -203,7 +218,7 @@ impl<'o> Writer<'o> {
         match view {
             View::Packed(bytes) => {
                 self.len(NODE_PACKED);
-                self.blob(&bytes);
+                self.pack(&bytes);
             }
             View::Plain(text) => {
                 self.len(NODE_PLAIN);
@@ -224,7 +239,7 @@ impl<'o> Writer<'o> {
 
     fn hash(&mut self, hash: HashRef<'_>) -> u16 {
         if let HashRef::Packed(pack) = hash {
-            return self.typed_blob(kind::HASH_LISTPACK, pack.bytes());
+            return self.typed_pack(kind::HASH_LISTPACK, pack.bytes());
         }
         let first = hash.next_deadline();
         if let (HashRef::PackedEx(pack), Some(first)) = (hash, first)
@@ -288,7 +303,7 @@ impl<'o> Writer<'o> {
 
     fn zset(&mut self, zset: ZsetRef<'_>) -> u16 {
         if let ZsetRef::Packed(pack) = zset {
-            return self.typed_blob(kind::ZSET_LISTPACK, pack.bytes());
+            return self.typed_pack(kind::ZSET_LISTPACK, pack.bytes());
         }
         self.typed_len(kind::ZSET_2, zset.len());
         for (member, score) in zset.iter() {

@@ -3,7 +3,7 @@
 
 use super::decode::{add_field, add_member, deadline, push};
 use super::error::Stop;
-use super::read::Reader;
+use super::read::{Reader, Text};
 use super::ziplist::{ziplist, zipmap};
 use super::{Dialect, kind};
 use crate::base::number::I64_BYTES_MAX;
@@ -44,7 +44,7 @@ pub(super) fn read(
         }
         kind::SET_INTSET => ints(reader, tuning)?,
         kind::SET_LISTPACK => {
-            let bytes = reader.text()?;
+            let bytes = as_redis_writes(reader.text()?, dialect);
             let pack = listpack(&bytes, 1, "Set listpack integrity check failed.")?;
             let (mut set, mut digits) = (Set::new(), [0; I64_BYTES_MAX]);
             for member in pack.iter() {
@@ -64,7 +64,7 @@ pub(super) fn read(
             zset(pairs, texts.len() / 2, tuning)?
         }
         kind::ZSET_LISTPACK => {
-            let bytes = reader.text()?;
+            let bytes = as_redis_writes(reader.text()?, dialect);
             let pack = listpack(&bytes, 2, "Zset listpack integrity check failed.")?;
             zset(pack.pairs(), pack.len() / 2, tuning)?
         }
@@ -79,7 +79,7 @@ pub(super) fn read(
             hash(&texts, BAD, tuning)?
         }
         kind::HASH_LISTPACK => {
-            let bytes = reader.text()?;
+            let bytes = as_redis_writes(reader.text()?, dialect);
             let pack = listpack(&bytes, 2, "Hash listpack integrity check failed.")?;
             let mut hash = Hash::new();
             hash.make_room(pack.len() / 2, 0, 0, tuning);
@@ -107,6 +107,16 @@ pub(super) fn list_node(list: &mut List, reader: &mut Reader<'_>, tuning: &Tunin
     let elements = ziplist(&reader.text()?).map_err(|_| Stop::Bad("Ziplist integrity check failed."))?;
     elements.iter().for_each(|element| push(list, element, tuning));
     Ok(())
+}
+
+/// The bytes of a listpack, as Redis would write them where it is Valkey's.
+pub(super) fn as_redis_writes(text: Text<'_>, dialect: Dialect) -> Text<'_> {
+    let may_differ = dialect == Dialect::Valkey && text.len() >= listpack::valkey::DIFFERS_FROM_BYTES;
+    if may_differ && listpack::validate(&text, true).is_err() {
+        // One that is not Valkey's either is refused by whoever reads it.
+        return listpack::valkey::from_valkey(&text).map_or(text, Text::Made);
+    }
+    text
 }
 
 /// A listpack whose elements come in groups of `each`.

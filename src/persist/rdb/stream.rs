@@ -13,8 +13,8 @@
 
 use super::encode::{VERSION_OF_LISTPACKS, Writer};
 use super::error::Stop;
-use super::kind;
 use super::read::Reader;
+use super::{Dialect, kind, packed};
 use crate::keyspace::types::Stream;
 use crate::keyspace::types::stream::{Group, Pending, StreamId};
 use crate::structures::listpack;
@@ -102,7 +102,7 @@ impl Writer<'_> {
         let mut nodes = log.node_list(from);
         for (id, bytes) in nodes.by_ref().take(NODES_A_PIECE) {
             self.blob(&id.number().to_be_bytes());
-            self.blob(bytes);
+            self.pack(bytes);
         }
         if let Some((id, _)) = nodes.next() {
             return Stage::Nodes(id);
@@ -179,6 +179,7 @@ impl Writer<'_> {
 #[derive(Debug)]
 pub(super) struct StreamReader {
     form: u8,
+    dialect: Dialect,
     stream: Box<Stream>,
     next: Part,
     /// The group whose entries and consumers are being read.
@@ -213,8 +214,8 @@ struct OpenGroup {
 
 impl StreamReader {
     /// For a stream in one of its three forms.
-    pub(super) fn new(form: u8) -> StreamReader {
-        StreamReader { form, stream: Box::default(), next: Part::NodeCount, open: None }
+    pub(super) fn new(form: u8, dialect: Dialect) -> StreamReader {
+        StreamReader { form, dialect, stream: Box::default(), next: Part::NodeCount, open: None }
     }
 
     /// Whether all of it was read.
@@ -266,7 +267,7 @@ impl StreamReader {
         let id: [u8; 16] = id.text()?[..]
             .try_into()
             .map_err(|_| Stop::Bad("Stream node key entry is not the size of a stream ID"))?;
-        let bytes = bytes.text()?.into_vec();
+        let bytes = packed::as_redis_writes(bytes.text()?, self.dialect).into_vec();
         listpack::validate(&bytes, true).map_err(|_| BAD)?;
         self.stream.log.push_node(StreamId::from_number(u128::from_be_bytes(id)), bytes).map_err(|_| BAD)
     }

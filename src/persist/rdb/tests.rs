@@ -332,3 +332,21 @@ fn an_entry_that_two_consumers_hold_is_told_from_one_that_nobody_was_given() {
     let other = of_consumers([&id, &[0; 16]]);
     assert_eq!(other, Some("Consumer entry not found in group global PEL".into()));
 }
+
+#[test]
+fn listpacks_of_valkey_with_an_element_of_a_border_are_read_as_redis_would_write_them() {
+    let mut list = crate::structures::listpack::Listpack::new();
+    list.push(&vec![b'x'; 16378]);
+    list.push(b"value");
+    let of_valkey = crate::structures::listpack::valkey::to_valkey(list.bytes()).expect("it differs");
+    let with =
+        |head: &[u8], pack: &[u8]| [head, &[0x80], &(pack.len() as u32).to_be_bytes()[..], pack].concat();
+    for head in [&[kind::LIST_QUICKLIST_2, 1, 2][..], &[kind::SET_LISTPACK], &[kind::HASH_LISTPACK]] {
+        let ours = decode(&with(head, list.bytes()), Dialect::Redis, &tuning()).expect("it is whole");
+        let theirs = decode(&with(head, &of_valkey), Dialect::Valkey, &tuning()).expect("it is whole");
+        assert_eq!(contents_of_new(&theirs), contents_of_new(&ours));
+        // From Redis nobody gets such bytes; those of Redis may come from an earlier Valkey.
+        assert!(decode(&with(head, &of_valkey), Dialect::Redis, &tuning()).is_err());
+        assert!(decode(&with(head, list.bytes()), Dialect::Valkey, &tuning()).is_ok());
+    }
+}

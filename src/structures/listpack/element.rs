@@ -161,7 +161,7 @@ fn long_body_len(bytes: &[u8], pos: usize) -> usize {
 }
 
 /// Bytes of the backlen of a body of `len` bytes. The borders are one lower than they had to be; all writers of the
-/// format agree in that.
+/// format agree in that, but for Valkey 9: see [`valkey`](super::valkey).
 #[inline]
 pub(super) fn backlen_len(len: usize) -> usize {
     match len {
@@ -295,7 +295,7 @@ pub(super) fn size_of(text: &[u8]) -> usize {
 }
 
 #[inline]
-fn write_backlen(len: usize, out: &mut [u8]) {
+pub(super) fn write_backlen(len: usize, out: &mut [u8]) {
     if let [only] = out {
         *only = len as u8;
         return;

@@ -35,6 +35,7 @@ use crate::base::number::{self, I64_BYTES_MAX};
 mod element;
 mod owner;
 mod validate;
+pub mod valkey;
 
 pub use element::Element;
 pub use owner::Listpack;

@@ -32,13 +32,7 @@ pub fn validate(bytes: &[u8], deep: bool) -> Result<usize, Corrupt> {
     if !deep {
         return Ok(if known == COUNT_UNKNOWN { 0 } else { usize::from(known) });
     }
-    let end = bytes.len() - 1;
-    let mut count = 0;
-    let mut pos = HEADER_BYTES;
-    while pos < end {
-        pos = validate_element(bytes, pos, end)?;
-        count += 1;
-    }
+    let count = count_elements(bytes, backlen_len)?;
     if known != COUNT_UNKNOWN && usize::from(known) != count {
         return Err(Corrupt);
     }
@@ -46,8 +40,31 @@ pub fn validate(bytes: &[u8], deep: bool) -> Result<usize, Corrupt> {
     Ok(count)
 }
 
+/// As [`validate`], deep, where backlens have other lengths.
+pub(super) fn validate_with(bytes: &[u8], backlen_len: fn(usize) -> usize) -> Result<usize, Corrupt> {
+    let known = validate(bytes, false)?;
+    let count = count_elements(bytes, backlen_len)?;
+    if known != 0 && known != count { Err(Corrupt) } else { Ok(count) }
+}
+
+fn count_elements(bytes: &[u8], backlen_len: impl Fn(usize) -> usize) -> Result<usize, Corrupt> {
+    let end = bytes.len() - 1;
+    let mut count = 0;
+    let mut pos = HEADER_BYTES;
+    while pos < end {
+        pos = validate_element(bytes, pos, end, &backlen_len)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// The position behind the element at `pos`, which must end at or before `end`.
-fn validate_element(bytes: &[u8], pos: usize, end: usize) -> Result<usize, Corrupt> {
+pub(super) fn validate_element(
+    bytes: &[u8],
+    pos: usize,
+    end: usize,
+    backlen_len: impl Fn(usize) -> usize,
+) -> Result<usize, Corrupt> {
     let head_bytes = match bytes[pos] {
         0x00..=0xbf => 1,
         0xc0..=0xef => 2,

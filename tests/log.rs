@@ -161,7 +161,8 @@ fn who_begins_to_log_writes_to_a_temporary_increment_until_there_is_a_base() {
     assert_eq!(peer.ask(&["CONFIG", "SET", "appendonly", "no"]), "OK");
     assert!(manifest(&peer)[1].contains(" endoffset "), "{:?}", manifest(&peer));
     assert_eq!(info(&peer, "aof_enabled"), "0");
-    // Without a log a rewrite makes a base alone.
+    // Without a log a rewrite makes a base alone, and the folder if there is none.
+    fs::remove_dir_all(log_folder(&peer)).expect("it is there");
     peer.ask(&["BGREWRITEAOF"]);
     until_rewritten(&peer);
     assert_eq!(manifest(&peer), ["2.base.rdb seq 2 type b"]);
@@ -198,10 +199,11 @@ fn an_end_that_is_missing_is_cut_and_anything_else_refused() {
     let increment = log_folder(&peer).join("appendonly.aof.1.incr.aof");
     peer.ask(&["MULTI"]);
     let whole = fs::metadata(&increment).unwrap().len();
-    let torn: [&[u8]; 4] = [
+    let torn: [&[u8]; 5] = [
         b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$5\r\nval",
         b"*1\r\n$5\r\nMULTI\r\n*2\r\n$3\r\nDEL\r\n$6\r\nnumber\r\n",
         &[0; 700],
+        b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$5\r\n\0\0\0\0\0\0\0\0\0\0\0*1\r\n$4\r\nPING\r\n",
         b"*1",
     ];
     for end in torn {

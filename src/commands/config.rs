@@ -80,7 +80,7 @@ fn set(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         return Err(CmdError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
-    let asker = Asker { local: engine.is_local(call.slot), loading: false };
+    let asker = Asker { local: engine.is_local(call.slot), loading: engine.durability.is_loading() };
     engine.configure(call.host, &pairs, asker).map_err(|error| CmdError::Text(error.to_string().into()))?;
     if let Some(job) = engine.configuring().filter(|_| !engine.is_nested()) {
         engine.wait_for_job(job, call.id, |_, _, _| Ok(()));

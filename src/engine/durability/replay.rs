@@ -2,7 +2,8 @@
 //!
 //! A client of the engine's own runs the commands, beyond all that is asked of others; it sees what is past its deadline and
 //! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut behind the last whole
-//! command, or before a MULTI whose EXEC did not come.
+//! command, or before a MULTI whose EXEC did not come. A hole counts as its end: a loss of power leaves one where bytes were
+//! not durable that came before others that were.
 
 use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
 use super::super::host::Request;
@@ -232,7 +233,7 @@ impl Engine {
     pub(super) fn may_cut(&self, load: &Load, bad: &BadAof) -> bool {
         let part = load.replay.as_ref().and_then(|replay| replay.part.as_ref());
         self.conf.aof_load_truncated
-            && (bad.is_short() || bad.is_zeros)
+            && (bad.is_short() || bad.is_hole())
             && part.is_some_and(|part| part.is_last)
     }
 

@@ -170,6 +170,9 @@ impl Engine {
         let name = self.durability.log.manifest.next_base(names, rewrite.form);
         let to = self.next_folder();
         self.save_job(FileJob::Close(save.file));
+        // A server that does not log may have none.
+        self.save_job(FileJob::MakeFolder(save.folder, self.conf.appenddirname.clone()));
+        self.save_job(FileJob::SyncFolder(save.folder));
         self.save_job(FileJob::OpenFolder(to, self.log_path()));
         self.save_job(FileJob::Move {
             from: save.folder,
@@ -333,6 +336,7 @@ impl Engine {
                 log::warn!("Fail to persist the AOF manifest: {}", error.text);
             }
             engine.durability.forgetting = false;
+            engine.answer_log_waiters();
             engine.end_configuring(host);
         });
         self.durability.forgetting = true;

@@ -22,7 +22,8 @@ impl Durability {
             None | Some(FIRST_BASE) => self.log.end(),
             Some(position) => position,
         };
-        self.log.stage() == LogStage::On && self.log.synced() >= upto
+        let is_begun = offset.log != Some(FIRST_BASE) || !self.forgetting;
+        is_begun && self.log.stage() == LogStage::On && self.log.synced() >= upto
     }
 }
 

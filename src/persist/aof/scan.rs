@@ -171,6 +171,18 @@ impl BadAof {
         matches!(self.cause, Cause::Ends(_))
     }
 
+    /// Whether a zero stands where something else should: a part of the file was never written, as a loss of power leaves it.
+    pub fn is_hole(&self) -> bool {
+        self.is_zeros
+            || matches!(
+                self.cause,
+                Cause::NoCommand(0)
+                    | Cause::Prefix { got: 0, .. }
+                    | Cause::LineEnd(0, _)
+                    | Cause::LineEnd(_, 0)
+            )
+    }
+
     /// The line of the log with which Redis refuses the file of this name.
     pub fn refusal(&self, file: &str) -> String {
         match &self.cause {

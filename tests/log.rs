@@ -297,3 +297,37 @@ fn what_dies_while_nobody_runs_stays_until_the_log_says_so() {
     assert_eq!(peer.ask(&["GET", "counter"]), "\"1\"");
     assert_eq!(digest(&peer), before);
 }
+
+#[test]
+fn history_stays_while_nobody_wants_it_removed() {
+    let peer = start(&["--aof-disable-auto-gc", "yes"]);
+    peer.ask(&["SET", "key", "value"]);
+    for _ in 0..2 {
+        peer.ask(&["BGREWRITEAOF"]);
+        until_rewritten(&peer);
+    }
+    let lines: Vec<String> = manifest(&peer)
+        .iter()
+        .map(|line| line.split(" startoffset").next().unwrap_or("").to_owned())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "3.base.rdb seq 3 type b",
+            "2.incr.aof seq 2 type h",
+            "2.base.rdb seq 2 type h",
+            "1.incr.aof seq 1 type h",
+            "1.base.rdb seq 1 type h",
+            "3.incr.aof seq 3 type i"
+        ]
+    );
+    assert_eq!(peer.ask(&["CONFIG", "SET", "aof-disable-auto-gc", "no"]), "OK");
+    assert_eq!(manifest(&peer).len(), 2);
+    until("the files are removed", || fs::read_dir(log_folder(&peer)).map_or(0, Iterator::count) == 3);
+    assert_eq!(peer.ask(&["DEBUG", "LOADAOF"]), "OK");
+    peer.ask(&["BGREWRITEAOF"]);
+    until_rewritten(&peer);
+    let names: Vec<String> =
+        manifest(&peer).iter().map(|line| line.split(' ').next().unwrap_or("").to_owned()).collect();
+    assert_eq!(names, ["4.base.rdb", "4.incr.aof"]);
+}

@@ -16,6 +16,7 @@ mod deadlines;
 mod disk;
 mod follower;
 mod links;
+mod log;
 mod scans;
 mod snapshot;
 mod timeouts;

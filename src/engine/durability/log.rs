@@ -324,15 +324,27 @@ impl Engine {
         }
         // A base that was begun before does not hold what this file may lack.
         self.cancel_rewrite();
+        self.durability.log.write_error = Some(error);
+        self.leave_file();
+        self.durability.rewrites.is_scheduled = true;
+        self.note_disk_errors();
+    }
+
+    /// Nothing is written to the file any more: what is committed is kept until there is another base.
+    fn leave_file(&mut self) {
         if let Some(file) = self.durability.log.file.take() {
             self.log_job(LogJob::Close(file));
         }
         let log = &mut self.durability.log;
-        log.write_error = Some(error);
         (log.is_sealed, log.is_broken) = (true, false);
         log.older_bytes += mem::take(&mut log.file_bytes);
-        self.durability.rewrites.is_scheduled = true;
-        self.note_disk_errors();
+    }
+
+    /// A rewrite begins: a file that could not be written is left.
+    pub(super) fn seal_broken_log(&mut self) {
+        if self.durability.log.is_broken && self.durability.log.stage == Stage::On {
+            self.leave_file();
+        }
     }
 
     /// The log goes on in the increment behind the base that was made because a sync had failed.
@@ -375,6 +387,11 @@ impl Engine {
 
     /// Tries again to write what could not be written.
     pub(in crate::engine) fn retry_log(&mut self) {
+        if self.durability.switch.is_some() {
+            // It is not known yet which file goes on.
+            self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
+            return;
+        }
         let path = self.log_path();
         let log = &mut self.durability.log;
         let (Some(old), true) = (log.file, log.is_broken) else { return };
@@ -637,6 +654,7 @@ impl Engine {
                 log.file_name = old_name;
                 log.older_bytes -= old_bytes;
                 log.file_bytes += old_bytes;
+                log.manifest.skip_increment();
                 if error.op == "fdatasync" {
                     log.sync_errors += 1;
                     log::warn!("Fail to fsync the AOF file: {}", error.text);

@@ -93,6 +93,8 @@ impl Engine {
     pub fn begin_rewrite(&mut self, host: &mut dyn Host) {
         self.durability.rewrites.is_scheduled = false;
         self.durability.rewrites.begun += 1;
+        // A base holds what could not be written, too: the file is not needed any more.
+        self.seal_broken_log();
         let since = match self.durability.log.stage() {
             LogStage::On if self.durability.log.is_sealed() => {
                 self.commit();
@@ -268,6 +270,7 @@ impl Engine {
                 self.try_rewrite_again();
             }
             if self.durability.log.is_sealed() {
+                self.durability.log.manifest.skip_increment();
                 self.try_rewrite_again();
             }
         }

@@ -1,0 +1,237 @@
+//! The append-only log while the power fails at any of its jobs: appends, syncs, switches, rewrites, history.
+//!
+//! Every write is a transaction that counts two keys and lengthens a list, so what a start finds says how many of them are there, and whether
+//! one is there in part. The disk is late by chance, and in some runs it fails; each step of the clock lets it do some jobs.
+//!
+//! * With `always` nothing is lost that was acknowledged, and nobody has read what was lost.
+//! * With `everysec` the first write that is lost was made at most a second before the last that was acknowledged.
+//! * Every start loads, and each transaction is there as a whole or not at all.
+
+use crate::support::World;
+use crate::support::disk::Faults;
+use crate::with_costly_seeds;
+use std::cell::RefCell;
+use waterwheel::base::rng::Rng;
+use waterwheel::config::AppendFsync;
+use waterwheel::resp::reply::encode_request;
+
+/// A write.
+const WRITE: &[&str] = &["MULTI", "INCR one", "RPUSH list x", "INCR other", "EXEC"];
+
+fn pipeline(lines: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        encode_request(&line.split(' ').collect::<Vec<_>>(), &mut bytes);
+    }
+    bytes
+}
+
+/// What was met in all runs.
+#[derive(Debug, Default)]
+struct Met {
+    acknowledged: u64,
+    lost: u64,
+    rewrites: u64,
+    failed: u64,
+    crashes_within_jobs: u64,
+    refused: u64,
+    holes: u64,
+}
+
+/// Whose replies are still to come, and the policy.
+struct Logger {
+    world: World,
+    rng: Rng,
+    policy: &'static str,
+    /// Clients that wait for the reply to a write.
+    waiting: Vec<String>,
+    /// When each write was made, in milliseconds; exact only where none is refused.
+    made_ms: Vec<u64>,
+    /// The newest that was acknowledged, and when.
+    acknowledged: (u64, u64),
+    /// The newest that was read.
+    read: u64,
+    is_faulty: bool,
+    refused: u64,
+}
+
+impl Logger {
+    fn new(seed: u64) -> Logger {
+        let mut rng = Rng::from_seed(seed);
+        let policy = ["always", "everysec", "everysec", "no"][rng.below(4) as usize];
+        let mut world = World::with_seed(seed);
+        configure(&mut world, policy, rng.below(2) == 0);
+        world.start();
+        let is_faulty = policy != "always" && rng.below(3) == 0;
+        world.host.disk.faults.late_ms = [0, 3, 40][rng.below(3) as usize];
+        world.host.disk.faults.short = 100;
+        if is_faulty {
+            (world.host.disk.faults.failing, world.host.disk.faults.full) = (8, 20);
+        }
+        let waiting = Vec::new();
+        Logger {
+            world,
+            rng,
+            policy,
+            waiting,
+            made_ms: vec![0],
+            acknowledged: (0, 0),
+            read: 0,
+            is_faulty,
+            refused: 0,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.world.host.now.mono_us / 1000
+    }
+
+    fn step(&mut self) {
+        match self.rng.below(20) {
+            0..12 => {
+                let client = format!("c{}", self.rng.below(6));
+                if !self.waiting.contains(&client) {
+                    self.made_ms.push(self.now_ms());
+                    self.world.send_bytes(&client, &pipeline(WRITE));
+                    self.waiting.push(client);
+                }
+            }
+            12 => {
+                let reply = self.world.run_as("reader", "GET one");
+                self.note_read(&reply);
+            }
+            13 => drop(self.world.run_as("admin", "BGREWRITEAOF")),
+            14 => drop(self.world.run_as("admin", "SET large (value)")),
+            _ => {
+                let ms = 1 + self.rng.below(250);
+                self.world.advance_ms(ms);
+            }
+        }
+        self.take_replies();
+    }
+
+    fn note_read(&mut self, reply: &str) {
+        if let Some(number) = reply.rsplit('"').nth(1).and_then(|text| text.parse().ok()) {
+            self.read = self.read.max(number);
+        }
+    }
+
+    fn take_replies(&mut self) {
+        let late = self.world.received("reader");
+        self.note_read(&late);
+        for client in std::mem::take(&mut self.waiting) {
+            let text = self.world.received(&client);
+            let last = text.lines().rev().find_map(|line| line.rsplit("(integer) ").next()?.parse().ok());
+            match last {
+                Some(number) => self.acknowledged = (self.acknowledged.0.max(number), self.now_ms()),
+                None if text.contains("EXECABORT") || text.contains("MISCONF") => self.refused += 1,
+                None => self.waiting.push(client),
+            }
+        }
+    }
+}
+
+fn configure(world: &mut World, policy: &str, has_dump: bool) {
+    world.engine.conf.appendonly = true;
+    world.engine.conf.aof_use_rdb_preamble = has_dump;
+    world.engine.conf.auto_aof_rewrite_percentage = 0;
+    world.engine.conf.appendfsync = match policy {
+        "always" => AppendFsync::Always,
+        "everysec" => AppendFsync::Everysec,
+        _ => AppendFsync::No,
+    };
+}
+
+/// The files of the log, for the message of a run that fails.
+fn files(world: &World) -> String {
+    let mut text = String::new();
+    for name in world.host.disk.names("appendonlydir") {
+        let bytes = world.host.disk.get(&format!("appendonlydir/{name}")).unwrap_or_default();
+        let shown =
+            if name.ends_with("manifest") { bytes } else { &bytes[bytes.len().saturating_sub(900)..] };
+        text += &format!("\n{name}, {} bytes: {}", bytes.len(), shown.escape_ascii());
+    }
+    text
+}
+
+/// Whether a part of the end that was never written lies within a name: without integrity lines nothing in the file tells of that.
+fn has_hole(world: &mut World) -> bool {
+    let keys = world.run("KEYS *");
+    let known = ["one", "other", "list", "large", "(empty array)"];
+    keys.lines().any(|line| !known.contains(&line.rsplit(") ").next().unwrap_or("").trim_matches('"')))
+}
+
+/// How many transactions are there; each as a whole.
+fn found(world: &mut World) -> u64 {
+    let (one, other) = (world.run("GET one"), world.run("GET other"));
+    assert_eq!(one, other, "half of a transaction is there");
+    let number = one.trim_matches('"').parse().unwrap_or(0);
+    assert_eq!(world.run("LLEN list"), format!("(integer) {number}"), "the list is of another moment");
+    number
+}
+
+fn one_run(seed: u64, met: &RefCell<Met>) {
+    let mut logger = Logger::new(seed);
+    for _ in 0..logger.rng.below(150) {
+        logger.step();
+    }
+    // From some job on the disk does nothing any more.
+    logger.world.disk_jobs_left = logger.rng.below(40);
+    for _ in 0..logger.rng.below(60) {
+        logger.step();
+    }
+    let mut met = met.borrow_mut();
+    met.crashes_within_jobs += u64::from(logger.world.disk_jobs_left == 0);
+    met.failed += logger.world.host.disk.met.failing + logger.world.host.disk.met.full;
+    met.refused += logger.refused;
+    met.rewrites += logger.world.engine.durability.rewrites.begun;
+    let Logger { world, policy, made_ms, acknowledged, read, is_faulty, .. } = logger;
+    met.acknowledged += acknowledged.0;
+    let mut after = world.crash(seed);
+    configure(&mut after, policy, true);
+    after.host.disk.faults = Faults::default();
+    after.start();
+    assert_eq!(after.exit, None, "the server does not start ({policy}): {}", files(&after));
+    if policy != "always" && has_hole(&mut after) {
+        met.holes += 1;
+        return;
+    }
+    let found = found(&mut after);
+    met.lost += acknowledged.0.saturating_sub(found);
+    if policy == "always" {
+        assert!(found >= acknowledged.0, "{} was acknowledged, {found} is there", acknowledged.0);
+        assert!(found >= read, "{read} was read, {found} is there");
+    }
+    if policy == "everysec" && !is_faulty && found < acknowledged.0 {
+        let apart_ms = acknowledged.1.saturating_sub(made_ms[found as usize + 1]);
+        assert!(
+            apart_ms <= 1000,
+            "the first that is lost was made {apart_ms} ms before the last acknowledgement"
+        );
+    }
+    // It goes on from there.
+    after.send_bytes("c", &pipeline(WRITE));
+    after.advance_ms(3000);
+    assert!(after.received("c").ends_with(&format!("3) (integer) {}", found + 1)));
+}
+
+#[test]
+fn the_power_may_fail_at_any_job_of_the_log() {
+    let met = RefCell::new(Met::default());
+    let mut runs = 0;
+    let count = std::cell::Cell::new(0);
+    with_costly_seeds("the_power_may_fail_at_any_job_of_the_log", 300, 2, |seed| {
+        count.set(count.get() + 1);
+        one_run(seed, &met);
+    });
+    runs += count.get();
+    let met = met.into_inner();
+    println!("{runs} runs: {met:?}");
+    let is_met = met.acknowledged > 0
+        && met.lost > 0
+        && met.rewrites > 0
+        && met.failed > 0
+        && met.refused > 0
+        && met.crashes_within_jobs > 0;
+    assert!(runs < 300 || is_met, "not all that may happen has happened: {met:?}");
+}

@@ -688,7 +688,9 @@ impl Engine {
         let log = &mut self.durability.log;
         log.stage = Stage::On;
         self.update_gate();
-        self.sync_log();
+        if self.conf.appendfsync != AppendFsync::No {
+            self.sync_log();
+        }
         let log = &mut self.durability.log;
         if let Some(last) = manifest.increments().last() {
             log.file_name = String::from_utf8_lossy(&last.name).into_owned();

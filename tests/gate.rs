@@ -204,3 +204,20 @@ fn a_write_that_failed_is_tried_again_on_the_file_as_it_was() {
     assert_eq!(after.run("LRANGE list 0 -1"), "1) \"a\"\n2) \"b\"\n3) \"c\"");
     assert_eq!(after.run("MGET before key"), "1) \"1\"\n2) \"1\"");
 }
+
+#[test]
+fn a_log_whose_file_was_left_can_be_turned_off() {
+    let mut world = logging("everysec");
+    world.run("SET key 1");
+    world.host.disk.fail_next("fdatasync", Failure::Broken);
+    // The new base is late.
+    world.host.disk.faults.late_ms = 40;
+    let mut waited = 0;
+    while !world.run("INFO persistence").contains("aof_fsync_errors:1") {
+        world.advance_ms(1);
+        waited += 1;
+        assert!(waited < 2000, "no sync failed");
+    }
+    assert_eq!(world.run("CONFIG SET appendonly no"), "OK");
+    assert_eq!(world.run("SET key 2"), "OK");
+}

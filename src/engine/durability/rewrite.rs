@@ -481,8 +481,13 @@ impl Engine {
             self.cancel_rewrite();
             self.end_temporary_increment();
         } else {
-            self.begin_configuring();
-            self.close_log();
+            if self.durability.log.file().is_some() {
+                self.begin_configuring();
+                self.close_log();
+            } else {
+                // It was left because the disk failed: nothing of it is to be closed.
+                self.durability.log.forget();
+            }
             self.cancel_rewrite();
         }
         self.durability.rewrites.is_scheduled = false;

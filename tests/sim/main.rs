@@ -17,6 +17,7 @@ mod disk;
 mod follower;
 mod links;
 mod log;
+mod replicas;
 mod scans;
 mod snapshot;
 mod timeouts;

@@ -509,8 +509,9 @@ impl Engine {
                 }
                 Step::Item(Item::Function(code)) => self.load_function(host, code, Twice::Refuse)?,
                 Step::Item(Item::Aux { name, text }) if load.history.note(&name, &text) => {
-                    if let (Origin::Start, true, Some(found)) =
-                        (&load.origin, replays.is_none(), load.history.take())
+                    if matches!(load.origin, Origin::Start)
+                        && replays.is_none()
+                        && let Some(found) = load.history.take()
                     {
                         self.take_over_history(found);
                     }
@@ -640,7 +641,8 @@ impl Engine {
             if fresh.is_some() {
                 self.replace_libraries(host, load.functions);
             }
-            self.loaded_from_primary(host, load.counts, fresh.take());
+            let db = load.history.db.unwrap_or(0);
+            self.loaded_from_primary(host, load.counts, fresh.take(), db);
             return;
         }
         self.loaded(host, load.counts);

@@ -142,6 +142,9 @@ impl Engine {
         if active && !self.replication.feed.is_kept() {
             self.replication.feed.keep(self.conf.repl_backlog_size_bytes);
         }
+        if !active && self.replication.replicas.is_empty() && !self.is_replica() {
+            self.replication.feed.drop_all();
+        }
         self.replication.tap = active.then(|| self.replication.feed.end());
         self.note_followers();
     }

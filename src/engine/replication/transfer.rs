@@ -184,12 +184,14 @@ impl Engine {
         self.flush_libraries();
     }
 
-    /// The dump is loaded.
+    /// The dump is loaded. The feed behind it stands in the database with this number: that of a replica, which passes on what it
+    /// gets, does not say so again.
     pub(in crate::engine) fn loaded_from_primary(
         &mut self,
         host: &mut dyn Host,
         counts: Counts,
         fresh: Option<Box<Databases>>,
+        db: u32,
     ) {
         if let Some(fresh) = fresh {
             self.leave_history(host);
@@ -203,7 +205,7 @@ impl Engine {
         self.replication.feed.jump_to(offset);
         self.replication.feed.keep(self.conf.repl_backlog_size_bytes);
         if let Some(primary) = &mut self.replication.primary {
-            primary.db = 0;
+            primary.db = if (db as usize) < self.dbs.count() { db } else { 0 };
         }
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.link_is_up(host);

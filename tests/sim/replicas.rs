@@ -1,0 +1,292 @@
+//! Four servers that follow each other, over links that delay, cut and lose; roles change, dumps go straight or by way of a file,
+//! and the wall clocks are a month ahead or behind.
+//!
+//! When all is quiet and one of them is the primary of all others, directly or not, all hold the same: keys, deadlines, groups of
+//! streams, libraries. On the way nobody is ever further than whom it follows.
+
+use crate::support::contents::{contents, differences};
+use crate::support::fingerprint::fingerprint;
+use crate::support::link::{End, Link};
+use crate::support::requests::{Lives, Requests};
+use crate::support::several::Several;
+use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS};
+use crate::support::{World, encoded};
+use crate::with_seeds;
+use std::cell::RefCell;
+use waterwheel::base::rng::Rng;
+
+/// Servers of a run.
+const SERVERS: usize = 4;
+/// Steps in which things happen.
+const STEPS: usize = 150;
+/// Steps in which all has to come to rest.
+const REST_STEPS: usize = 600;
+/// The port of the first server.
+const PORT: u16 = 7000;
+const MONTH_MS: i64 = 30 * 86_400_000;
+
+/// A connection between two servers.
+struct Wire {
+    near: usize,
+    far: usize,
+    name: String,
+    link: Link,
+}
+
+/// What was met in all runs.
+#[derive(Debug, Default)]
+struct Met {
+    full: u64,
+    partial: u64,
+    refused: u64,
+    promotions: u64,
+    cuts: u64,
+    lost_bytes: usize,
+    failovers: u64,
+}
+
+struct Servers {
+    several: Several,
+    wires: Vec<Wire>,
+    rng: Rng,
+    wires_made: u64,
+    met: Met,
+}
+
+impl Servers {
+    fn new(seed: u64) -> Servers {
+        let mut rng = Rng::from_seed(seed);
+        let skews: Vec<i64> = (0..SERVERS).map(|_| (rng.below(3) as i64 - 1) * MONTH_MS).collect();
+        let mut several = Several::new(seed * 100, &skews);
+        for (world, port) in several.servers.iter_mut().zip(PORT..) {
+            world.engine.conf.port = port;
+            world.engine.follow_feed(false);
+            let load = ["disabled", "on-empty-db", "swapdb"][rng.below(3) as usize];
+            let straight = ["yes", "no"][rng.below(2) as usize];
+            let backlog = [16_384, 65_536, 1 << 20][rng.below(3) as usize];
+            for line in [
+                format!("CONFIG SET repl-diskless-load {load}"),
+                format!("CONFIG SET repl-diskless-sync {straight}"),
+                format!("CONFIG SET repl-backlog-size {backlog}"),
+                "CONFIG SET repl-diskless-sync-delay 0".to_owned(),
+                "CONFIG SET client-query-buffer-limit 100mb".to_owned(),
+            ] {
+                assert_eq!(world.run(&line), "OK", "{line}");
+            }
+        }
+        Servers { several, wires: Vec::new(), rng, wires_made: 0, met: Met::default() }
+    }
+
+    fn world(&mut self, at: usize) -> &mut World {
+        &mut self.several.servers[at]
+    }
+
+    /// Connects whoever has asked for it.
+    fn connect(&mut self) {
+        for near in 0..SERVERS {
+            while let Some((id, _, port)) = self.world(near).wanted.pop_front() {
+                let far = usize::from(port - PORT);
+                if self.rng.below(10) == 0 {
+                    self.world(near).refuse(id);
+                    continue;
+                }
+                self.wires_made += 1;
+                let name = format!("wire{}", self.wires_made);
+                self.world(far).id_of(&name);
+                self.world(near).plug(&name, id);
+                let delay_us = [0, 3_000, 200_000][self.rng.below(3) as usize];
+                let link = Link::new(self.wires_made, delay_us);
+                self.wires.push(Wire { near, far, name, link });
+            }
+        }
+    }
+
+    /// Lets bytes through; true when any came.
+    fn pump(&mut self) -> bool {
+        self.connect();
+        let now_us = self.several.mono_us();
+        let mut moved = false;
+        let mut wires = std::mem::take(&mut self.wires);
+        wires.retain_mut(|wire| {
+            let ends = [(wire.near, End::Far, End::Near), (wire.far, End::Near, End::Far)];
+            for (at, to, here) in ends {
+                let out = self.world(at).received_bytes(&wire.name);
+                wire.link.send(to, now_us, &out);
+                while !self.world(at).has_closed(&wire.name) {
+                    let id = self.world(at).id_of(&wire.name);
+                    if self.world(at).engine.is_full(id) {
+                        break;
+                    }
+                    let Some(bytes) = wire.link.receive(here, now_us) else { break };
+                    moved = true;
+                    self.world(at).send_bytes(&wire.name, &bytes);
+                }
+            }
+            let is_open =
+                !self.world(wire.near).has_closed(&wire.name) && !self.world(wire.far).has_closed(&wire.name);
+            if !is_open {
+                self.break_wire(wire);
+            }
+            is_open
+        });
+        wires.append(&mut self.wires);
+        self.wires = wires;
+        moved
+    }
+
+    fn break_wire(&mut self, wire: &mut Wire) {
+        self.met.lost_bytes += wire.link.cut().iter().sum::<usize>();
+        self.world(wire.near).disconnect(&wire.name);
+        self.world(wire.far).disconnect(&wire.name);
+    }
+
+    fn cut_one(&mut self) {
+        if self.wires.is_empty() {
+            return;
+        }
+        let at = self.rng.below(self.wires.len() as u64) as usize;
+        let mut wire = self.wires.swap_remove(at);
+        self.break_wire(&mut wire);
+        self.met.cuts += 1;
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.several.advance_ms(ms);
+        while self.pump() {}
+        self.look();
+    }
+
+    /// Nobody is further than whom it follows, as long as both are in one history.
+    fn look(&mut self) {
+        for at in 0..SERVERS {
+            let engine = &self.several.servers[at].engine;
+            let Some(primary) = engine.replication.primary.as_ref().filter(|primary| primary.is_up()) else {
+                continue;
+            };
+            let other = &self.several.servers[usize::from(primary.port - PORT)].engine;
+            if other.replication.id == engine.replication.id {
+                let (here, there) = (engine.replication.offset(), other.replication.offset());
+                assert!(here <= there, "server {at} is at {here}, its primary at {there}");
+            }
+        }
+    }
+
+    fn change_role(&mut self) {
+        let at = self.rng.below(SERVERS as u64) as usize;
+        let to = self.rng.below(SERVERS as u64) as usize;
+        let line = match self.rng.below(4) {
+            0 => "FAILOVER TIMEOUT 2000".to_owned(),
+            1 => "REPLICAOF NO ONE".to_owned(),
+            _ if at != to => format!("REPLICAOF host {}", PORT + to as u16),
+            _ => return,
+        };
+        let was_replica = self.world(at).engine.is_replica();
+        let reply = self.world(at).run_as("admin", &line);
+        self.met.promotions += u64::from(was_replica && line.ends_with("NO ONE"));
+        self.met.failovers += u64::from(line.starts_with("FAILOVER") && reply == "OK");
+    }
+
+    fn write(&mut self, requests: &mut Requests) {
+        let primaries: Vec<usize> =
+            (0..SERVERS).filter(|&at| !self.several.servers[at].engine.is_replica()).collect();
+        if primaries.is_empty() {
+            return;
+        }
+        let at = primaries[self.rng.below(primaries.len() as u64) as usize];
+        requests.now_unix_ms = self.world(at).host.now.unix_ms();
+        let mut batch = Vec::new();
+        let count = 1 + self.rng.below(6);
+        let is_transaction = self.rng.below(4) == 0;
+        if is_transaction {
+            batch.push(vec![b"MULTI".to_vec()]);
+        }
+        batch.extend((0..count).map(|_| requests.draw().words));
+        if is_transaction {
+            batch.push(vec![b"EXEC".to_vec()]);
+        }
+        let client = if self.rng.below(2) == 0 { "writer" } else { "other" };
+        self.world(at).send_bytes(client, &encoded(&batch));
+        drop(self.world(at).received_bytes(client));
+    }
+
+    /// One is the primary of all; they come to rest.
+    fn settle(&mut self) {
+        for at in 0..SERVERS {
+            self.world(at).run_as("admin", "FAILOVER ABORT");
+        }
+        self.world(0).run_as("admin", "REPLICAOF NO ONE");
+        for at in 1..SERVERS {
+            let to = self.rng.below(at as u64) as u16;
+            self.world(at).run_as("admin", &format!("REPLICAOF host {}", PORT + to));
+        }
+        for _ in 0..REST_STEPS {
+            self.pass(500);
+            // One that was asked to take over while it was told to follow does so.
+            for at in
+                (1..SERVERS).filter(|&at| !self.several.servers[at].engine.is_replica()).collect::<Vec<_>>()
+            {
+                self.world(at).run_as("admin", &format!("REPLICAOF host {PORT}"));
+            }
+            let offset = self.several.servers[0].engine.replication.offset();
+            let is_at_rest = self.several.servers[1..].iter().all(|world| {
+                let replication = &world.engine.replication;
+                replication.offset() == offset && replication.primary.as_ref().is_some_and(|p| p.is_up())
+            });
+            if is_at_rest {
+                return;
+            }
+        }
+        let states: Vec<String> =
+            self.several.servers.iter_mut().map(|world| world.run_as("admin", "INFO replication")).collect();
+        panic!("they do not come to rest:\n{}", states.join("\n"));
+    }
+}
+
+#[test]
+fn servers_that_follow_each_other_come_to_hold_the_same() {
+    let all = RefCell::new(Met::default());
+    with_seeds("servers_that_follow_each_other_come_to_hold_the_same", 500, |seed| {
+        let mut servers = Servers::new(seed);
+        let mut requests = Requests::new(seed, Lives::Short, &[DATA, LISTS, STREAMS, SETS, HASHES, BITS]);
+        for at in 1..SERVERS {
+            let to = servers.rng.below(at as u64) as u16;
+            servers.world(at).run_as("admin", &format!("REPLICAOF host {}", PORT + to));
+        }
+        for _ in 0..STEPS {
+            match servers.rng.below(30) {
+                0 => servers.change_role(),
+                1 => servers.cut_one(),
+                2..=4 => {
+                    let ms = servers.rng.below(3000);
+                    servers.pass(ms);
+                }
+                5..=9 => servers.pass(1),
+                _ => servers.write(&mut requests),
+            }
+        }
+        servers.settle();
+        let expected = fingerprint(&servers.several.servers[0].engine);
+        for at in 1..SERVERS {
+            if fingerprint(&servers.several.servers[at].engine) != expected {
+                let [one, other] = [0, at].map(|i| contents(&servers.several.servers[i].engine.dbs));
+                panic!("server {at} differs: {}", differences(&one, &other));
+            }
+        }
+        let mut all = all.borrow_mut();
+        for world in &servers.several.servers {
+            let replication = &world.engine.replication;
+            all.full += replication.full_syncs;
+            all.partial += replication.partial_syncs;
+            all.refused += replication.refused_partial_syncs;
+        }
+        let Met { promotions, cuts, lost_bytes, failovers, .. } = servers.met;
+        all.promotions += promotions;
+        all.cuts += cuts;
+        all.lost_bytes += lost_bytes;
+        all.failovers += failovers;
+    });
+    let all = all.into_inner();
+    let met =
+        [all.full, all.partial, all.refused, all.promotions, all.cuts, all.lost_bytes as u64, all.failovers];
+    assert!(met.iter().all(|&count| count > 0), "{all:?}");
+}

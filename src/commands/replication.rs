@@ -158,7 +158,13 @@ fn psync(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if call.args.len() > 3 && call.args.is(3, "failover") {
         engine.take_over_role(call.host, call.slot, call.args.at(1))?;
     }
-    let offset = parse_i64(call.args.at(2)).ok_or(CmdError::NotInteger)?;
+    let Some(offset) = parse_i64(call.args.at(2)) else {
+        log::warn!(
+            "Replica {} asks for synchronization but with a wrong offset",
+            engine.replica_name(call.slot)
+        );
+        return Err(CmdError::NotInteger);
+    };
     engine.begin_replica(call.host, call.slot, Some((call.args.at(1), offset)))?;
     Ok(Outcome::Done)
 }

@@ -42,7 +42,7 @@ pub(super) mod gate {
 }
 
 /// Bits of [`state`] for which the requests of a client are looked at closely.
-const WATCHED_STATES: u32 = state::PUBSUB | state::MULTI | state::LIMITED | state::MONITOR;
+const WATCHED_STATES: u32 = state::PUBSUB | state::MULTI | state::LIMITED | state::MONITOR | state::REPLICA;
 
 const NO_REPLICAS: CmdError = CmdError::coded("NOREPLICAS Not enough good replicas to write.");
 const LOADING: CmdError = CmdError::coded("LOADING Redis is loading the dataset in memory");
@@ -139,7 +139,7 @@ enum Gate {
     Loading,
     /// A slow command runs.
     Busy,
-    /// A monitor must not touch the keyspace.
+    /// A monitor, or a replica, must not touch the keyspace.
     Monitor,
     /// Clients are paused.
     Pause,
@@ -289,7 +289,7 @@ impl Engine {
                 None => return Ok(()),
             },
             Gate::Monitor
-                if client.is(state::MONITOR)
+                if client.is(state::MONITOR | state::REPLICA)
                     && row.has(flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) =>
             {
                 CmdError::err("Replica can't interact with the keyspace")

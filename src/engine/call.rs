@@ -162,6 +162,10 @@ impl Engine {
             if self.propagation.has_open_frames() && self.replication.feed.is_kept() {
                 self.note_writer(slot);
             }
+            // What a look at arbitrary keys finds dead has nothing to do with each other.
+            if row.has(flag::TOUCHES_ARBITRARY_KEYS) {
+                self.propagation.close_each();
+            }
             self.propagation.close();
         }
         if self.listeners.follows {

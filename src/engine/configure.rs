@@ -51,7 +51,12 @@ impl Engine {
                 self.configure_gates();
                 // A percentage of it may be the limit of the clients.
                 self.configure_client_memory();
-                self.shrink_to_limit(host);
+                // Within a transaction nothing may go before it is over.
+                if self.is_nested() {
+                    self.eviction.is_late = true;
+                } else {
+                    self.shrink_to_limit(host);
+                }
             }
             Effect::Eviction => self.configure_eviction(),
             Effect::ClientMemory => self.configure_client_memory(),

@@ -30,6 +30,7 @@ use crate::keyspace::types::Hash;
 use crate::keyspace::{
     Collection, Databases, Db, Deadline, EventClass, NewValue, Taken, Type, Value, ValueRef,
 };
+use crate::replication::batch::target;
 use crate::resp::{Args, Reply};
 use crate::structures::slab::Handle;
 use bytes::Bytes;
@@ -619,6 +620,12 @@ impl<'a> Ctx<'a> {
     /// Propagates this instead of the command as it came; may be called several times.
     pub fn propagate_as<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         self.propagation.instead(*self.db_index, args);
+    }
+
+    /// As [`Ctx::propagate_as`], to replicas and to the log in different words.
+    pub fn propagate_apart<A: AsRef<[u8]>, B: AsRef<[u8]>>(&mut self, replicas: &[A], log: &[B]) {
+        self.propagation.instead_for(target::REPLICAS, *self.db_index, replicas);
+        self.propagation.instead_for(target::AOF, *self.db_index, log);
     }
 
     /// Propagates the removal of a key by a deadline in the past instead of the command as it came.

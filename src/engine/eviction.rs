@@ -40,6 +40,8 @@ pub struct Eviction {
     pub(super) clock: AccessClock,
     /// The command that runs found more memory in use than there may be, and nothing that could go.
     pub(super) is_short: bool,
+    /// The limit was lowered within a transaction: memory is made free after it.
+    pub(super) is_late: bool,
 }
 
 impl Engine {

@@ -78,6 +78,8 @@ enum Waiter {
     Client(ClientId, Verdict),
     /// The engine itself goes on.
     Engine(fn(&mut Engine, &mut dyn Host, u64, FileResult)),
+    /// As well, when something is freed.
+    Freed(fn(&mut Engine)),
     /// A job that counts as done only when this one is.
     Other(u64),
     /// Nobody: SYNC was asked for where nobody can wait, so what is freed does not count as freed lazily.
@@ -142,6 +144,11 @@ impl Jobs {
     /// What the engine does when a job for the disk is done.
     pub fn then(&mut self, job: u64, go_on: fn(&mut Engine, &mut dyn Host, u64, FileResult)) {
         self.waiters.insert(job, Waiter::Engine(go_on));
+    }
+
+    /// What the engine does when something is freed.
+    pub fn then_free(&mut self, job: u64, go_on: fn(&mut Engine)) {
+        self.waiters.insert(job, Waiter::Freed(go_on));
     }
 
     /// Nobody waits for this job any more.
@@ -236,6 +243,7 @@ impl Engine {
                 self.end_wait_for_job(client, job, result);
             }
             Some(Waiter::Engine(go_on)) => go_on(self, host, job, done.file()),
+            Some(Waiter::Freed(go_on)) => go_on(self),
             Some(Waiter::Other(job)) => {
                 if let Some(Some(done)) = self.jobs.held.remove(&job) {
                     self.completed(host, job, done);

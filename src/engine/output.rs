@@ -251,6 +251,8 @@ impl Engine {
         if !client.is(state::CLOSE_ASAP) {
             client.set(state::CLOSE_ASAP, true);
             self.jobs.queue.push_back(Job::Close(client.handle));
+            // A replica counts no longer, also for a command that goes on meanwhile.
+            self.forget_replica(slot);
         }
     }
 }

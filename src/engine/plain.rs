@@ -41,7 +41,11 @@ pub(super) struct Unfinished {
 fn handler(request: &Parsed) -> Option<(&'static Row, super::spec::Handler)> {
     let row = request.row?;
     match row.spec.run {
-        Run::Local(run) if !row.has(flag::PROTECTED) && row.admits(request.len()) => Some((row, run)),
+        Run::Local(run)
+            if !row.has(flag::PROTECTED | flag::TOUCHES_ARBITRARY_KEYS) && row.admits(request.len()) =>
+        {
+            Some((row, run))
+        }
         _ => None,
     }
 }

@@ -88,6 +88,16 @@ impl Propagation {
         self.push(db, args);
     }
 
+    /// As [`Propagation::instead`], to some only: bits of [`target`].
+    pub fn instead_for<A: AsRef<[u8]>>(&mut self, targets: u8, db: u32, args: &[A]) {
+        self.command.is_rewritten = true;
+        self.frames += 1;
+        let targets = targets & !self.left_out;
+        if self.is_followed && targets != 0 {
+            self.command.batch.push(db, targets, args);
+        }
+    }
+
     /// Propagates a command as it came, whether or not it changed something.
     pub fn as_it_came(&mut self, db: u32, args: Args<'_>) {
         self.command.is_rewritten = true;

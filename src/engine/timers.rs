@@ -116,6 +116,9 @@ impl Engine {
         }
         self.look_at_gate();
         self.tend_lost_link(host);
+        if std::mem::take(&mut self.eviction.is_late) {
+            self.shrink_to_limit(host);
+        }
         self.go_on_with_stream(host);
         let more = self.expire_keys(host) | self.deliver_waiting(host);
         let more = more | self.tend_tracking(host);

@@ -73,6 +73,8 @@ fn flushall(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let waits = waits_for_memory(engine, call)?;
     let all = 0..engine.dbs.count();
     engine.cancel_background_save();
+    // Replicas that are being sent what goes ask again.
+    engine.give_sync_up();
     let freeing = flush(engine, call, all, waits);
     let job = match (engine.save_flushed(call.host), freeing) {
         // As in Redis, it does not matter whether the empty dump could be saved.

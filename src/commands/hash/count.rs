@@ -64,10 +64,12 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_>) -> CmdResult {
     let text = new.format_human();
     set(ctx, key, field, &text)?;
     // Another machine might round differently, so the sum is propagated; and HSET would take the deadline away.
+    let with_deadline: &[&[u8]] = &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field, &text];
     if is_dated {
-        ctx.propagate_as(&[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field, &text]);
+        ctx.propagate_as(with_deadline);
     } else {
-        ctx.propagate_as(&[b"HSET", key.bytes, field, &text]);
+        // A log is read by older servers, too, which do not know it.
+        ctx.propagate_apart(with_deadline, &[&b"HSET"[..], key.bytes, field, &text]);
     }
     ctx.notify(EventClass::Hash, "hincrbyfloat", key.bytes);
     ctx.reply.bulk(&text);

@@ -34,7 +34,6 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Leaves eviction on a replica to the primary."),
     flag("replica-lazy-flush", "no", |c| &mut c.replica_lazy_flush)
         .alias("slave-lazy-flush")
-        .inert(Why::Replication)
         .doc("Frees the old dataset later when a full synchronization replaces it."),
     flag("replica-announced", "yes", |c| &mut c.replica_announced)
         .doc("Lets sentinels see this replica."),

@@ -302,8 +302,8 @@ impl Engine {
     }
 
     /// Ends the load of what came from the primary before its end. Tells whether it went beside the databases; none when there is
-    /// no such load.
-    pub(in crate::engine) fn stop_loading(&mut self) -> Option<bool> {
+    /// no such load. Tells also how many bytes were read.
+    pub(in crate::engine) fn stop_loading(&mut self) -> Option<(bool, u64)> {
         let is_from_primary = |load: &mut Box<Load>| matches!(load.origin, Origin::Primary(_));
         let load = self.durability.load.take_if(is_from_primary)?;
         self.close_loaded(&load);
@@ -316,7 +316,15 @@ impl Engine {
                 self.free(garbage, None);
             }
         }
-        Some(is_beside)
+        Some((is_beside, load.reader.offset()))
+    }
+
+    /// What is being loaded waits until a job is done that frees memory.
+    pub(in crate::engine) fn load_after(&mut self, job: u64) {
+        if let Some(load) = &mut self.durability.load {
+            load.is_delayed = true;
+            self.jobs.then_free(job, Engine::end_load_delay);
+        }
     }
 
     /// Opens a file, which is read as soon as it is open. Returns its number and that of the job.
@@ -430,6 +438,7 @@ impl Engine {
         match read {
             Ok(Some(more)) => {
                 self.durability.load = Some(load);
+                self.read_on_from_primary();
                 more
             }
             Ok(None) if load.replay.is_some() => {
@@ -665,8 +674,8 @@ impl Engine {
         log::warn!("{refusal}");
         if let Origin::Primary(_) = load.origin {
             self.durability.load = Some(Box::new(load));
-            if let Some(is_beside) = self.stop_loading() {
-                self.not_loaded_from_primary(host, is_beside);
+            if let Some((is_beside, _)) = self.stop_loading() {
+                self.not_loaded_from_primary(host, is_beside, true);
             }
             return;
         }

@@ -181,11 +181,13 @@ impl Engine {
         if self.replication.feed.wants_trim() {
             self.trim_feed();
         }
-        for i in 0..self.replication.replicas.len() {
-            let id = self.replication.replicas[i];
+        // One that has too much to take goes, and another one takes its place.
+        let mut i = 0;
+        while let Some(&id) = self.replication.replicas.get(i) {
             if let Some(slot) = self.slot_of(id) {
                 self.replica_has_more(slot);
             }
+            i += usize::from(self.replication.replicas.get(i) == Some(&id));
         }
     }
 

@@ -395,17 +395,15 @@ impl Engine {
                     log::info!("Full resync from master: {id}:{offset}");
                 }
                 if let Some(primary) = &mut self.replication.primary {
+                    // What this server has stays good until it is given up for the dump.
                     primary.promised = promised;
-                    if std::mem::take(&mut primary.is_cached) {
-                        log::info!("Discarding previously cached master state.");
-                    }
                 }
             }
             News::Old(answer) => {
                 log::info!("Master does not support PSYNC or is in error state (reply: {answer})");
                 log::info!("Retrying with SYNC...");
                 if let Some(primary) = &mut self.replication.primary {
-                    (primary.promised, primary.is_cached) = (None, false);
+                    primary.promised = None;
                 }
             }
             News::Dump(length) => self.begin_to_receive(host, Transfer::new(length)),

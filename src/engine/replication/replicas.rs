@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// What the log calls a replica. Redis: `replicationGetSlaveName`.
-    pub(super) fn replica_name(&self, slot: usize) -> String {
+    pub fn replica_name(&self, slot: usize) -> String {
         let (address, port) = self.replica_address(slot);
         match self.clients[slot].replica.as_deref().map_or(0, |replica| replica.port) {
             0 => format!("{address}:<unknown-replica-port>"),

@@ -231,6 +231,18 @@ impl Engine {
         }
     }
 
+    /// A dump for replicas is not worth being sent any more: they ask again.
+    pub fn give_sync_up(&mut self) {
+        let Some(target) = self.durability.target().cloned() else { return };
+        if self.durability.saving() == Some(Why::Replicas) {
+            self.cancel_sync();
+            match target {
+                Target::File => self.end_file_sync(false),
+                Target::Replicas { .. } => self.end_straight_sync(&target, false),
+            }
+        }
+    }
+
     /// A replica has left. A walk that nobody waits for any more ends.
     pub(super) fn replica_left_sync(&mut self, id: ClientId) {
         if self.durability.saving() != Some(Why::Replicas) {

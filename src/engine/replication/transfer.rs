@@ -144,16 +144,20 @@ impl Engine {
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         self.cancel_save(host);
         let is_beside = file.is_none() && self.conf.repl_diskless_load == DisklessLoad::Swapdb;
-        let mut fresh = None;
+        let (mut fresh, mut freeing) = (None, None);
         if is_beside {
             let (count, now_ms) = (self.dbs.count(), self.now.unix_ms());
             fresh = Some(Box::new(Databases::new(count, self.conf.tuning.hash_key, now_ms)));
         } else {
             self.leave_history(host);
             log::info!("MASTER <-> REPLICA sync: Flushing old data");
-            self.empty_all();
+            freeing = self.empty_all();
         }
         self.begin_loading_from(Origin::Primary(fresh), file);
+        // Both datasets at once may be more than the memory holds.
+        if let Some(job) = freeing.filter(|_| !self.conf.replica_lazy_flush) {
+            self.load_after(job);
+        }
     }
 
     /// Whether the dump that comes is of the history that this server has.
@@ -165,23 +169,28 @@ impl Engine {
     /// What this server was until now it is no longer: its replicas go, its log ends.
     fn leave_history(&mut self, host: &mut dyn Host) {
         self.commit();
+        if let Some(primary) = &mut self.replication.primary
+            && std::mem::take(&mut primary.is_cached)
+        {
+            log::info!("Discarding previously cached master state.");
+        }
         self.drop_replicas();
         self.replication.feed.drop_all();
         self.stop_log_for_sync(host);
         self.note_followers();
     }
 
-    /// Empties all databases, which tells whoever has to hear of it but propagates nothing.
-    pub(super) fn empty_all(&mut self) {
+    /// Empties all databases, which tells whoever has to hear of it but propagates nothing. Returns the number of the job that frees
+    /// what they held.
+    pub(super) fn empty_all(&mut self) -> Option<u64> {
         let all = 0..self.dbs.count();
         self.signal_all(all.clone());
         self.touch_emptied(all.clone());
         self.flush_tracked();
         let now_ms = self.now.unix_ms();
-        if let Some(garbage) = self.dbs.flush(all, now_ms) {
-            self.free(garbage, None);
-        }
+        let garbage = self.dbs.flush(all, now_ms);
         self.flush_libraries();
+        garbage.map(|garbage| self.free(garbage, None))
     }
 
     /// The dump is loaded. The feed behind it stands in the database with this number: that of a replica, which passes on what it
@@ -227,8 +236,13 @@ impl Engine {
         self.dbs.iter_mut().for_each(drop);
     }
 
-    /// The dump cannot be loaded; the log says why.
-    pub(in crate::engine) fn not_loaded_from_primary(&mut self, host: &mut dyn Host, is_beside: bool) {
+    /// The dump cannot be loaded, since it is refused or broke off; the log says why.
+    pub(in crate::engine) fn not_loaded_from_primary(
+        &mut self,
+        host: &mut dyn Host,
+        is_beside: bool,
+        is_refused: bool,
+    ) {
         let from = match self.conf.repl_diskless_load {
             DisklessLoad::Disabled => "disk",
             _ => "socket",
@@ -240,13 +254,16 @@ impl Engine {
             self.empty_all();
         }
         self.loaded(host, Counts::default());
-        self.give_link_up_for_a_while();
+        if is_refused {
+            self.give_link_up_for_a_while();
+        }
     }
 
     /// The link is gone while the dump is loaded.
     pub(super) fn stop_loading_from_primary(&mut self, host: &mut dyn Host) {
-        if let Some(is_beside) = self.stop_loading() {
-            self.not_loaded_from_primary(host, is_beside);
+        if let Some((is_beside, offset)) = self.stop_loading() {
+            log::warn!("Internal error in RDB reading offset {offset}, the link to the primary was lost");
+            self.not_loaded_from_primary(host, is_beside, false);
         }
     }
 

@@ -249,7 +249,7 @@ impl Checker {
                 }
                 Ok(Next::Item(Item::Timestamp(time))) => {
                     if self.wish.to_timestamp != 0 {
-                        self.check_time(time, scan.scanner.looked_at(), target)?;
+                        self.check_time(time, scan.scanner.cut_before(), target)?;
                     }
                 }
                 Ok(Next::Item(Item::Dump(item))) => {

@@ -64,6 +64,8 @@ fn patterns_show_what_redis_shows_and_the_names_of_other_servers() {
 /// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey, of Redis 7.0, and ours.
 const ONLY_HERE: &[&str] = &[
     "active-defrag-cycle-us",
+    "aof-integrity-check",
+    "aof-load-corrupt-tail-max-size",
     "availability-zone",
     "cluster-announce-client-ipv4",
     "cluster-announce-client-ipv6",

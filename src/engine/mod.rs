@@ -283,6 +283,10 @@ impl Engine {
 
     fn commit_groups(&mut self) {
         let second = self.conf.aof_timestamp_enabled.then(|| self.now.unix_s() as i64);
+        if self.conf.aof_integrity_check && self.durability.log.is_later(second) {
+            // A batch has one time, at its beginning, so that a file can be cut there.
+            self.hand_over_buffer();
+        }
         for group in self.propagation.batch().groups() {
             self.replication.feed.commit(group);
             self.durability.log.commit(group, second);

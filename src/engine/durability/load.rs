@@ -364,7 +364,7 @@ impl Engine {
                 false
             }
             Err(Refusal::BadLog(bad)) if self.may_cut(&load, &bad) => {
-                self.cut_part(host, load);
+                self.cut_part(host, load, &bad);
                 true
             }
             Err(refusal) => {

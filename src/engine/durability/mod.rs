@@ -7,6 +7,7 @@
 
 mod bounds;
 mod gate;
+mod handed;
 mod leftovers;
 mod load;
 mod log;

@@ -3,7 +3,8 @@
 //! A client of the engine's own runs the commands, beyond all that is asked of others; it sees what is past its deadline and
 //! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut behind the last whole
 //! command, or before a MULTI whose EXEC did not come. A hole counts as its end: a loss of power leaves one where bytes were
-//! not durable that came before others that were.
+//! not durable that came before others that were. So does a batch that is not as its integrity line says, unless another one
+//! follows that is whole.
 
 use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
 use super::super::host::Request;
@@ -11,7 +12,7 @@ use super::super::{Done, Engine, Host, Job};
 use super::load::{Counts, Load, Reader, Refusal, log_counts};
 use crate::base::id::ClientId;
 use crate::persist::aof::manifest::{Form, Kind, Manifest, Names};
-use crate::persist::aof::scan::{BadAof, Scanner};
+use crate::persist::aof::scan::{BadAof, Cause, Scanner};
 use crate::resp::Args;
 use std::collections::VecDeque;
 
@@ -43,6 +44,11 @@ struct Part {
     bytes: u64,
     /// Nothing comes behind it.
     is_last: bool,
+}
+
+/// Whether what is wrong is that the end of a file is missing, or was not written as a whole.
+fn is_end(bad: &BadAof) -> bool {
+    (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed
 }
 
 impl Engine {
@@ -229,20 +235,32 @@ impl Engine {
         self.replay(host, client, args).map_err(|error| Refusal::Unfit(error.to_string()))
     }
 
-    /// Whether what is wrong with a file is only that its end is missing, and may be.
+    /// Whether a file may be cut before what is wrong with it: its end is missing or was not written, or little is damaged.
     pub(super) fn may_cut(&self, load: &Load, bad: &BadAof) -> bool {
         let part = load.replay.as_ref().and_then(|replay| replay.part.as_ref());
         self.conf.aof_load_truncated
-            && (bad.is_short() || bad.is_hole())
-            && part.is_some_and(|part| part.is_last)
+            && part.is_some_and(|part| part.is_last && (is_end(bad) || self.is_small_tail(load, part, bad)))
+    }
+
+    /// Whether `aof-load-corrupt-tail-max-size` lets go what would be cut.
+    fn is_small_tail(&self, load: &Load, part: &Part, bad: &BadAof) -> bool {
+        let (Reader::Log(scanner), false) = (&load.reader, matches!(bad.cause, Cause::Dump(_))) else {
+            return false;
+        };
+        part.bytes.saturating_sub(scanner.valid_up_to()) <= self.conf.aof_load_corrupt_tail_bytes_max
     }
 
     /// Cuts the last file behind what is whole in it.
-    pub(super) fn cut_part(&mut self, host: &mut dyn Host, mut load: Box<Load>) {
+    pub(super) fn cut_part(&mut self, host: &mut dyn Host, mut load: Box<Load>, bad: &BadAof) {
         let Reader::Log(scanner) = &load.reader else { return };
         let upto = scanner.valid_up_to();
         let Some(part) = load.replay.as_ref().and_then(|replay| replay.part.clone()) else { return };
-        log::warn!("!!! Warning: short read while loading the AOF file {}!!!", part.name);
+        if bad.is_short() {
+            log::warn!("!!! Warning: short read while loading the AOF file {}!!!", part.name);
+        } else {
+            log::warn!("!!! Warning: corrupt tail while loading the AOF file {}!!!", part.name);
+        }
+        log::warn!("{}, {bad}", part.name);
         log::warn!("!!! Truncating the AOF {} at offset {upto} !!!", part.name);
         let file = self.next_file();
         let name = part.name.clone();
@@ -260,7 +278,16 @@ impl Engine {
             self.fail_replay_of(host, *load, &Refusal::Unfit(error.text));
             return;
         }
-        log::warn!("AOF {} loaded anyway because aof-load-truncated is enabled", part.name);
+        if is_end(bad) {
+            log::warn!("AOF {} loaded anyway because aof-load-truncated is enabled", part.name);
+        } else {
+            let (name, bytes, most) =
+                (&part.name, part.bytes - upto, self.conf.aof_load_corrupt_tail_bytes_max);
+            log::warn!(
+                "AOF {name} loaded anyway because its corrupt tail of {bytes} bytes is not larger than \
+                 aof-load-corrupt-tail-max-size {most}"
+            );
+        }
         let manifest = self.durability.log.manifest.clone();
         let total = load.total_bytes - (part.bytes - upto);
         load.total_bytes = total;
@@ -321,7 +348,8 @@ impl Engine {
         let name = replay.part.as_ref().map_or("", |part| &part.name);
         match refusal {
             Refusal::BadLog(bad) => {
-                if bad.is_short() && self.conf.aof_load_truncated {
+                let is_last = replay.part.as_ref().is_some_and(|part| part.is_last);
+                if bad.is_short() && !is_last && self.conf.aof_load_truncated {
                     log::warn!("Fatal error: the truncated file is not the last file");
                 }
                 log::warn!("{}", bad.refusal(name));

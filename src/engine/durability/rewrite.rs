@@ -135,6 +135,9 @@ impl Engine {
     /// The facts and functions with which a base of commands begins.
     pub(super) fn command_writer(&self) -> aof::rewrite::CommandWriter {
         let mut writer = aof::rewrite::CommandWriter::default();
+        if self.conf.aof_integrity_check {
+            writer.add_integrity_lines();
+        }
         if self.conf.aof_timestamp_enabled {
             writer.time(self.now.unix_s() as i64);
         }

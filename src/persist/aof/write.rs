@@ -48,9 +48,14 @@ impl Framer {
         }
     }
 
+    /// Whether what happens at this time begins with a line that says so.
+    pub fn is_later(&self, second: Option<i64>) -> bool {
+        second > self.second
+    }
+
     /// Appends the time, if it is later than the last.
     fn time(&mut self, second: Option<i64>, out: &mut Vec<u8>) {
-        if second > self.second {
+        if self.is_later(second) {
             self.second = second;
             second.iter().for_each(|second| timestamp(*second, out));
         }

@@ -221,3 +221,115 @@ fn refusals_have_the_lines_of_redis() {
          --fix <filename.manifest>"
     );
 }
+
+/// Batches behind their integrity lines, and where each of the lines begins; the end of the file last.
+fn lined(batches: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut at, mut sum) = (Vec::new(), Vec::new(), 0);
+    for batch in batches {
+        at.push(bytes.len());
+        let (line, next) = integrity::line(sum, &[batch]);
+        bytes.extend([&line[..], batch].concat());
+        sum = next;
+    }
+    at.push(bytes.len());
+    (bytes, at)
+}
+
+/// Batches of all kinds.
+fn batches() -> Vec<Vec<u8>> {
+    let transaction = [
+        &b"#TS:1790000001\r\n"[..],
+        &command(&[b"MULTI"]),
+        &command(&[b"SET", b"k", &[0; 40]]),
+        &command(&[b"DEL", b"z"]),
+        &command(&[b"EXEC"]),
+    ];
+    vec![
+        [&b"#TS:1790000000\r\n"[..], &command(&[b"SELECT", b"0"]), &command(&[b"SET", b"k", b"v"])].concat(),
+        transaction.concat(),
+        command(&[b"SET", b"lines", b"\r\n*1\r\n#HDR:v1;len:3;checksum:1;\r\n"]),
+        [command(&[b"SET", b"a", &[b'x'; 150]]), command(&[b"INCR", b"n"])].concat(),
+        command(&[b"DEL", b"k"]),
+    ]
+}
+
+#[test]
+fn a_batch_behind_an_integrity_line_comes_as_it_was_written() {
+    let (bytes, at) = lined(&batches());
+    let plain = scan(&batches().concat());
+    let found = scan(&bytes);
+    assert_eq!((&found.end, &found.items), (&Ok(()), &plain.items));
+    assert_eq!((found.valid_up_to, found.lines), (bytes.len() as u64, plain.lines));
+    // Some were written without lines, then the sum goes on or begins anew.
+    let without = [&bytes[..at[2]], &command(&[b"SET", b"b", b"1"]), &bytes[at[2]..]].concat();
+    assert_eq!(scan(&without).end, Ok(()));
+    assert_eq!(scan(&[&bytes[..], &command(&[b"DEL", b"b"]), &bytes].concat()).end, Ok(()));
+    // A line without a checksum is a remark.
+    let unchecked = [&b"#HDR:v1;len:3;reploff:7;\r\n"[..], &bytes].concat();
+    assert_eq!(scan(&unchecked).items, plain.items);
+}
+
+#[test]
+fn no_flipped_bit_among_batches_is_passed_over() {
+    let (bytes, at) = lined(&batches());
+    let sound = scan(&bytes).items;
+    let last = at[at.len() - 2];
+    for bit in 0..8 * bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let found = scan_of(&damaged, 1000, true);
+        let bad = found.end.as_ref().expect_err("it is found");
+        assert_eq!(scan_of(&damaged, 7, false).end.as_ref(), Err(bad), "bit {bit}");
+        assert!(found.items == sound[..found.items.len()], "bit {bit}: no damaged command comes out");
+        let is_cut = (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed;
+        assert!(!is_cut || found.valid_up_to >= last as u64, "bit {bit}: {bad} loses {}", found.valid_up_to);
+        // What was whole before is not lost.
+        let before = at.iter().rev().find(|&&at| at <= bit / 8).copied().unwrap_or(0);
+        assert_eq!(found.valid_up_to, before as u64, "bit {bit}: {bad}");
+        if bit / 8 >= bytes.len() - batches()[4].len() {
+            assert!(is_cut, "bit {bit}: {bad} lies in the last batch");
+        }
+    }
+}
+
+#[test]
+fn a_torn_batch_is_cut_before_its_line() {
+    let (bytes, at) = lined(&batches());
+    for end in 0..=bytes.len() {
+        let found = scan(&bytes[..end]);
+        let before = at.iter().rev().find(|&&at| at <= end).copied().unwrap_or(0);
+        assert_eq!(found.valid_up_to, before as u64, "{end}");
+        match &found.end {
+            Ok(()) => assert_eq!(end, before),
+            Err(bad) => assert!(end > before && bad.is_short() && !bad.is_followed, "{end}: {bad}"),
+        }
+    }
+    // A batch is missing.
+    for gap in at[..at.len() - 1].windows(2) {
+        let found = scan(&[&bytes[..gap[0]], &bytes[gap[1]..]].concat());
+        let bad = found.end.expect_err("it is noticed");
+        assert!(matches!(bad.cause, Cause::Checksum { .. }), "{bad}");
+        assert_eq!(bad.is_followed, gap[1] != at[at.len() - 2], "{bad}");
+    }
+}
+
+#[test]
+fn a_hole_among_batches_is_the_end_unless_a_whole_batch_follows() {
+    let (bytes, at) = lined(&batches());
+    let last = at[at.len() - 2];
+    for from in 0..bytes.len() {
+        for upto in [from + 8, from + 100, bytes.len()] {
+            let mut damaged = bytes.clone();
+            damaged.iter_mut().take(upto).skip(from).for_each(|byte| *byte = 0);
+            if damaged == bytes {
+                continue;
+            }
+            let found = scan_of(&damaged, 50, true);
+            let Err(bad) = found.end else { panic!("{from}..{upto}: {}", damaged.escape_ascii()) };
+            assert!(bad.is_followed || upto > last, "{from}..{upto}: {bad}");
+            if upto == bytes.len() {
+                assert!(!bad.is_followed || bad.cause == Cause::Line, "{from}..{upto}: {bad}");
+            }
+        }
+    }
+}

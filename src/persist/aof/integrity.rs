@@ -19,8 +19,9 @@ pub const PREFIX: &[u8] = b"#HDR:v1;";
 const ANY_PREFIX: &[u8] = b"#HDR:";
 const LEN: &[u8] = b"len:";
 const CHECKSUM: &[u8] = b"checksum:";
-/// Fields that may stand in a line without a checksum.
-const KNOWN: [&[u8]; 2] = [b"replid", b"reploff"];
+/// Fields that may stand in a line without a checksum, of which the second has to.
+const KNOWN: [&[u8]; 2] = [b"replid", OFFSET];
+const OFFSET: &[u8] = b"reploff";
 
 /// The line for a batch that consists of these pieces, after batches with the checksum `before`, and the checksum with which
 /// the next goes on.
@@ -87,7 +88,7 @@ fn well_formed(line: &[u8]) -> Option<Line> {
     let fields = line.strip_prefix(PREFIX)?.strip_suffix(b";\r\n")?;
     let mut fields = fields.split(|&byte| byte == b';').peekable();
     let len = number(fields.next()?.strip_prefix(LEN)?)?;
-    let mut are_known = true;
+    let (mut are_known, mut has_offset) = (true, false);
     while let Some(field) = fields.next() {
         if let Some(digits) = field.strip_prefix(CHECKSUM) {
             let summed = line.len() - b";\r\n".len() - digits.len();
@@ -103,9 +104,10 @@ fn well_formed(line: &[u8]) -> Option<Line> {
             return None;
         }
         are_known &= KNOWN.contains(&&field[..at]);
+        has_offset |= &field[..at] == OFFSET;
     }
     // A damaged name of the checksum must not be taken for a field of which nothing is known.
-    are_known.then_some(Line::Unchecked)
+    (are_known && has_offset).then_some(Line::Unchecked)
 }
 
 /// A number without anything around it, and without a zero in front.
@@ -154,6 +156,7 @@ mod tests {
             "#HDR:v1;checksum:12;len:45;",
             "#HDR:v1;len:45;checksum:12;replid:a;",
             "#HDR:v1;len:45;checksul:12;",
+            "#HDR:v1;len:45;",
             "#HDR:v1;len:045;checksum:12;",
             "#HDR:v1;len:45;checksum:99999999999999999999;",
             "#HDR:v1;len:45;checksum:12",

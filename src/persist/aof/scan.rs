@@ -404,7 +404,8 @@ impl Scanner {
         let line = match end {
             Some(at) => &text[..=at],
             None if text.len() < ANNOTATION_BYTES_MAX && !self.is_fed => return Ok(Some(Found::Need)),
-            None if is_torn(text) => {
+            // What is appended would become a part of it.
+            None if text.len() < ANNOTATION_BYTES_MAX => {
                 self.looked_at = self.input.offset();
                 return Err(BadAof::new(self.looked_at, Cause::Ends(Within::Remark)));
             }
@@ -629,12 +630,6 @@ enum Line {
     Number(i64, usize),
     /// It is not there, or not yet.
     Found(Found),
-}
-
-/// Whether a line without an end, at the end of a file, is one that a server writes between its commands.
-fn is_torn(text: &[u8]) -> bool {
-    text.len() < ANNOTATION_BYTES_MAX
-        && [&b"#TS:"[..], b"#HDR:"].iter().any(|begin| text.starts_with(begin) || begin.starts_with(text))
 }
 
 /// Whether a line ends at `at`.

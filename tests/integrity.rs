@@ -18,7 +18,7 @@ use waterwheel::base::rng::Rng;
 
 fn start(arguments: &[&str]) -> Peer {
     let all = ["--appendonly", "yes", "--save", "", "--auto-aof-rewrite-percentage", "0"];
-    let all = [&all[..], &["--aof-integrity-check", "yes"], arguments].concat();
+    let all = [&all[..], &["--appendfsync", "always", "--aof-integrity-check", "yes"], arguments].concat();
     Peer::start_with(env!("CARGO_BIN_EXE_waterwheel"), &all)
 }
 

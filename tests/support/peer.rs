@@ -62,6 +62,11 @@ impl Peer {
         self.arguments.extend(arguments.iter().map(ToString::to_string));
     }
 
+    /// Takes other arguments for the next start.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is a child of ours").is_some()

@@ -3,7 +3,8 @@
 //! [`save`] walks a snapshot, a slice at a turn; [`load`] reads a file, a slice at a turn. Neither waits for the disk: both give
 //! out jobs ([`super::disk`]) and go on when these are done.
 //!
-//! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
+//! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start, or a part
+//! of it ([`moment`]).
 
 mod bounds;
 mod gate;
@@ -11,6 +12,7 @@ mod handed;
 mod leftovers;
 mod load;
 mod log;
+mod moment;
 mod points;
 mod reload;
 mod replay;
@@ -88,6 +90,8 @@ pub struct Durability {
     pub last_load: load::Counts,
     /// The monotonic millisecond for which the timer of the save points is armed.
     point_ms: Option<u64>,
+    /// The log is loaded up to this moment only, in Unix seconds, and not written until there is another base.
+    load_until: Option<i64>,
 }
 
 impl Durability {
@@ -123,6 +127,7 @@ impl Durability {
             late_signal: None,
             last_load: load::Counts::default(),
             point_ms: None,
+            load_until: None,
         }
     }
 

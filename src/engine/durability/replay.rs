@@ -10,6 +10,7 @@ use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
 use super::super::host::Request;
 use super::super::{Done, Engine, Host, Job};
 use super::load::{Counts, Load, Reader, Refusal, log_counts};
+use super::moment::Times;
 use crate::base::id::ClientId;
 use crate::persist::aof::manifest::{Form, Kind, Manifest, Names};
 use crate::persist::aof::scan::{BadAof, Cause, Scanner};
@@ -34,6 +35,27 @@ pub(super) struct Replay {
     last_bytes: u64,
     /// The job by the number of which a client waits for the end (DEBUG LOADAOF); none at the start.
     waiter: Option<u64>,
+    /// What is known of the times in it.
+    pub times: Times,
+}
+
+impl Replay {
+    /// What the file is for that is read.
+    pub fn kind(&self) -> Kind {
+        self.part.as_ref().map_or(Kind::Base, |part| part.kind)
+    }
+
+    /// A command is run.
+    #[inline]
+    pub fn note_command(&mut self) {
+        let kind = self.kind();
+        self.times.note_command(kind);
+    }
+
+    /// The files to come are not run.
+    pub fn leave_rest(&mut self) {
+        self.parts.clear();
+    }
 }
 
 /// A file of the log.
@@ -61,6 +83,10 @@ impl Engine {
                 self.jobs.queue.push_back(Job::Exit(1));
                 return;
             }
+        }
+        if let Some(why) = self.why_no_moment() {
+            self.refuse_moment(&why);
+            return;
         }
         if !self.conf.appendonly {
             let path = format!("{}/{}", self.conf.dir, self.conf.dbfilename);
@@ -100,6 +126,9 @@ impl Engine {
     fn take_over(&mut self, host: &mut dyn Host) -> Result<(), DiskError> {
         let conf_name = self.conf.appendfilename.clone();
         let names = Names(&conf_name);
+        if self.stands_at().is_some() {
+            return Ok(());
+        }
         let mut manifest = self.durability.log.manifest.clone();
         let exists = |host: &mut dyn Host, path: String| host.apply(Request::Exists(&path)).is_ok();
         let old = exists(host, format!("{}/{conf_name}", self.conf.dir));
@@ -179,7 +208,8 @@ impl Engine {
         }
         let last_bytes = parts.back().map_or(0, |part| part.bytes);
         let begun_mono_us = self.now.mono_us;
-        let replay = Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter };
+        let replay =
+            Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter, times: Times::default() };
         let mut load = Load::new(Reader::Log(Box::new(Scanner::new(self.read_options(), None))), self.now);
         load.replay = Some(Box::new(replay));
         load.total_bytes = total_bytes;
@@ -261,6 +291,12 @@ impl Engine {
             log::warn!("!!! Warning: corrupt tail while loading the AOF file {}!!!", part.name);
         }
         log::warn!("{}, {bad}", part.name);
+        if self.stands_at().is_some() {
+            log::warn!("AOF {} is left as it is because of --load-until", part.name);
+            self.forget_half_transaction(host, &mut load);
+            self.end_part(host, load);
+            return;
+        }
         log::warn!("!!! Truncating the AOF {} at offset {upto} !!!", part.name);
         let file = self.next_file();
         let name = part.name.clone();
@@ -294,23 +330,31 @@ impl Engine {
         if load.replay.as_ref().is_some_and(|replay| replay.waiter.is_none()) {
             self.durability.log.found(manifest, total);
         }
-        // A transaction of which a part was read is forgotten.
+        self.forget_half_transaction(host, &mut load);
+        if let Some(replay) = load.replay.as_mut().filter(|replay| replay.parts.is_empty()) {
+            replay.last_bytes = upto;
+        }
+        self.end_part(host, load);
+    }
+
+    /// A transaction of which a part was read is forgotten.
+    fn forget_half_transaction(&mut self, host: &mut dyn Host, load: &mut Load) {
         if let Some(client) = load.replay.as_ref().map(|replay| replay.client) {
             self.closed(host, client);
             let client = self.open_replaying_client();
             if let Some(replay) = &mut load.replay {
                 replay.client = client;
-                if replay.parts.is_empty() {
-                    replay.last_bytes = upto;
-                }
             }
         }
-        self.end_part(host, load);
     }
 
     /// All files were run.
     fn end_replay(&mut self, host: &mut dyn Host, mut load: Load) {
         let Some(replay) = load.replay.take() else { return };
+        if let Err(refusal) = self.look_at_times(replay.times) {
+            self.fail_replay(host, load, *replay, &refusal);
+            return;
+        }
         self.closed(host, replay.client);
         self.file_job(FileJob::CloseFolder(load.folder()));
         if load.total_bytes > 0 {
@@ -321,6 +365,10 @@ impl Engine {
         if let Some(job) = replay.waiter {
             log::warn!("Append Only File loaded by DEBUG LOADAOF");
             self.completed(host, job, Done::File(Ok(FileDone::default())));
+            return;
+        }
+        if let Some(unix_s) = self.stands_at() {
+            self.stand_at(host, unix_s);
             return;
         }
         if !self.conf.appendonly {
@@ -355,6 +403,7 @@ impl Engine {
                 log::warn!("{}", bad.refusal(name));
                 log::warn!("{name}, {bad}");
             }
+            refusal if name.is_empty() => log::warn!("{refusal}"),
             refusal => log::warn!("{refusal} reading the append only file {name}"),
         }
         self.close_loaded(&load);

@@ -5,7 +5,8 @@
 //!
 //! * With `always` nothing is lost that was acknowledged, and nobody has read what was lost.
 //! * With `everysec` the first write that is lost was made at most a second before the last that was acknowledged.
-//! * Every start loads, and each transaction is there as a whole or not at all.
+//! * Every start loads, and each transaction is there as a whole or not at all. With integrity lines, which every other run has, a start is
+//!   refused where a hole lies before a batch that is whole, and only there; with `aof-load-corrupt-tail-max-size` it loads then.
 
 use crate::support::World;
 use crate::support::disk::Faults;
@@ -14,6 +15,10 @@ use crate::with_costly_seeds;
 use std::cell::{Cell, RefCell};
 use waterwheel::base::rng::Rng;
 use waterwheel::config::AppendFsync;
+use waterwheel::keyspace::Tuning;
+use waterwheel::persist::aof::manifest::Manifest;
+use waterwheel::persist::aof::scan::{BadAof, Next, Scanner};
+use waterwheel::persist::rdb::file::ReadOptions;
 use waterwheel::resp::reply::encode_request;
 
 /// A write.
@@ -37,6 +42,8 @@ struct Met {
     crashes_within_jobs: u64,
     refused: u64,
     holes: u64,
+    /// Starts that were refused because a batch follows a hole.
+    refused_starts: u64,
 }
 
 /// Whose replies are still to come, and the policy.
@@ -44,6 +51,7 @@ struct Logger {
     world: World,
     rng: Rng,
     policy: &'static str,
+    is_lined: bool,
     /// Clients that wait for the reply to a write.
     waiting: Vec<String>,
     /// When each write was made, in milliseconds; exact only where none is refused.
@@ -62,6 +70,8 @@ impl Logger {
         let policy = ["always", "everysec", "everysec", "no"][rng.below(4) as usize];
         let mut world = World::with_seed(seed);
         configure(&mut world, policy, rng.below(2) == 0);
+        let is_lined = seed % 2 == 1;
+        world.engine.conf.aof_integrity_check = is_lined;
         world.start();
         let is_faulty = policy != "always" && rng.below(3) == 0;
         world.host.disk.faults.late_ms = [0, 3, 40][rng.below(3) as usize];
@@ -74,6 +84,7 @@ impl Logger {
             world,
             rng,
             policy,
+            is_lined,
             waiting,
             made_ms: vec![0],
             acknowledged: (0, 0),
@@ -162,6 +173,43 @@ fn has_hole(world: &mut World) -> bool {
     keys.lines().any(|line| !known.contains(&line.rsplit(") ").next().unwrap_or("").trim_matches('"')))
 }
 
+/// Whether the last file that holds anything has a hole, and a batch that is whole behind it; all files before it are as they should
+/// be. No value holds a zero here.
+fn zeros_are_followed(world: &World) -> bool {
+    let at = |name: &str| world.host.disk.get(&format!("appendonlydir/{name}"));
+    let Ok(manifest) = Manifest::parse(at("appendonly.aof.manifest").unwrap_or_default()) else {
+        return false;
+    };
+    let mut files: Vec<Option<&[u8]>> =
+        manifest.needed().map(|file| at(&String::from_utf8_lossy(&file.name))).collect();
+    while files.last().is_some_and(|file| file.is_some_and(<[u8]>::is_empty)) {
+        files.pop();
+    }
+    let Some(Some(last)) = files.pop() else { return false };
+    let are_sound = files.iter().all(|file| file.is_some_and(|file| file.is_empty() || scan(file).is_ok()));
+    let bad = scan(last).err();
+    are_sound && last.contains(&0) && bad.is_some_and(|bad| bad.is_followed)
+}
+
+/// A batch in a file of the running server that is not as its integrity line says.
+fn wrong_line(world: &World) -> Option<String> {
+    let names = world.host.disk.names("appendonlydir");
+    names.iter().filter(|name| name.ends_with(".aof") || name.ends_with(".incr")).find_map(|name| {
+        let bad = scan(world.host.disk.get(&format!("appendonlydir/{name}"))?).err()?;
+        bad.is_in_batch().then(|| format!("{name}, {bad}"))
+    })
+}
+
+/// Reads a file of the log to its end.
+fn scan(bytes: &[u8]) -> Result<(), BadAof> {
+    let mut scanner = Scanner::new(ReadOptions::default(), Some(bytes.len() as u64));
+    scanner.feed(bytes);
+    scanner.finish();
+    let tuning = Tuning::default();
+    while !matches!(scanner.next(&tuning)?, Next::End) {}
+    Ok(())
+}
+
 /// How many transactions are there; each as a whole.
 fn found(world: &mut World) -> Result<u64, String> {
     let (one, other) = (world.run("GET one"), world.run("GET other"));
@@ -176,6 +224,9 @@ fn found(world: &mut World) -> Result<u64, String> {
 fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), String> {
     let mut logger = Logger::new(seed);
     logger.world.mistake = mistake;
+    if matches!(mistake, Some(Mistake::RepliesBeforeSync)) {
+        logger.world.run_as("admin", "CONFIG SET appendfsync no");
+    }
     for _ in 0..logger.rng.below(150) {
         logger.step();
     }
@@ -188,16 +239,26 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
     met.failed += logger.world.host.disk.met.failing + logger.world.host.disk.met.full;
     met.refused += logger.refused;
     met.rewrites += logger.world.engine.durability.rewrites.begun;
-    let Logger { world, policy, made_ms, acknowledged, read, is_faulty, .. } = logger;
+    let Logger { world, policy, made_ms, acknowledged, read, is_faulty, is_lined, .. } = logger;
     met.acknowledged += acknowledged.0;
+    if let Some(wrong) = wrong_line(&world) {
+        return Err(wrong);
+    }
     let mut after = world.crash(seed);
     configure(&mut after, policy, true);
     after.host.disk.faults = Faults::default();
     after.start();
+    if after.exit.is_some() && is_lined && zeros_are_followed(&after) {
+        met.refused_starts += 1;
+        after = after.crash(seed);
+        configure(&mut after, policy, true);
+        after.engine.conf.aof_load_corrupt_tail_bytes_max = u64::MAX;
+        after.start();
+    }
     if after.exit.is_some() {
         return Err(format!("the server does not start ({policy}): {}", files(&after)));
     }
-    if policy != "always" && has_hole(&mut after) {
+    if !is_lined && policy != "always" && has_hole(&mut after) {
         met.holes += 1;
         return Ok(());
     }
@@ -237,14 +298,22 @@ fn the_power_may_fail_at_any_job_of_the_log() {
         && met.rewrites > 0
         && met.failed > 0
         && met.refused > 0
-        && met.crashes_within_jobs > 0;
+        && met.crashes_within_jobs > 0
+        && met.refused_starts > 0;
     assert!(runs.get() < 300 || is_met, "not all that may happen has happened: {met:?}");
 }
 
 #[test]
 fn mistakes_in_the_order_of_the_log_are_found() {
     // A base that gets its name before it is synced is none: it counts when the manifest names it.
-    for mistake in [Mistake::NoFolderSync, Mistake::LogNotSynced, Mistake::ReplacedBeforeSync] {
+    for mistake in [
+        Mistake::NoFolderSync,
+        Mistake::LogNotSynced,
+        Mistake::ReplacedBeforeSync,
+        Mistake::HistoryRemovedEarly,
+        Mistake::HalfTransactions,
+        Mistake::RepliesBeforeSync,
+    ] {
         let found = (1..2000).find(|seed| one_run(*seed, &mut Met::default(), Some(mistake)).is_err());
         println!("{mistake:?}: seed {found:?}");
         assert!(found.is_some(), "{mistake:?} is not found");

@@ -21,6 +21,7 @@ mod lolwut;
 mod memory;
 mod persistence;
 mod pubsub;
+mod replication;
 mod scan;
 mod script;
 mod server;
@@ -72,6 +73,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     pubsub::COMMANDS,
     script::COMMANDS,
     persistence::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,

@@ -98,6 +98,12 @@ pub enum Timer {
     LogRetry,
     /// Look whether the log has grown so much that it is rewritten.
     LogGrown,
+    /// Look after replicas, once a second.
+    Replication,
+    /// Look whether a replica can take over.
+    Failover,
+    /// Look whether replicas have all that they are to have before the end.
+    Shutdown,
 }
 
 impl Engine {
@@ -109,6 +115,8 @@ impl Engine {
             self.ring(host, timer);
         }
         self.look_at_gate();
+        self.tend_lost_link(host);
+        self.go_on_with_stream(host);
         let more = self.expire_keys(host) | self.deliver_waiting(host);
         let more = more | self.tend_tracking(host);
         self.tend_databases();
@@ -264,6 +272,9 @@ impl Engine {
             Timer::LogLate => self.look_at_late_log(),
             Timer::LogRetry => self.retry_log(),
             Timer::LogGrown => self.rewrite_if_grown(),
+            Timer::Replication => self.tend_replication(host),
+            Timer::Failover => self.look_at_failover(host),
+            Timer::Shutdown => self.look_at_shutdown(host),
         }
     }
 
@@ -350,7 +361,8 @@ impl Engine {
         if timeout_us == 0 {
             return;
         }
-        let waits = client.is(state::PUBSUB | state::MONITOR) || client.block.is_some();
+        let stays = state::PUBSUB | state::MONITOR | state::REPLICA | state::PRIMARY;
+        let waits = client.is(stays) || client.block.is_some();
         let due_us = client.active_us + timeout_us;
         if !waits && due_us <= self.now.mono_us {
             log::debug!("Closing idle client");

@@ -30,6 +30,8 @@ pub struct Disk {
     folders: BTreeMap<String, Folder>,
     open_folders: BTreeMap<FolderId, String>,
     open_files: BTreeMap<FileId, OpenFile>,
+    /// What is no file.
+    gathered: BTreeMap<FileId, FileState>,
     /// What is not on the medium yet, in order.
     unsynced: Vec<Change>,
     /// What may happen by chance.
@@ -133,6 +135,7 @@ impl Disk {
             folders: BTreeMap::new(),
             open_folders: BTreeMap::new(),
             open_files: BTreeMap::new(),
+            gathered: BTreeMap::new(),
             unsynced: Vec::new(),
             faults: Faults::default(),
             met: Met::default(),
@@ -179,6 +182,7 @@ impl Disk {
             self.lose_or_keep(&mut rng, change);
         }
         self.open_files.clear();
+        self.gathered.clear();
         self.open_folders.clear();
         self.files.iter_mut().for_each(|file| file.seen.clone_from(&file.medium));
         self.folders.values_mut().for_each(|folder| folder.seen.clone_from(&folder.medium));
@@ -210,6 +214,17 @@ impl Disk {
                 let number = self.lookup(folder, "open", &name);
                 self.hold(file, number, How::Read, Options::default())
             }
+            FileJob::Gather(file, options) => {
+                let state = FileState { keeps_crc: options.checksum, ..FileState::default() };
+                self.gathered.insert(file, state);
+                done(0)
+            }
+            FileJob::Append(file, block) if self.gathered.contains_key(&file) => {
+                let state = self.gathered.get_mut(&file).expect("it was looked at");
+                Ok(state.gather(block))
+            }
+            FileJob::Sync(file) if self.gathered.contains_key(&file) => done(0),
+            FileJob::Close(file) if self.gathered.remove(&file).is_some() => done(0),
             FileJob::Append(file, block) => self.append(file, block),
             FileJob::WriteAt { file, offset, bytes } => self.write(file, offset as usize, &bytes),
             FileJob::Read(file, max) => self.read(file, max),

@@ -19,9 +19,9 @@ impl Batch {
         Batch { line: Bytes::new(), bytes }
     }
 
-    /// With a line, whose checksum goes on from this one, and is the next.
-    pub fn with_line(bytes: Bytes, sum: &mut u64) -> Batch {
-        let (line, next) = integrity::line(*sum, &[&bytes]);
+    /// With a line, whose checksum goes on from this one, and is the next; so many bytes of the file are durable.
+    pub fn with_line(bytes: Bytes, sum: &mut u64, synced: u64) -> Batch {
+        let (line, next) = integrity::line(*sum, Some(synced), &[&bytes]);
         *sum = next;
         Batch { line: line.into(), bytes }
     }
@@ -51,11 +51,11 @@ impl Handed {
         Handed { job: 0, batches: all.into_iter().flat_map(|handed| handed.batches).collect() }
     }
 
-    /// For another file: lines are made again, with a checksum that goes on from this one; none where none are wanted.
+    /// For another file, of which nothing is durable: lines are made again, with a checksum that goes on from this one; none where none are wanted.
     pub fn moved(self, sum: Option<&mut u64>) -> Handed {
         let bytes = self.batches.into_iter().map(|batch| batch.bytes);
         let batches = match sum {
-            Some(sum) => bytes.map(|bytes| Batch::with_line(bytes, sum)).collect(),
+            Some(sum) => bytes.map(|bytes| Batch::with_line(bytes, sum, 0)).collect(),
             None => bytes.map(Batch::plain).collect(),
         };
         Handed { job: 0, batches }

@@ -61,6 +61,8 @@ pub struct Log {
     file_name: String,
     /// Bytes of it.
     file_bytes: u64,
+    /// Bytes of it that are known to be durable; what was found in it at a start counts after the first sync.
+    file_synced: u64,
     /// Bytes of all other files that the manifest names.
     older_bytes: u64,
     /// Bytes of all files after the last rewrite, or at the start.
@@ -75,6 +77,8 @@ pub struct Log {
     sum: u64,
     /// The sync that is under way: its job, what will be durable, and when it began in monotonic milliseconds.
     sync: Option<(u64, u64, u64)>,
+    /// The file that is being synced, and its bytes when that began.
+    syncing: Option<(FileId, u64)>,
     /// The monotonic millisecond since which bytes wait for a sync.
     unsynced_since_ms: Option<u64>,
     /// What was handed over since the sync began that is under way: since when.
@@ -170,6 +174,22 @@ impl Log {
         self.sync.is_some()
     }
 
+    /// A sync is done: what the file had when it began is durable, but for what could not be written.
+    fn note_file_synced(&mut self) {
+        let Some((file, bytes)) = self.syncing.take() else { return };
+        if self.file == Some(file) {
+            let unwritten: u64 = self.unwritten.iter().map(Handed::file_bytes).sum();
+            let durable = bytes.min(self.file_bytes.saturating_sub(unwritten));
+            self.file_synced = self.file_synced.max(durable);
+        }
+    }
+
+    /// Another file is written, of which nothing is known to be durable.
+    fn begin_file(&mut self, file: FileId) {
+        (self.file, self.sum, self.file_synced, self.syncing) = (Some(file), 0, 0, None);
+        self.framer.restart();
+    }
+
     /// Whether the last write succeeded.
     pub fn is_writable(&self) -> bool {
         self.write_error.is_none()
@@ -257,7 +277,7 @@ impl Engine {
         let bytes = Bytes::from(mem::replace(&mut log.buffer, Vec::with_capacity(room)));
         log.handed += bytes.len() as u64;
         let batch = match self.conf.aof_integrity_check {
-            true => Batch::with_line(bytes, &mut log.sum),
+            true => Batch::with_line(bytes, &mut log.sum, log.file_synced),
             false => Batch::plain(bytes),
         };
         log.file_bytes += batch.file_bytes();
@@ -459,15 +479,18 @@ impl Engine {
         self.jobs.then(job, Engine::log_was_synced);
         let log = &mut self.durability.log;
         log.sync = Some((job, log.handed, self.now.mono_ms()));
+        log.syncing = Some((file, log.file_bytes));
     }
 
     /// A sync is done, or failed.
-    fn log_was_synced(&mut self, _: &mut dyn Host, _: u64, result: FileResult) {
+    fn log_was_synced(&mut self, _: &mut dyn Host, job: u64, result: FileResult) {
         let log = &mut self.durability.log;
-        let Some((_, upto, _)) = log.sync.take() else { return };
+        // One of a file that was left says nothing of another.
+        let Some((_, upto, _)) = log.sync.take_if(|sync| sync.0 == job) else { return };
         match result {
             Ok(done) => {
                 log.synced = log.synced.max(upto);
+                log.note_file_synced();
                 log.unsynced_since_ms = log.unsynced_next_ms.take();
                 self.durability.last_sync_us = done.us;
                 self.sync_was_done(done.us);
@@ -616,8 +639,8 @@ impl Engine {
             }
         });
         let log = &mut self.durability.log;
-        (log.file, log.file_name, log.sum) = (Some(file), name, 0);
-        log.framer.restart();
+        log.file_name = name;
+        log.begin_file(file);
     }
 
     /// The log goes on in a new increment. Returns its number; none while nothing is logged.
@@ -644,8 +667,7 @@ impl Engine {
         let old_bytes = mem::take(&mut log.file_bytes);
         log.older_bytes += old_bytes;
         let old_name = mem::replace(&mut log.file_name, name);
-        (log.file, log.sum) = (Some(to), 0);
-        log.framer.restart();
+        log.begin_file(to);
         self.durability.switch = Some(PendingSwitch { upto, old_name, old_bytes });
         Some(seq)
     }

@@ -76,6 +76,8 @@ pub struct Durability {
     load: Option<Box<load::Load>>,
     /// It goes into databases of its own.
     loads_beside: bool,
+    /// Commands of the log are run: what they change is no news to anybody.
+    pub(super) is_replaying: bool,
     /// How far the load is while a slice of it is being read.
     reading: Option<load::Progress>,
     /// What became of jobs of the load meanwhile.
@@ -120,6 +122,7 @@ impl Durability {
             save: None,
             load: None,
             loads_beside: false,
+            is_replaying: false,
             reading: None,
             arrived: Vec::new(),
             reloading: None,

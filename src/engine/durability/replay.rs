@@ -3,8 +3,8 @@
 //! A client of the engine's own runs the commands, beyond all that is asked of others; it sees what is past its deadline and
 //! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut behind the last whole
 //! command, or before a MULTI whose EXEC did not come. A hole counts as its end: a loss of power leaves one where bytes were
-//! not durable that came before others that were. So does a batch that is not as its integrity line says, unless another one
-//! follows that is whole.
+//! not durable that came before others that were. So does a batch that is not as its integrity line says. Where a line behind
+//! it says that it was durable the disk has lost it, and the log is refused.
 
 use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
 use super::super::host::Request;
@@ -202,6 +202,8 @@ impl Engine {
         let client = self.open_replaying_client();
         let folder = self.next_folder();
         let total_bytes = parts.iter().map(|part| part.bytes).sum();
+        self.commit();
+        self.durability.is_replaying = true;
         if waiter.is_none() {
             let manifest = self.durability.log.manifest.clone();
             self.durability.log.found(manifest, total_bytes);
@@ -298,6 +300,8 @@ impl Engine {
             return;
         }
         log::warn!("!!! Truncating the AOF {} at offset {upto} !!!", part.name);
+        let lost = part.bytes.saturating_sub(upto);
+        log::warn!("The last {lost} bytes of the AOF {} go", part.name);
         let file = self.next_file();
         let name = part.name.clone();
         let cut = self.at_log_folder(host, |_, folder| {
@@ -356,6 +360,7 @@ impl Engine {
             return;
         }
         self.closed(host, replay.client);
+        self.durability.is_replaying = false;
         self.file_job(FileJob::CloseFolder(load.folder()));
         if load.total_bytes > 0 {
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
@@ -408,6 +413,7 @@ impl Engine {
         }
         self.close_loaded(&load);
         self.closed(host, replay.client);
+        self.durability.is_replaying = false;
         match replay.waiter {
             None => self.jobs.queue.push_back(Job::Exit(1)),
             Some(job) => {

@@ -124,7 +124,7 @@ impl CommandWriter {
         let Some(sum) = self.sum else { return };
         let batch = &self.parts[self.lined..];
         if !batch.is_empty() {
-            let (line, next) = integrity::line(sum, batch);
+            let (line, next) = integrity::line(sum, None, batch);
             self.part_bytes += line.len();
             self.parts.insert(self.lined, line.into());
             (self.sum, self.lined) = (Some(next), self.parts.len());

@@ -13,8 +13,11 @@ pub struct BadAof {
     pub cause: Cause,
     /// From there to its end the file holds nothing but zeros: it was made longer and not written, as a loss of power leaves it.
     pub is_zeros: bool,
-    /// A whole batch seems to stand behind it, as its integrity line says: it is not known to lie at the end of the file.
+    /// It must not be taken for a torn end: a batch behind it says that it was durable, or a whole batch seems to stand behind
+    /// it whose line does not say what was.
     pub is_followed: bool,
+    /// So many bytes of the file were durable once, more than are whole before it: a line behind it says so.
+    pub synced: Option<u64>,
 }
 
 /// What is wrong with a file. `Display` has the words of `redis-check-aof`, where it has any.
@@ -117,7 +120,13 @@ impl fmt::Display for BadAof {
         if self.is_zeros {
             f.write_str("; from there on there are only zeros")?;
         }
-        if self.is_followed { f.write_str("; what follows may be whole") } else { Ok(()) }
+        match self.synced {
+            Some(synced) => {
+                write!(f, "; {synced} bytes were durable, as a line behind it says: the disk has lost some")
+            }
+            None if self.is_followed => f.write_str("; what follows may be whole"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -131,7 +140,7 @@ impl From<BadData> for BadAof {
 
 impl BadAof {
     pub(super) fn new(at: u64, cause: Cause) -> BadAof {
-        BadAof { at, cause, is_zeros: false, is_followed: false }
+        BadAof { at, cause, is_zeros: false, is_followed: false, synced: None }
     }
 
     /// Whether the file only ends too early, and is right up to its end; `aof-load-truncated` is about it.

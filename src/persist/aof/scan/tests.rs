@@ -224,10 +224,15 @@ fn refusals_have_the_lines_of_redis() {
 
 /// Batches behind their integrity lines, and where each of the lines begins; the end of the file last.
 fn lined(batches: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
+    lined_with(batches, |_| None)
+}
+
+/// As [`lined`], with what the line of a batch says was durable where it begins.
+fn lined_with(batches: &[Vec<u8>], synced: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<usize>) {
     let (mut bytes, mut at, mut sum) = (Vec::new(), Vec::new(), 0);
     for batch in batches {
         at.push(bytes.len());
-        let (line, next) = integrity::line(sum, &[batch]);
+        let (line, next) = integrity::line(sum, synced(bytes.len() as u64), &[batch]);
         bytes.extend([&line[..], batch].concat());
         sum = next;
     }
@@ -271,7 +276,13 @@ fn a_batch_behind_an_integrity_line_comes_as_it_was_written() {
 
 #[test]
 fn no_flipped_bit_among_batches_is_passed_over() {
-    let (bytes, at) = lined(&batches());
+    for is_synced in [false, true] {
+        flip_every_bit(is_synced);
+    }
+}
+
+fn flip_every_bit(is_synced: bool) {
+    let (bytes, at) = lined_with(&batches(), |at| is_synced.then_some(at));
     let sound = scan(&bytes).items;
     let last = at[at.len() - 2];
     for bit in 0..8 * bytes.len() {
@@ -283,6 +294,8 @@ fn no_flipped_bit_among_batches_is_passed_over() {
         assert!(found.items == sound[..found.items.len()], "bit {bit}: no damaged command comes out");
         let is_cut = (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed;
         assert!(!is_cut || found.valid_up_to >= last as u64, "bit {bit}: {bad} loses {}", found.valid_up_to);
+        assert!(!is_synced || bad.is_followed == bad.synced.is_some(), "bit {bit}: {bad}");
+        assert!(bad.is_followed || bit / 8 >= last, "bit {bit}: {bad}");
         // What was whole before is not lost.
         let before = at.iter().rev().find(|&&at| at <= bit / 8).copied().unwrap_or(0);
         assert_eq!(found.valid_up_to, before as u64, "bit {bit}: {bad}");
@@ -331,5 +344,49 @@ fn a_hole_among_batches_is_the_end_unless_a_whole_batch_follows() {
                 assert!(!bad.is_followed || bad.cause == Cause::Line, "{from}..{upto}: {bad}");
             }
         }
+    }
+}
+
+#[test]
+fn a_hole_in_what_was_not_durable_is_the_end_and_in_what_was_is_told() {
+    let last_two = |at: &[usize]| at[at.len() - 3];
+    for durable in [0, 1, 2, 3] {
+        // Up to the batch of this number the file was durable when the last were written.
+        let plain = lined_with(&batches(), |_| Some(0)).1;
+        let upto = plain[durable] as u64;
+        let (bytes, at) = lined_with(&batches(), |at| Some(if at < upto { 0 } else { upto }));
+        let said = upto;
+        for from in 0..bytes.len() {
+            for end in [from + 8, from + 100] {
+                let mut damaged = bytes.clone();
+                damaged.iter_mut().take(end).skip(from).for_each(|byte| *byte = 0);
+                if damaged == bytes {
+                    continue;
+                }
+                let found = scan_of(&damaged, 50, true);
+                let Err(bad) = found.end.clone() else { panic!("{from}..{end}: it is noticed") };
+                assert_eq!(scan_of(&damaged, 2000, false), found, "{from}..{end}");
+                if bad.at >= said {
+                    assert!(!bad.is_followed && (bad.is_hole() || bad.is_in_batch()), "{from}..{end}: {bad}");
+                } else if end <= last_two(&at) {
+                    assert!(bad.synced.is_some_and(|synced| synced > bad.at), "{from}..{end}: {bad}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_looks_like_a_line_says_nothing_of_what_was_durable() {
+    let fake =
+        b"#HDR:v1;len:2;synced:99999999;checksum:7;\r\n\r\n#HDR:v1;len:2;checksum:7;\r\n\r\n".repeat(20);
+    let all =
+        [vec![command(&[b"SET", b"a", b"b"])], vec![command(&[b"SET", b"k", &fake])], batches()].concat();
+    let (bytes, at) = lined_with(&all, |_| Some(0));
+    for batch in [1, 2] {
+        let mut damaged = bytes.clone();
+        damaged[at[batch] + 50..][..30].fill(0);
+        let bad = scan_of(&damaged, 100, false).end.expect_err("it is found");
+        assert!(bad.is_in_batch() && !bad.is_followed, "{bad}");
     }
 }

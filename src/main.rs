@@ -124,7 +124,10 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         return Ok(1);
     }
     log::info!("Server initialized");
-    engine.remove_leftovers(&mut host);
+    match run.load_until {
+        Some(moment) => engine.load_until(moment),
+        None => engine.remove_leftovers(&mut host),
+    }
     engine.load_at_start(&mut host);
     let turning = EventLoop::new(engine, host, signals).map_err(failed)?;
     let code = turning.run().map_err(failed)?;

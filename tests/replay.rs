@@ -289,3 +289,36 @@ fn who_waits_for_a_key_is_served_when_the_dataset_is_loaded() {
     assert_eq!(world.run("GET k"), "\"v\"");
     assert_eq!(world.received("w"), "1) \"l\"\n2) \"a\"");
 }
+
+#[test]
+fn what_the_log_says_at_a_start_is_written_and_told_to_nobody() {
+    let mut world = World::new();
+    world.engine.conf.appendonly = true;
+    world.start();
+    for line in ["SET a 1", "INCR a", "RPUSH list x y", "SADD set a b c", "SPOP set"] {
+        world.run(line);
+    }
+    world.advance_ms(3000);
+    let increment = "appendonlydir/appendonly.aof.1.incr.aof";
+    let before = world.host.disk.get(increment).expect("it is there").to_vec();
+    assert!(before.len() > 100);
+    let mut after = world.crash(1);
+    after.engine.conf.appendonly = true;
+    after.engine.follow_feed(true);
+    after.start();
+    assert_eq!(after.run("GET a"), "\"2\"");
+    after.advance_ms(3000);
+    assert_eq!(after.feed(), "");
+    assert_eq!(after.host.disk.get(increment), Some(&before[..]));
+    // So it is where the log is run again while it goes on.
+    after.engine.load_log_again();
+    after.advance_ms(3000);
+    assert_eq!((after.run("GET a"), after.run("LLEN list")), ("\"2\"".to_owned(), "(integer) 2".to_owned()));
+    after.advance_ms(3000);
+    assert_eq!(after.feed(), "");
+    assert_eq!(after.host.disk.get(increment), Some(&before[..]));
+    after.run("SET a 7");
+    after.advance_ms(3000);
+    assert!(after.feed().contains("SET a 7"));
+    assert!(after.host.disk.get(increment).is_some_and(|bytes| bytes.len() > before.len()));
+}

@@ -8,6 +8,7 @@ pub mod hash;
 pub mod id;
 pub mod limit;
 pub mod lossless;
+pub mod moment;
 pub mod number;
 pub mod quote;
 pub mod rng;

@@ -148,7 +148,11 @@ impl Checker {
             }
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let count = manifest.needed().count();
+        // As at a start, what comes behind the last that holds anything does not count.
+        let holds = |name: &[u8]| {
+            std::fs::metadata(folder.join(OsStr::from_bytes(name))).is_ok_and(|metadata| metadata.len() > 0)
+        };
+        let last = manifest.needed().enumerate().filter(|(_, file)| holds(&file.name)).map(|(i, _)| i).last();
         for (i, file) in manifest.needed().enumerate() {
             let path = folder.join(OsStr::from_bytes(&file.name));
             let is_base = i == 0 && manifest.base().is_some();
@@ -165,7 +169,7 @@ impl Checker {
                 self.say("Start to check INCR files.");
             }
             let name = String::from_utf8_lossy(&file.name).into_owned();
-            let target = Target { name, path: &path, is_last: i + 1 == count };
+            let target = Target { name, path: &path, is_last: i >= last.unwrap_or(0) };
             let verdict = self.check_file(&target)?;
             self.judge(&verdict, if is_base { "BASE AOF" } else { "INCR AOF" }, &target.name);
         }
@@ -249,7 +253,7 @@ impl Checker {
                 }
                 Ok(Next::Item(Item::Timestamp(time))) => {
                     if self.wish.to_timestamp != 0 {
-                        self.check_time(time, scan.scanner.looked_at(), target)?;
+                        self.check_time(time, scan.scanner.cut_before(), target)?;
                     }
                 }
                 Ok(Next::Item(Item::Dump(item))) => {
@@ -277,6 +281,13 @@ impl Checker {
 
     /// A file is wrong: what is to be said of that.
     fn bad(&mut self, bad: BadAof, scan: &mut Scan, target: &Target<'_>) -> Stop {
+        if let Some(synced) = bad.synced {
+            self.say(format!(
+                "AOF {} is damaged at offset {} although {synced} bytes of it were durable: the disk has lost some. A server \
+                 refuses to start with it, and --fix cuts what was durable",
+                target.name, bad.at
+            ));
+        }
         match bad.cause {
             Cause::Dump(what) => {
                 let within = scan.scanner.dump().map(|dump| Within::of(dump.place()));

@@ -310,6 +310,9 @@ fn append_only_file(engine: &Engine, walked_us: u64, text: &mut Text) {
     text.field("aof_rewrites_consecutive_failures", rewrites.failures);
     text.field("aof_last_write_status", status(log.is_writable()));
     text.field("aof_last_cow_size", rewrites.last_kept_bytes);
+    if let Some(unix_s) = engine.stands_at() {
+        text.field("aof_stands_at", unix_s);
+    }
 }
 
 /// What INFO shows only while changes are logged.

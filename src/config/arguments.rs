@@ -15,7 +15,12 @@ use super::directive::{Directive, Kind};
 use super::table::AREAS;
 use super::{REDIS_VERSION, Standing};
 use crate::base::hash::{HashKey, siphash13};
+use crate::base::moment;
 use crate::base::quote::{repr, split_args};
+
+/// An option that is no directive.
+const LOAD_UNTIL: &[u8] = b"--load-until";
+const MOMENTS: &str = "Unix seconds, or date and time as in 2026-09-21T14:13:20Z";
 
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +48,8 @@ pub struct Run {
     pub from_stdin: bool,
     /// The options, as lines of a file.
     pub options: Vec<u8>,
+    /// Load the append-only log up to this moment only, in Unix seconds (`--load-until`).
+    pub load_until: Option<i64>,
 }
 
 impl Run {
@@ -70,20 +77,28 @@ pub fn arguments(argv: &[OsString]) -> Start {
     }
     let named = !words[0].starts_with(b"-");
     let config_file = named.then(|| argv[0].clone());
-    let (options, from_stdin) = translate(&words, usize::from(named));
-    Start::Run(Run { config_file, from_stdin, options })
+    let run = Run { config_file, ..Run::default() };
+    match translate(&words, usize::from(named), run) {
+        Ok(run) => Start::Run(run),
+        Err(text) => Start::Refuse(text),
+    }
 }
 
-/// Turns the words from `first` on into lines.
-fn translate(words: &[&[u8]], first: usize) -> (Vec<u8>, bool) {
+/// Turns the words from `first` on into lines, but for the words of our own.
+fn translate(words: &[&[u8]], first: usize, mut run: Run) -> Result<Run, String> {
     let mut lines: Vec<u8> = Vec::new();
-    let mut from_stdin = false;
+    let mut is_moment = false;
     // An option takes the word behind it whatever it looks like; only after that do dashes mean an option again.
     let mut has_value = true;
     for (index, &word) in words.iter().enumerate().skip(first) {
         let last = index + 1 == words.len();
-        if word == b"-" && (index == 0 || last) {
-            from_stdin = true;
+        if is_moment {
+            is_moment = false;
+            run.load_until = Some(moment_of(word)?);
+        } else if word == b"-" && (index == 0 || last) {
+            run.from_stdin = true;
+        } else if has_value && word.eq_ignore_ascii_case(LOAD_UNTIL) {
+            is_moment = true;
         } else if let Some(option) = word.strip_prefix(b"--").filter(|_| has_value) {
             if !lines.is_empty() {
                 lines.push(b'\n');
@@ -106,7 +121,17 @@ fn translate(words: &[&[u8]], first: usize) -> (Vec<u8>, bool) {
             has_value = true;
         }
     }
-    (lines, from_stdin)
+    if is_moment {
+        return Err(format!("--load-until needs a moment: {MOMENTS}\n"));
+    }
+    run.options = lines;
+    Ok(run)
+}
+
+/// The moment that a word names, in Unix seconds.
+fn moment_of(word: &[u8]) -> Result<i64, String> {
+    let text = String::from_utf8_lossy(word);
+    moment::parse(&text).ok_or_else(|| format!("--load-until does not know the moment '{text}': {MOMENTS}\n"))
 }
 
 /// What `--version` prints: the line that tools know, with our own name behind it.
@@ -144,6 +169,15 @@ pub fn command() -> Command {
                 .long("check-system")
                 .action(ArgAction::SetTrue)
                 .help("Looks at the settings of the system and leaves"),
+        )
+        .arg(
+            Arg::new("load-until")
+                .long("load-until")
+                .value_name("MOMENT")
+                .help(
+                    "Loads the append-only log up to this moment only, in Unix seconds or as 2026-09-21T14:13:20Z, and leaves its \
+                     files as they are until BGREWRITEAOF",
+                ),
         );
     for (area, rows) in AREAS {
         for row in *rows {

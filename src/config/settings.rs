@@ -262,6 +262,10 @@ config! {
     pub aof_rewrite_incremental_fsync: bool,
     /// `aof-load-truncated`.
     pub aof_load_truncated: bool,
+    /// `aof-load-corrupt-tail-max-size`.
+    pub aof_load_corrupt_tail_bytes_max: u64,
+    /// `aof-integrity-check`.
+    pub aof_integrity_check: bool,
     /// `aof-use-rdb-preamble`.
     pub aof_use_rdb_preamble: bool,
     /// `aof-timestamp-enabled`.

@@ -64,6 +64,8 @@ fn patterns_show_what_redis_shows_and_the_names_of_other_servers() {
 /// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey, of Redis 7.0, and ours.
 const ONLY_HERE: &[&str] = &[
     "active-defrag-cycle-us",
+    "aof-integrity-check",
+    "aof-load-corrupt-tail-max-size",
     "availability-zone",
     "cluster-announce-client-ipv4",
     "cluster-announce-client-ipv6",
@@ -308,6 +310,12 @@ fn a_dash_reads_standard_input_and_some_words_do_not_run() {
     assert_eq!((run.config_file, run.from_stdin), (Some("a.conf".into()), true));
     assert_eq!(run.options, b"port \"1\" ");
     assert!(matches!(start(&["-"]), Start::Run(Run { config_file: None, from_stdin: true, .. })));
+    let Start::Run(run) = start(&["--load-until", "2026-09-21T14:13:20Z", "--port", "1"]) else { panic!() };
+    assert_eq!((run.load_until, &run.options[..]), (Some(1_790_000_000), &b"port \"1\" "[..]));
+    let Start::Run(run) = start(&["--port", "1", "--requirepass", "--load-until"]) else { panic!() };
+    assert_eq!(run.load_until, None);
+    assert!(matches!(start(&["--load-until", "soon"]), Start::Refuse(text) if text.contains("'soon'")));
+    assert!(matches!(start(&["--load-until"]), Start::Refuse(_)));
     assert_eq!(start(&[]), Start::Run(Run::default()));
     assert_eq!(start(&["--check-system"]), Start::CheckSystem);
     assert!(matches!(start(&["--test-memory", "1"]), Start::Refuse(_)));

@@ -252,6 +252,10 @@ impl Engine {
 
     fn commit_groups(&mut self) {
         let second = self.conf.aof_timestamp_enabled.then(|| self.now.unix_s() as i64);
+        if self.conf.aof_integrity_check && self.durability.log.is_later(second) {
+            // A batch has one time, at its beginning, so that a file can be cut there.
+            self.hand_over_buffer();
+        }
         let is_primary = !self.is_replica();
         for group in self.propagation.batch().groups() {
             // The feed of a replica is that of its primary.

@@ -130,7 +130,7 @@ impl Engine {
         if self.is_rewriting() {
             log::warn!("There is a child rewriting the AOF. Killing it!");
         }
-        let saves = !how.nosave && (how.save || !self.conf.save.is_empty());
+        let saves = !how.nosave && (how.save || (!self.conf.save.is_empty() && self.stands_at().is_none()));
         // One that is under way may have begun before the last change.
         self.cancel_save(host);
         if !saves {

@@ -5,7 +5,8 @@
 //!
 //! * With `always` nothing is lost that was acknowledged, and nobody has read what was lost.
 //! * With `everysec` the first write that is lost was made at most a second before the last that was acknowledged.
-//! * Every start loads, and each transaction is there as a whole or not at all.
+//! * Every start loads, and each transaction is there as a whole or not at all. Every other run writes integrity
+//!   lines, by which a hole is noticed, and told from damage of what was durable.
 
 use crate::support::World;
 use crate::support::disk::Faults;
@@ -14,6 +15,9 @@ use crate::with_costly_seeds;
 use std::cell::{Cell, RefCell};
 use waterwheel::base::rng::Rng;
 use waterwheel::config::AppendFsync;
+use waterwheel::keyspace::Tuning;
+use waterwheel::persist::aof::scan::{BadAof, Next, Scanner};
+use waterwheel::persist::rdb::file::ReadOptions;
 use waterwheel::resp::reply::encode_request;
 
 /// A write.
@@ -44,6 +48,7 @@ struct Logger {
     world: World,
     rng: Rng,
     policy: &'static str,
+    is_lined: bool,
     /// Clients that wait for the reply to a write.
     waiting: Vec<String>,
     /// When each write was made, in milliseconds; exact only where none is refused.
@@ -62,6 +67,8 @@ impl Logger {
         let policy = ["always", "everysec", "everysec", "no"][rng.below(4) as usize];
         let mut world = World::with_seed(seed);
         configure(&mut world, policy, rng.below(2) == 0);
+        let is_lined = seed % 2 == 1;
+        world.engine.conf.aof_integrity_check = is_lined;
         world.start();
         let is_faulty = policy != "always" && rng.below(3) == 0;
         world.host.disk.faults.late_ms = [0, 3, 40][rng.below(3) as usize];
@@ -74,6 +81,7 @@ impl Logger {
             world,
             rng,
             policy,
+            is_lined,
             waiting,
             made_ms: vec![0],
             acknowledged: (0, 0),
@@ -162,6 +170,25 @@ fn has_hole(world: &mut World) -> bool {
     keys.lines().any(|line| !known.contains(&line.rsplit(") ").next().unwrap_or("").trim_matches('"')))
 }
 
+/// A batch in a file of the running server that is not as its integrity line says.
+fn wrong_line(world: &World) -> Option<String> {
+    let names = world.host.disk.names("appendonlydir");
+    names.iter().filter(|name| name.ends_with(".aof") || name.ends_with(".incr")).find_map(|name| {
+        let bad = scan(world.host.disk.get(&format!("appendonlydir/{name}"))?).err()?;
+        bad.is_in_batch().then(|| format!("{name}, {bad}"))
+    })
+}
+
+/// Reads a file of the log to its end.
+fn scan(bytes: &[u8]) -> Result<(), BadAof> {
+    let mut scanner = Scanner::new(ReadOptions::default(), Some(bytes.len() as u64));
+    scanner.feed(bytes);
+    scanner.finish();
+    let tuning = Tuning::default();
+    while !matches!(scanner.next(&tuning)?, Next::End) {}
+    Ok(())
+}
+
 /// How many transactions are there; each as a whole.
 fn found(world: &mut World) -> Result<u64, String> {
     let (one, other) = (world.run("GET one"), world.run("GET other"));
@@ -176,6 +203,9 @@ fn found(world: &mut World) -> Result<u64, String> {
 fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), String> {
     let mut logger = Logger::new(seed);
     logger.world.mistake = mistake;
+    if matches!(mistake, Some(Mistake::RepliesBeforeSync)) {
+        logger.world.run_as("admin", "CONFIG SET appendfsync no");
+    }
     for _ in 0..logger.rng.below(150) {
         logger.step();
     }
@@ -188,8 +218,11 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
     met.failed += logger.world.host.disk.met.failing + logger.world.host.disk.met.full;
     met.refused += logger.refused;
     met.rewrites += logger.world.engine.durability.rewrites.begun;
-    let Logger { world, policy, made_ms, acknowledged, read, is_faulty, .. } = logger;
+    let Logger { world, policy, made_ms, acknowledged, read, is_faulty, is_lined, .. } = logger;
     met.acknowledged += acknowledged.0;
+    if let Some(wrong) = wrong_line(&world) {
+        return Err(wrong);
+    }
     let mut after = world.crash(seed);
     configure(&mut after, policy, true);
     after.host.disk.faults = Faults::default();
@@ -197,7 +230,7 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
     if after.exit.is_some() {
         return Err(format!("the server does not start ({policy}): {}", files(&after)));
     }
-    if policy != "always" && has_hole(&mut after) {
+    if !is_lined && policy != "always" && has_hole(&mut after) {
         met.holes += 1;
         return Ok(());
     }
@@ -244,7 +277,14 @@ fn the_power_may_fail_at_any_job_of_the_log() {
 #[test]
 fn mistakes_in_the_order_of_the_log_are_found() {
     // A base that gets its name before it is synced is none: it counts when the manifest names it.
-    for mistake in [Mistake::NoFolderSync, Mistake::LogNotSynced, Mistake::ReplacedBeforeSync] {
+    for mistake in [
+        Mistake::NoFolderSync,
+        Mistake::LogNotSynced,
+        Mistake::ReplacedBeforeSync,
+        Mistake::HistoryRemovedEarly,
+        Mistake::HalfTransactions,
+        Mistake::RepliesBeforeSync,
+    ] {
         let found = (1..2000).find(|seed| one_run(*seed, &mut Met::default(), Some(mistake)).is_err());
         println!("{mistake:?}: seed {found:?}");
         assert!(found.is_some(), "{mistake:?} is not found");

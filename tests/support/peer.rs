@@ -57,6 +57,21 @@ impl Peer {
         }
     }
 
+    /// Adds arguments for the next start.
+    pub fn add_arguments(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+    }
+
+    /// Takes other arguments for the next start.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child of ours").is_some()
+    }
+
     /// Its working directory.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder

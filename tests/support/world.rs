@@ -67,6 +67,12 @@ pub enum Mistake {
     LogNotSynced,
     /// A file that is replaced, the manifest among them, is not synced before it gets its name.
     ReplacedBeforeSync,
+    /// What a rewrite makes superfluous is removed when the base has its name, before the manifest names it.
+    HistoryRemovedEarly,
+    /// The commands of a transaction are logged without MULTI and EXEC.
+    HalfTransactions,
+    /// Replies leave before the sync that they wait for is done.
+    RepliesBeforeSync,
 }
 
 /// The other end of a connection.
@@ -439,7 +445,7 @@ impl World {
             worked = true;
             let done = match (self.mistake, job) {
                 (Some(Mistake::LogNotSynced), LogJob::Sync(_)) => Ok(FileDone::default()),
-                (_, job) => self.host.disk.do_log(job),
+                (_, job) => self.do_log(job),
             };
             self.engine.completed(&mut self.host, number, Done::Log(done));
         }
@@ -468,7 +474,7 @@ impl World {
             let writes = matches!(job, LogJob::Append(..)) && !self.jobs_held && self.disk_jobs_left > 0;
             if writes && self.log_jobs.is_empty() {
                 self.disk_jobs_left -= 1;
-                let done = Done::Log(self.host.disk.do_log(job));
+                let done = Done::Log(self.do_log(job));
                 self.engine.completed(&mut self.host, number, done);
                 continue;
             }
@@ -478,8 +484,36 @@ impl World {
         }
     }
 
+    fn do_log(&mut self, job: LogJob) -> FileResult {
+        match (self.mistake, job) {
+            (Some(Mistake::HalfTransactions), LogJob::Append(file, pieces)) => {
+                let without = |bytes: &[u8]| {
+                    let mut bytes = bytes.to_vec();
+                    for frame in [&b"*1\r\n$5\r\nMULTI\r\n"[..], b"*1\r\n$4\r\nEXEC\r\n"] {
+                        while let Some(at) = bytes.windows(frame.len()).position(|window| window == frame) {
+                            bytes.drain(at..at + frame.len());
+                        }
+                    }
+                    bytes.into()
+                };
+                let pieces = pieces.iter().map(|piece| without(piece)).collect();
+                self.host.disk.do_log(LogJob::Append(file, pieces))
+            }
+            (_, job) => self.host.disk.do_log(job),
+        }
+    }
+
     fn do_file(&mut self, job: FileJob) -> FileResult {
         match (self.mistake, job) {
+            (Some(Mistake::HistoryRemovedEarly), FileJob::Move { from, to, name, new_name }) => {
+                let names = self.host.disk.names("appendonlydir");
+                let done =
+                    self.host.disk.do_file(FileJob::Move { from, to, name, new_name: new_name.clone() })?;
+                for old in names.into_iter().filter(|old| old.contains(".base.") && *old != new_name) {
+                    self.host.disk.do_file(FileJob::Remove(to, old))?;
+                }
+                Ok(done)
+            }
             (Some(Mistake::NoFolderSync), FileJob::SyncFolder(_)) => Ok(FileDone::default()),
             (Some(Mistake::RenameBeforeSync), job @ (FileJob::Sync(_) | FileJob::Close(_))) => {
                 self.put_off.push(job);

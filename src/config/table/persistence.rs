@@ -78,6 +78,10 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Syncs a rewritten file every few megabytes while it is written."),
     flag("aof-load-truncated", "yes", |c| &mut c.aof_load_truncated)
         .doc("Loads an append only file whose end is cut off, up to the last whole command."),
+    memory("aof-load-corrupt-tail-max-size", "0", 0, I64, |c| &mut c.aof_load_corrupt_tail_bytes_max)
+        .doc("Bytes at the end of an append only file that are cut off although they are not only incomplete but damaged."),
+    flag("aof-integrity-check", "no", |c| &mut c.aof_integrity_check)
+        .doc("Writes length and checksum in front of each batch of the append only file, as a remark."),
     flag("aof-use-rdb-preamble", "yes", |c| &mut c.aof_use_rdb_preamble)
         .doc("Writes the base of the append only file in the format of dumps."),
     flag("aof-timestamp-enabled", "no", |c| &mut c.aof_timestamp_enabled)

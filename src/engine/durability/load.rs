@@ -134,6 +134,7 @@ enum Step<'a> {
     End,
     Item(Item<'a>),
     Command(Args<'a>),
+    Time(Option<i64>),
 }
 
 /// Why a dataset cannot be loaded.
@@ -450,7 +451,7 @@ impl Engine {
                 false
             }
             Err(Refusal::BadLog(bad)) if self.may_cut(&load, &bad) => {
-                self.cut_part(host, load);
+                self.cut_part(host, load, &bad);
                 true
             }
             Err(refusal) => {
@@ -475,7 +476,7 @@ impl Engine {
         let mut items = 0u32;
         loop {
             let before = load.counts.loaded + load.counts.commands;
-            let Load { reader, counts, used_memory, begun_unix_s, .. } = load;
+            let Load { reader, replay, counts, used_memory, begun_unix_s, .. } = load;
             let step = match reader {
                 Reader::Dump(reader) => match reader.next(&self.conf.tuning)? {
                     Next::Need => Step::Need,
@@ -489,7 +490,7 @@ impl Engine {
                     scan::Next::End => Step::End,
                     scan::Next::Item(scan::Item::Dump(item)) => Step::Item(item),
                     scan::Next::Item(scan::Item::Command(args)) => Step::Command(args),
-                    scan::Next::Item(scan::Item::Timestamp(_)) => Step::More,
+                    scan::Next::Item(scan::Item::Timestamp(unix_s)) => Step::Time(unix_s),
                 },
             };
             match step {
@@ -525,9 +526,20 @@ impl Engine {
                         self.take_over_history(found);
                     }
                 }
-                Step::Item(item) => note_item(item, counts, used_memory, *begun_unix_s),
+                Step::Item(item) => {
+                    let made = note_item(item, counts, used_memory, *begun_unix_s);
+                    if replays.is_some() {
+                        self.note_time_of_base(made)?;
+                    }
+                }
+                Step::Time(unix_s) => {
+                    if self.note_time(load, unix_s)? {
+                        return Ok(None);
+                    }
+                }
                 Step::Command(args) => {
-                    if let Some(client) = replays {
+                    if let (Some(client), Some(replay)) = (replays, replay) {
+                        replay.note_command();
                         self.replay_command(host, client, args)?;
                         counts.commands += 1;
                     }
@@ -738,8 +750,8 @@ fn cannot_read(name: &str, error: &DiskError) -> String {
     format!("Fatal error loading the DB: can't read the RDB file {name}: {}", error.text)
 }
 
-/// Takes note of an item that is no key.
-fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_unix_s: u64) {
+/// Takes note of an item that is no key. Returns when the file was made, in Unix seconds, if the item says so.
+fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_unix_s: u64) -> Option<i64> {
     match item {
         Item::Aux { name, text } => {
             let text = String::from_utf8_lossy(&text).into_owned();
@@ -747,6 +759,7 @@ fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_u
                 *used_memory = text.parse().unwrap_or(0);
             }
             log_fact(&String::from_utf8_lossy(&name), &text, begun_unix_s);
+            return (name == b"ctime").then(|| text.parse().ok()).flatten();
         }
         Item::EmptyKey(key) => {
             counts.empty += 1;
@@ -757,6 +770,7 @@ fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_u
         }
         _ => {}
     }
+    None
 }
 
 /// What the log says of a fact about the file.

@@ -21,6 +21,7 @@ use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
 use super::Mode;
+use super::handed::{Batch, Handed};
 use crate::base::limit::{LOG_LATE_MS, LOG_SYNC_AFTER_MS};
 use crate::config::AppendFsync;
 use crate::persist::aof::manifest::{Form, Manifest, Names};
@@ -60,6 +61,8 @@ pub struct Log {
     file_name: String,
     /// Bytes of it.
     file_bytes: u64,
+    /// Bytes of it that are known to be durable; what was found in it at a start counts after the first sync.
+    file_synced: u64,
     /// Bytes of all other files that the manifest names.
     older_bytes: u64,
     /// Bytes of all files after the last rewrite, or at the start.
@@ -68,10 +71,14 @@ pub struct Log {
     handed: u64,
     written: u64,
     synced: u64,
-    /// What was handed over and is not written, by the number of its job.
-    unwritten: VecDeque<(u64, Bytes)>,
+    /// What was handed over and is not written.
+    unwritten: VecDeque<Handed>,
+    /// The checksum of the last integrity line of the file.
+    sum: u64,
     /// The sync that is under way: its job, what will be durable, and when it began in monotonic milliseconds.
     sync: Option<(u64, u64, u64)>,
+    /// The file that is being synced, and its bytes when that began.
+    syncing: Option<(FileId, u64)>,
     /// The monotonic millisecond since which bytes wait for a sync.
     unsynced_since_ms: Option<u64>,
     /// What was handed over since the sync began that is under way: since when.
@@ -167,6 +174,22 @@ impl Log {
         self.sync.is_some()
     }
 
+    /// A sync is done: what the file had when it began is durable, but for what could not be written.
+    fn note_file_synced(&mut self) {
+        let Some((file, bytes)) = self.syncing.take() else { return };
+        if self.file == Some(file) {
+            let unwritten: u64 = self.unwritten.iter().map(Handed::file_bytes).sum();
+            let durable = bytes.min(self.file_bytes.saturating_sub(unwritten));
+            self.file_synced = self.file_synced.max(durable);
+        }
+    }
+
+    /// Another file is written, of which nothing is known to be durable.
+    fn begin_file(&mut self, file: FileId) {
+        (self.file, self.sum, self.file_synced, self.syncing) = (Some(file), 0, 0, None);
+        self.framer.restart();
+    }
+
     /// Whether the last write succeeded.
     pub fn is_writable(&self) -> bool {
         self.write_error.is_none()
@@ -179,6 +202,11 @@ impl Log {
             self.framer.batch(group.to(target::AOF).frames(), second, &mut self.buffer);
             self.end += (self.buffer.len() - before) as u64;
         }
+    }
+
+    /// Whether what happens at this time, as Unix time in seconds, begins with a line that says so.
+    pub fn is_later(&self, second: Option<i64>) -> bool {
+        self.framer.is_later(second)
     }
 
     /// Whether a sync has failed, and there is no other base yet.
@@ -240,7 +268,7 @@ impl Engine {
     }
 
     /// As [`Engine::hand_over_log`], without a delay.
-    pub(super) fn hand_over_buffer(&mut self) {
+    pub(in crate::engine) fn hand_over_buffer(&mut self) {
         let log = &mut self.durability.log;
         if log.buffer.is_empty() {
             return;
@@ -248,7 +276,11 @@ impl Engine {
         let room = log.buffer.len().next_power_of_two().min(1 << 20);
         let bytes = Bytes::from(mem::replace(&mut log.buffer, Vec::with_capacity(room)));
         log.handed += bytes.len() as u64;
-        log.file_bytes += bytes.len() as u64;
+        let batch = match self.conf.aof_integrity_check {
+            true => Batch::with_line(bytes, &mut log.sum, log.file_synced),
+            false => Batch::plain(bytes),
+        };
+        log.file_bytes += batch.file_bytes();
         let now_ms = self.now.mono_ms();
         match log.sync {
             Some(_) => log.unsynced_next_ms.get_or_insert(now_ms),
@@ -256,13 +288,13 @@ impl Engine {
         };
         let job = match log.file.filter(|_| !log.is_broken) {
             Some(file) => {
-                let job = self.log_job(LogJob::Append(file, vec![bytes.clone()]));
+                let job = self.log_job(LogJob::Append(file, batch.pieces().collect()));
                 self.jobs.then(job, Engine::log_was_written);
                 job
             }
             None => 0,
         };
-        self.durability.log.unwritten.push_back((job, bytes));
+        self.durability.log.unwritten.push_back(Handed { job, batches: vec![batch] });
         match self.conf.appendfsync {
             AppendFsync::Always => {}
             AppendFsync::Everysec => {
@@ -280,10 +312,8 @@ impl Engine {
         match result {
             Ok(_) => {
                 // One that was given up is here no longer.
-                if log.unwritten.front().is_some_and(|(first, _)| *first == job)
-                    && let Some((_, bytes)) = log.unwritten.pop_front()
-                {
-                    log.written += bytes.len() as u64;
+                if let Some(handed) = log.unwritten.pop_front_if(|first| first.job == job) {
+                    log.written += handed.bytes();
                 }
                 if self.durability.gate.mode() == Mode::Writers {
                     self.update_gate();
@@ -353,16 +383,19 @@ impl Engine {
     pub(super) fn unseal_log(&mut self, name: String) {
         let log = &mut self.durability.log;
         log.is_sealed = false;
-        let kept: Vec<Bytes> = mem::take(&mut log.unwritten).into_iter().map(|(_, bytes)| bytes).collect();
-        let bytes: u64 = kept.iter().map(|bytes| bytes.len() as u64).sum();
+        let kept = mem::take(&mut log.unwritten);
         self.open_log(name);
         let log = &mut self.durability.log;
+        // Checksums go on from another batch here.
+        let sums_up = self.conf.aof_integrity_check;
+        let kept = Handed::joined(kept).moved(sums_up.then_some(&mut log.sum));
+        let bytes = kept.file_bytes();
         (log.file_bytes, log.write_error) = (bytes, None);
         (log.unsynced_since_ms, log.unsynced_next_ms) = (Some(self.now.mono_ms()), None);
         if let (Some(file), true) = (log.file, bytes > 0) {
-            let job = self.log_job(LogJob::Append(file, kept.clone()));
+            let job = self.log_job(LogJob::Append(file, kept.pieces()));
             self.jobs.then(job, Engine::log_was_written);
-            self.durability.log.unwritten.push_back((job, kept.concat().into()));
+            self.durability.log.unwritten.push_back(Handed { job, ..kept });
         }
         log::warn!("AOF write error looks solved, Redis can write again.");
         self.note_disk_errors();
@@ -399,19 +432,16 @@ impl Engine {
         let (Some(old), true) = (log.file, log.is_broken) else { return };
         log.is_broken = false;
         let name = log.file_name.clone();
-        let unwritten: Vec<Bytes> =
-            mem::take(&mut log.unwritten).into_iter().map(|(_, bytes)| bytes).collect();
-        let waiting: u64 = unwritten.iter().map(|bytes| bytes.len() as u64).sum();
-        let good_bytes = log.file_bytes - waiting;
+        let unwritten = Handed::joined(mem::take(&mut log.unwritten));
+        let good_bytes = log.file_bytes - unwritten.file_bytes();
         let file = self.next_file();
         self.durability.log.file = Some(file);
         self.log_job(LogJob::Close(old));
         self.log_job(LogJob::Open { file, folder: path, name });
         self.log_job(LogJob::Truncate(file, good_bytes));
-        let job = self.log_job(LogJob::Append(file, unwritten.clone()));
+        let job = self.log_job(LogJob::Append(file, unwritten.pieces()));
         self.jobs.then(job, Engine::log_was_written);
-        let together = unwritten.concat().into();
-        self.durability.log.unwritten.push_back((job, together));
+        self.durability.log.unwritten.push_back(Handed { job, ..unwritten });
     }
 
     /// Arms the timer of the sync, where bytes wait for one.
@@ -449,15 +479,18 @@ impl Engine {
         self.jobs.then(job, Engine::log_was_synced);
         let log = &mut self.durability.log;
         log.sync = Some((job, log.handed, self.now.mono_ms()));
+        log.syncing = Some((file, log.file_bytes));
     }
 
     /// A sync is done, or failed.
-    fn log_was_synced(&mut self, _: &mut dyn Host, _: u64, result: FileResult) {
+    fn log_was_synced(&mut self, _: &mut dyn Host, job: u64, result: FileResult) {
         let log = &mut self.durability.log;
-        let Some((_, upto, _)) = log.sync.take() else { return };
+        // One of a file that was left says nothing of another.
+        let Some((_, upto, _)) = log.sync.take_if(|sync| sync.0 == job) else { return };
         match result {
             Ok(done) => {
                 log.synced = log.synced.max(upto);
+                log.note_file_synced();
                 log.unsynced_since_ms = log.unsynced_next_ms.take();
                 self.durability.last_sync_us = done.us;
                 self.sync_was_done(done.us);
@@ -606,8 +639,8 @@ impl Engine {
             }
         });
         let log = &mut self.durability.log;
-        (log.file, log.file_name) = (Some(file), name);
-        log.framer.restart();
+        log.file_name = name;
+        log.begin_file(file);
     }
 
     /// The log goes on in a new increment. Returns its number; none while nothing is logged.
@@ -634,8 +667,7 @@ impl Engine {
         let old_bytes = mem::take(&mut log.file_bytes);
         log.older_bytes += old_bytes;
         let old_name = mem::replace(&mut log.file_name, name);
-        log.file = Some(to);
-        log.framer.restart();
+        log.begin_file(to);
         self.durability.switch = Some(PendingSwitch { upto, old_name, old_bytes });
         Some(seq)
     }

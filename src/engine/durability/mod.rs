@@ -3,13 +3,16 @@
 //! [`save`] walks a snapshot, a slice at a turn; [`load`] reads a file, a slice at a turn. Neither waits for the disk: both give
 //! out jobs ([`super::disk`]) and go on when these are done.
 //!
-//! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
+//! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start, or a part
+//! of it ([`moment`]).
 
 mod bounds;
 mod gate;
+mod handed;
 mod leftovers;
 mod load;
 mod log;
+mod moment;
 mod points;
 mod reload;
 mod replay;
@@ -73,6 +76,8 @@ pub struct Durability {
     load: Option<Box<load::Load>>,
     /// It goes into databases of its own.
     loads_beside: bool,
+    /// Commands of the log are run: what they change is no news to anybody.
+    pub(super) is_replaying: bool,
     /// How far the load is while a slice of it is being read.
     reading: Option<load::Progress>,
     /// What became of jobs of the load meanwhile.
@@ -87,6 +92,8 @@ pub struct Durability {
     pub last_load: load::Counts,
     /// The monotonic millisecond for which the timer of the save points is armed.
     point_ms: Option<u64>,
+    /// The log is loaded up to this moment only, in Unix seconds, and not written until there is another base.
+    load_until: Option<i64>,
 }
 
 impl Durability {
@@ -115,6 +122,7 @@ impl Durability {
             save: None,
             load: None,
             loads_beside: false,
+            is_replaying: false,
             reading: None,
             arrived: Vec::new(),
             reloading: None,
@@ -122,6 +130,7 @@ impl Durability {
             late_signal: None,
             last_load: load::Counts::default(),
             point_ms: None,
+            load_until: None,
         }
     }
 

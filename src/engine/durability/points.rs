@@ -13,6 +13,9 @@ const RETRY_S: u64 = 5;
 impl Engine {
     /// When a save point is met if nothing else changes, in Unix seconds.
     fn next_point_unix_s(&self) -> Option<u64> {
+        if self.stands_at().is_some() {
+            return None;
+        }
         let changes = self.unsaved_changes();
         let met = self.conf.save.iter().filter(|(_, needed)| changes >= *needed && changes > 0);
         // Redis saves when more than that many seconds are over.

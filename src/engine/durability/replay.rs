@@ -3,15 +3,17 @@
 //! A client of the engine's own runs the commands, beyond all that is asked of others; it sees what is past its deadline and
 //! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut behind the last whole
 //! command, or before a MULTI whose EXEC did not come. A hole counts as its end: a loss of power leaves one where bytes were
-//! not durable that came before others that were.
+//! not durable that came before others that were. So does a batch that is not as its integrity line says. Where a line behind
+//! it says that it was durable the disk has lost it, and the log is refused.
 
 use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
 use super::super::host::Request;
 use super::super::{Done, Engine, Host, Job};
 use super::load::{Counts, Load, Reader, Refusal, log_counts};
+use super::moment::Times;
 use crate::base::id::ClientId;
 use crate::persist::aof::manifest::{Form, Kind, Manifest, Names};
-use crate::persist::aof::scan::{BadAof, Scanner};
+use crate::persist::aof::scan::{BadAof, Cause, Scanner};
 use crate::resp::Args;
 use std::collections::VecDeque;
 
@@ -33,6 +35,27 @@ pub(super) struct Replay {
     last_bytes: u64,
     /// The job by the number of which a client waits for the end (DEBUG LOADAOF); none at the start.
     waiter: Option<u64>,
+    /// What is known of the times in it.
+    pub times: Times,
+}
+
+impl Replay {
+    /// What the file is for that is read.
+    pub fn kind(&self) -> Kind {
+        self.part.as_ref().map_or(Kind::Base, |part| part.kind)
+    }
+
+    /// A command is run.
+    #[inline]
+    pub fn note_command(&mut self) {
+        let kind = self.kind();
+        self.times.note_command(kind);
+    }
+
+    /// The files to come are not run.
+    pub fn leave_rest(&mut self) {
+        self.parts.clear();
+    }
 }
 
 /// A file of the log.
@@ -45,6 +68,11 @@ struct Part {
     is_last: bool,
 }
 
+/// Whether what is wrong is that the end of a file is missing, or was not written as a whole.
+fn is_end(bad: &BadAof) -> bool {
+    (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed
+}
+
 impl Engine {
     /// Loads what was saved, if anything was. Clients are told LOADING until it is loaded.
     pub fn load_at_start(&mut self, host: &mut dyn Host) {
@@ -55,6 +83,10 @@ impl Engine {
                 self.jobs.queue.push_back(Job::Exit(1));
                 return;
             }
+        }
+        if let Some(why) = self.why_no_moment() {
+            self.refuse_moment(&why);
+            return;
         }
         if !self.conf.appendonly {
             let path = format!("{}/{}", self.conf.dir, self.conf.dbfilename);
@@ -94,6 +126,9 @@ impl Engine {
     fn take_over(&mut self, host: &mut dyn Host) -> Result<(), DiskError> {
         let conf_name = self.conf.appendfilename.clone();
         let names = Names(&conf_name);
+        if self.stands_at().is_some() {
+            return Ok(());
+        }
         let mut manifest = self.durability.log.manifest.clone();
         let exists = |host: &mut dyn Host, path: String| host.apply(Request::Exists(&path)).is_ok();
         let old = exists(host, format!("{}/{conf_name}", self.conf.dir));
@@ -167,13 +202,16 @@ impl Engine {
         let client = self.open_replaying_client();
         let folder = self.next_folder();
         let total_bytes = parts.iter().map(|part| part.bytes).sum();
+        self.commit();
+        self.durability.is_replaying = true;
         if waiter.is_none() {
             let manifest = self.durability.log.manifest.clone();
             self.durability.log.found(manifest, total_bytes);
         }
         let last_bytes = parts.back().map_or(0, |part| part.bytes);
         let begun_mono_us = self.now.mono_us;
-        let replay = Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter };
+        let replay =
+            Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter, times: Times::default() };
         let mut load = Load::new(Reader::Log(Box::new(Scanner::new(self.read_options(), None))), self.now);
         load.replay = Some(Box::new(replay));
         load.total_bytes = total_bytes;
@@ -229,21 +267,41 @@ impl Engine {
         self.replay(host, client, args).map_err(|error| Refusal::Unfit(error.to_string()))
     }
 
-    /// Whether what is wrong with a file is only that its end is missing, and may be.
+    /// Whether a file may be cut before what is wrong with it: its end is missing or was not written, or little is damaged.
     pub(super) fn may_cut(&self, load: &Load, bad: &BadAof) -> bool {
         let part = load.replay.as_ref().and_then(|replay| replay.part.as_ref());
         self.conf.aof_load_truncated
-            && (bad.is_short() || bad.is_hole())
-            && part.is_some_and(|part| part.is_last)
+            && part.is_some_and(|part| part.is_last && (is_end(bad) || self.is_small_tail(load, part, bad)))
+    }
+
+    /// Whether `aof-load-corrupt-tail-max-size` lets go what would be cut.
+    fn is_small_tail(&self, load: &Load, part: &Part, bad: &BadAof) -> bool {
+        let (Reader::Log(scanner), false) = (&load.reader, matches!(bad.cause, Cause::Dump(_))) else {
+            return false;
+        };
+        part.bytes.saturating_sub(scanner.valid_up_to()) <= self.conf.aof_load_corrupt_tail_bytes_max
     }
 
     /// Cuts the last file behind what is whole in it.
-    pub(super) fn cut_part(&mut self, host: &mut dyn Host, mut load: Box<Load>) {
+    pub(super) fn cut_part(&mut self, host: &mut dyn Host, mut load: Box<Load>, bad: &BadAof) {
         let Reader::Log(scanner) = &load.reader else { return };
         let upto = scanner.valid_up_to();
         let Some(part) = load.replay.as_ref().and_then(|replay| replay.part.clone()) else { return };
-        log::warn!("!!! Warning: short read while loading the AOF file {}!!!", part.name);
+        if bad.is_short() {
+            log::warn!("!!! Warning: short read while loading the AOF file {}!!!", part.name);
+        } else {
+            log::warn!("!!! Warning: corrupt tail while loading the AOF file {}!!!", part.name);
+        }
+        log::warn!("{}, {bad}", part.name);
+        if self.stands_at().is_some() {
+            log::warn!("AOF {} is left as it is because of --load-until", part.name);
+            self.forget_half_transaction(host, &mut load);
+            self.end_part(host, load);
+            return;
+        }
         log::warn!("!!! Truncating the AOF {} at offset {upto} !!!", part.name);
+        let lost = part.bytes.saturating_sub(upto);
+        log::warn!("The last {lost} bytes of the AOF {} go", part.name);
         let file = self.next_file();
         let name = part.name.clone();
         let cut = self.at_log_folder(host, |_, folder| {
@@ -260,31 +318,49 @@ impl Engine {
             self.fail_replay_of(host, *load, &Refusal::Unfit(error.text));
             return;
         }
-        log::warn!("AOF {} loaded anyway because aof-load-truncated is enabled", part.name);
+        if is_end(bad) {
+            log::warn!("AOF {} loaded anyway because aof-load-truncated is enabled", part.name);
+        } else {
+            let (name, bytes, most) =
+                (&part.name, part.bytes - upto, self.conf.aof_load_corrupt_tail_bytes_max);
+            log::warn!(
+                "AOF {name} loaded anyway because its corrupt tail of {bytes} bytes is not larger than \
+                 aof-load-corrupt-tail-max-size {most}"
+            );
+        }
         let manifest = self.durability.log.manifest.clone();
         let total = load.total_bytes - (part.bytes - upto);
         load.total_bytes = total;
         if load.replay.as_ref().is_some_and(|replay| replay.waiter.is_none()) {
             self.durability.log.found(manifest, total);
         }
-        // A transaction of which a part was read is forgotten.
+        self.forget_half_transaction(host, &mut load);
+        if let Some(replay) = load.replay.as_mut().filter(|replay| replay.parts.is_empty()) {
+            replay.last_bytes = upto;
+        }
+        self.end_part(host, load);
+    }
+
+    /// A transaction of which a part was read is forgotten.
+    fn forget_half_transaction(&mut self, host: &mut dyn Host, load: &mut Load) {
         if let Some(client) = load.replay.as_ref().map(|replay| replay.client) {
             self.closed(host, client);
             let client = self.open_replaying_client();
             if let Some(replay) = &mut load.replay {
                 replay.client = client;
-                if replay.parts.is_empty() {
-                    replay.last_bytes = upto;
-                }
             }
         }
-        self.end_part(host, load);
     }
 
     /// All files were run.
     fn end_replay(&mut self, host: &mut dyn Host, mut load: Load) {
         let Some(replay) = load.replay.take() else { return };
+        if let Err(refusal) = self.look_at_times(replay.times) {
+            self.fail_replay(host, load, *replay, &refusal);
+            return;
+        }
         self.closed(host, replay.client);
+        self.durability.is_replaying = false;
         self.file_job(FileJob::CloseFolder(load.folder()));
         if load.total_bytes > 0 {
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
@@ -294,6 +370,10 @@ impl Engine {
         if let Some(job) = replay.waiter {
             log::warn!("Append Only File loaded by DEBUG LOADAOF");
             self.completed(host, job, Done::File(Ok(FileDone::default())));
+            return;
+        }
+        if let Some(unix_s) = self.stands_at() {
+            self.stand_at(host, unix_s);
             return;
         }
         if !self.conf.appendonly {
@@ -321,16 +401,19 @@ impl Engine {
         let name = replay.part.as_ref().map_or("", |part| &part.name);
         match refusal {
             Refusal::BadLog(bad) => {
-                if bad.is_short() && self.conf.aof_load_truncated {
+                let is_last = replay.part.as_ref().is_some_and(|part| part.is_last);
+                if bad.is_short() && !is_last && self.conf.aof_load_truncated {
                     log::warn!("Fatal error: the truncated file is not the last file");
                 }
                 log::warn!("{}", bad.refusal(name));
                 log::warn!("{name}, {bad}");
             }
+            refusal if name.is_empty() => log::warn!("{refusal}"),
             refusal => log::warn!("{refusal} reading the append only file {name}"),
         }
         self.close_loaded(&load);
         self.closed(host, replay.client);
+        self.durability.is_replaying = false;
         match replay.waiter {
             None => self.jobs.queue.push_back(Job::Exit(1)),
             Some(job) => {

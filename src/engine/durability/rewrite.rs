@@ -93,6 +93,11 @@ impl Engine {
     pub fn begin_rewrite(&mut self, host: &mut dyn Host) {
         self.durability.rewrites.is_scheduled = false;
         self.durability.rewrites.begun += 1;
+        if self.stands_at().is_some() && self.conf.appendonly && self.durability.log.stage() == LogStage::Off
+        {
+            self.durability.log.set_stage(LogStage::Beginning);
+            self.note_followers();
+        }
         // A base holds what could not be written, too: the file is not needed any more.
         self.seal_broken_log();
         let since = match self.durability.log.stage() {
@@ -135,6 +140,9 @@ impl Engine {
     /// The facts and functions with which a base of commands begins.
     pub(super) fn command_writer(&self) -> aof::rewrite::CommandWriter {
         let mut writer = aof::rewrite::CommandWriter::default();
+        if self.conf.aof_integrity_check {
+            writer.add_integrity_lines();
+        }
         if self.conf.aof_timestamp_enabled {
             writer.time(self.now.unix_s() as i64);
         }
@@ -260,6 +268,7 @@ impl Engine {
             if self.durability.log.is_sealed() {
                 self.unseal_log(String::from_utf8_lossy(&last).into_owned());
             }
+            self.leave_moment();
             self.remove_history();
             log::info!("Background AOF rewrite finished successfully");
         } else {

@@ -308,7 +308,7 @@ impl Engine {
     /// All databases were emptied: where there are save points the dump file follows. Gives the number of a job that is done
     /// when an empty dump is there, or could not be saved; none where nobody can wait for it.
     pub fn save_flushed(&mut self, host: &mut dyn Host) -> Option<u64> {
-        if self.conf.save.is_empty() {
+        if self.conf.save.is_empty() || self.stands_at().is_some() {
             return None;
         }
         if self.durability.save.is_some() {

@@ -160,7 +160,9 @@ impl Engine {
     /// Somebody begins to follow what is propagated, or ends it.
     pub(super) fn note_followers(&mut self) {
         let logs = self.durability.is_logging() && !self.durability.is_loading();
-        self.propagation.follow(self.replication.feed.is_kept() || logs);
+        // What the log says is in it already, and replicas have it or get it with a dump.
+        let is_new = !self.durability.is_replaying;
+        self.propagation.follow(is_new && (self.replication.feed.is_kept() || logs));
     }
 
     /// Begins a new history for replicas.

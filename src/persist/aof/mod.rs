@@ -12,6 +12,7 @@
 //!                              *3 $3 SET $1 k $1 v
 //! ```
 
+pub mod integrity;
 pub mod manifest;
 mod number;
 pub mod rewrite;

@@ -5,6 +5,7 @@
 //! then its groups with what is pending. The deadline of a key comes last, so that a key which is past it still has its
 //! commands in front.
 
+use super::integrity;
 use super::write::timestamp;
 use crate::base::number::{I64_BYTES_MAX, format_i64, format_u64};
 use crate::keyspace::held::{Cell, Head, Table};
@@ -69,9 +70,18 @@ pub struct CommandWriter {
     open: Option<Open>,
     /// Keys that were written or begun.
     keys: u64,
+    /// The checksum so far, where integrity lines are written.
+    sum: Option<u64>,
+    /// Parts of whole batches that have their line.
+    lined: usize,
 }
 
 impl CommandWriter {
+    /// Commands are written in batches with integrity lines.
+    pub fn add_integrity_lines(&mut self) {
+        self.sum = Some(0);
+    }
+
     /// The time of the snapshot, as Unix time in seconds, where times are to be written.
     pub fn time(&mut self, second: i64) {
         timestamp(second, &mut self.out);
@@ -96,10 +106,29 @@ impl CommandWriter {
     /// What was written and is worth a write of its own; all of it when `all` is set.
     pub fn take_parts(&mut self, all: bool) -> Vec<Bytes> {
         if all {
-            self.cut();
+            self.end_part();
+        }
+        if self.sum.is_some() {
+            // A batch whose line is to come must not be given away.
+            let rest = self.parts.split_off(std::mem::take(&mut self.lined));
+            self.part_bytes = rest.iter().map(Bytes::len).sum();
+            return std::mem::replace(&mut self.parts, rest);
         }
         self.part_bytes = 0;
         std::mem::take(&mut self.parts)
+    }
+
+    /// Between two commands: what is in the buffer becomes a part, and what has no integrity line gets one.
+    fn end_part(&mut self) {
+        self.cut();
+        let Some(sum) = self.sum else { return };
+        let batch = &self.parts[self.lined..];
+        if !batch.is_empty() {
+            let (line, next) = integrity::line(sum, None, batch);
+            self.part_bytes += line.len();
+            self.parts.insert(self.lined, line.into());
+            (self.sum, self.lined) = (Some(next), self.parts.len());
+        }
     }
 
     /// What is in the buffer becomes a part.
@@ -110,9 +139,11 @@ impl CommandWriter {
         }
     }
 
+    /// Between two commands: ends a part that is large enough.
     fn cut_if_full(&mut self) {
-        if self.out.len() >= PART_BYTES {
-            self.cut();
+        let holds_line_back = self.sum.is_some() && self.parts.len() > self.lined;
+        if self.out.len() >= PART_BYTES || holds_line_back {
+            self.end_part();
         }
     }
 

@@ -2,21 +2,26 @@
 //!
 //! A short command is lent as spans of the bytes that came, without a copy; a large argument is gathered in a buffer of its
 //! own that grows with what comes, whatever length it claims. Between the commands stand lines that begin with `#`, of which
-//! `#TS:` with a time is told and all others are passed over. A file that begins as a dump is read as one first.
+//! `#TS:` with a time is told, and an integrity line has its batch checked before a command of it is given out
+//! ([`super::integrity`]); all others are passed over. A file that begins as a dump is read as one first.
 //!
 //! The grammar is that of `redis-check-aof`: every line and every argument ends with CR LF. Redis's server looks at neither
 //! when it loads; a file whose line ends are damaged is refused here. [`Scanner::valid_up_to`] says where to cut what cannot
 //! be read: behind the last whole command, or before the MULTI whose EXEC did not come.
 
+mod bad;
+mod batches;
+
+use super::integrity::{self, Line as IntegrityLine};
 use super::number::leading_i64;
 use crate::base::limit::ARGUMENTS_MAX;
 use crate::keyspace::Tuning;
 use crate::persist::input::Input;
-use crate::persist::rdb::file::{self, BadData, FileReader, ReadOptions};
+use crate::persist::rdb::file::{self, FileReader, ReadOptions};
 use crate::resp::args::{Args, Span};
 use crate::resp::parse::parse_plain;
+pub use bad::{BadAof, Cause, Within};
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::fmt;
 
 /// A line that begins with `#` ends here at the latest. Redis: `AOF_ANNOTATION_LINE_MAX_LEN`.
@@ -67,139 +72,6 @@ impl fmt::Debug for Item<'_> {
     }
 }
 
-/// Why a file cannot be read on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadAof {
-    /// Where the line or the argument begins that is wrong.
-    pub at: u64,
-    /// What is wrong.
-    pub cause: Cause,
-    /// From there to its end the file holds nothing but zeros: it was made longer and not written, as a loss of power leaves it.
-    pub is_zeros: bool,
-}
-
-/// What is wrong with a file. `Display` has the words of `redis-check-aof`, where it has any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Where a command should begin stands this byte.
-    NoCommand(u8),
-    /// A line with a count or a length begins with another byte than it should.
-    Prefix {
-        /// What it should begin with.
-        wanted: u8,
-        /// What it begins with.
-        got: u8,
-    },
-    /// These bytes stand where a line should end.
-    LineEnd(u8, u8),
-    /// A command has so many arguments.
-    Count(i64),
-    /// An argument has so many bytes.
-    Length(i64),
-    /// The dump at the beginning is wrong.
-    Dump(Cow<'static, str>),
-    /// The file ends too early.
-    Ends(Within),
-}
-
-/// Within what a file ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Within {
-    /// A command, between two of its lines.
-    Command,
-    /// A line: the bytes behind its number, zero where there are none.
-    Line(u8, u8),
-    /// An argument.
-    Argument {
-        /// Its bytes, with the line end.
-        wanted: i64,
-        /// Those that are there.
-        got: u64,
-    },
-    /// A transaction, between two of its commands.
-    Transaction,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As C prints a byte: one above 127 is negative to it, and has the digits of a whole integer.
-        let digits = |byte: u8| format!("{:02x}", i32::from(byte as i8));
-        match self {
-            Cause::NoCommand(byte) => write!(f, "Expected a command, got: '{}'", char::from(*byte)),
-            Cause::Prefix { wanted, got } => {
-                write!(f, "Expected prefix '{}', got: '{}'", char::from(*wanted), char::from(*got))
-            }
-            Cause::LineEnd(first, second) | Cause::Ends(Within::Line(first, second)) => {
-                write!(f, "Expected \\r\\n, got: {}{}", digits(*first), digits(*second))
-            }
-            Cause::Count(count) => write!(f, "A command of {count} arguments"),
-            Cause::Length(length) => {
-                write!(f, "Expected to read string of {length} bytes, which is not in the suitable range")
-            }
-            Cause::Dump(what) => f.write_str(what),
-            Cause::Ends(Within::Command) => f.write_str("Reached EOF within a command"),
-            Cause::Ends(Within::Argument { wanted, got }) => {
-                write!(f, "Expected to read {wanted} bytes, got {got} bytes")
-            }
-            Cause::Ends(Within::Transaction) => f.write_str("Reached EOF before reading EXEC for MULTI"),
-        }
-    }
-}
-
-impl fmt::Display for BadAof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {}: {}", self.at, self.cause)?;
-        if self.is_zeros { f.write_str("; from there on there are only zeros") } else { Ok(()) }
-    }
-}
-
-impl std::error::Error for BadAof {}
-
-impl From<BadData> for BadAof {
-    fn from(bad: BadData) -> BadAof {
-        BadAof { at: bad.at, cause: Cause::Dump(bad.what), is_zeros: false }
-    }
-}
-
-impl BadAof {
-    fn new(at: u64, cause: Cause) -> BadAof {
-        BadAof { at, cause, is_zeros: false }
-    }
-
-    /// Whether the file only ends too early, and is right up to its end; `aof-load-truncated` is about it.
-    pub fn is_short(&self) -> bool {
-        matches!(self.cause, Cause::Ends(_))
-    }
-
-    /// Whether a zero stands where something else should: a part of the file was never written, as a loss of power leaves it.
-    pub fn is_hole(&self) -> bool {
-        self.is_zeros
-            || matches!(
-                self.cause,
-                Cause::NoCommand(0)
-                    | Cause::Prefix { got: 0, .. }
-                    | Cause::LineEnd(0, _)
-                    | Cause::LineEnd(_, 0)
-            )
-    }
-
-    /// The line of the log with which Redis refuses the file of this name.
-    pub fn refusal(&self, file: &str) -> String {
-        match &self.cause {
-            Cause::Dump(_) => format!("Error reading the RDB base file {file}, AOF loading aborted"),
-            Cause::Ends(_) => format!(
-                "Unexpected end of file reading the append only file {file}. You can: 1) Make a backup of your AOF file, \
-                 then use ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
-                 'aof-load-truncated' configuration option to yes and restart the server."
-            ),
-            _ => format!(
-                "Bad file format reading the append only file {file}: make a backup of your AOF file, then use \
-                 ./redis-check-aof --fix <filename.manifest>"
-            ),
-        }
-    }
-}
-
 /// An argument of which a part is there.
 #[derive(Debug)]
 struct Gather {
@@ -231,8 +103,20 @@ pub struct Scanner {
     whole_up_to: u64,
     /// Where the last line or argument began that was looked at.
     looked_at: u64,
-    /// What is wrong, while it is not known whether only zeros follow.
-    zeros: Option<BadAof>,
+    /// What is to be done before the next command is read.
+    special: Option<Special>,
+    batches: batches::Batches,
+}
+
+/// What is to be done before a command is read.
+#[derive(Debug)]
+enum Special {
+    /// This is wrong, but it is not known whether only zeros follow.
+    Zeros(BadAof),
+    /// A batch is to be checked.
+    Batch(batches::Open),
+    /// This is wrong, but it is not known whether a batch follows.
+    Search(batches::Search),
 }
 
 /// The command that is being read, or was read last.
@@ -277,7 +161,8 @@ impl Scanner {
             valid_up_to: 0,
             whole_up_to: 0,
             looked_at: 0,
-            zeros: None,
+            special: None,
+            batches: batches::Batches::default(),
         }
     }
 
@@ -321,6 +206,12 @@ impl Scanner {
     /// Where the last line or argument begins that was looked at.
     pub fn looked_at(&self) -> u64 {
         self.looked_at
+    }
+
+    /// Where to cut the file so that what was looked at last goes: there, or before the integrity line of the batch that
+    /// begins there.
+    pub fn cut_before(&self) -> u64 {
+        self.batches.cut_before(self.looked_at)
     }
 
     /// Whether a MULTI came whose EXEC did not.
@@ -410,7 +301,7 @@ impl Scanner {
 
     #[inline]
     fn step(&mut self) -> Result<Found, BadAof> {
-        if self.command.left.is_none() && self.zeros.is_none() {
+        if self.command.left.is_none() && self.special.is_none() {
             self.command.spans.clear();
             let input = self.input.rest();
             if let Some(end) = parse_plain(input, 0, &mut self.command.spans)
@@ -457,7 +348,19 @@ impl Scanner {
 
     #[cold]
     fn step_closely(&mut self) -> Result<Found, BadAof> {
-        if let Some(bad) = self.zeros.take() {
+        match self.special.take() {
+            Some(Special::Batch(open)) => return self.check_batch(open),
+            Some(Special::Search(search)) => return self.search(search),
+            special => self.special = special,
+        }
+        match self.look_closely() {
+            Err(bad) if bad.cause != Cause::Line => self.wrong_elsewhere(bad),
+            result => result,
+        }
+    }
+
+    fn look_closely(&mut self) -> Result<Found, BadAof> {
+        if let Some(Special::Zeros(bad)) = self.special.take() {
             return self.pass_zeros(bad);
         }
         for _ in 0..PARTS_PER_CALL {
@@ -475,7 +378,7 @@ impl Scanner {
                     return Err(BadAof::new(self.looked_at, Cause::Ends(Within::Transaction)));
                 }
                 (None, None) => return Ok(Found::End),
-                (None, Some(b'#')) => self.annotation(),
+                (None, Some(b'#')) => self.annotation()?,
                 (None, Some(b'*')) => self.count()?,
                 (None, Some(&byte)) => {
                     return self.wrong(BadAof::new(self.input.offset(), Cause::NoCommand(byte)), 0);
@@ -489,25 +392,44 @@ impl Scanner {
     }
 
     /// Reads a line that begins with `#`.
-    fn annotation(&mut self) -> Option<Found> {
+    fn annotation(&mut self) -> Result<Option<Found>, BadAof> {
         let text = self.input.rest();
         let text = &text[..text.len().min(ANNOTATION_BYTES_MAX)];
-        let line = match text.iter().position(|&byte| byte == b'\n') {
+        let end = text.iter().position(|&byte| byte == b'\n' || byte == 0);
+        if let Some(zero) = end.filter(|&end| text[end] == 0) {
+            // No server writes a zero there.
+            self.looked_at = self.input.offset();
+            return self.wrong(BadAof::new(self.looked_at, Cause::LineEnd(0, 0)), zero).map(Some);
+        }
+        let line = match end {
             Some(at) => &text[..=at],
-            None if text.len() < ANNOTATION_BYTES_MAX && !self.is_fed => return Some(Found::Need),
+            None if text.len() < ANNOTATION_BYTES_MAX && !self.is_fed => return Ok(Some(Found::Need)),
+            // What is appended would become a part of it.
+            None if text.len() < ANNOTATION_BYTES_MAX => {
+                self.looked_at = self.input.offset();
+                return Err(BadAof::new(self.looked_at, Cause::Ends(Within::Remark)));
+            }
             None => text,
         };
+        let bytes = line.len();
+        match integrity::parse(line) {
+            IntegrityLine::None | IntegrityLine::Unchecked => {}
+            IntegrityLine::Batch(batch) => return Ok(Some(self.begin_batch(batch, bytes))),
+            IntegrityLine::Damaged(len) => {
+                self.looked_at = self.input.offset();
+                return self.damaged_line(len, bytes).map(Some);
+            }
+        }
         let found = line.strip_prefix(b"#TS:").map(|text| {
             let (time, bytes) = leading_i64(text);
             Found::Timestamp((text.get(bytes) == Some(&b'\r')).then_some(time))
         });
-        let bytes = line.len();
         self.looked_at = self.input.offset();
         self.input.consume(bytes);
         if !self.is_in_transaction {
             self.whole_up_to = self.input.offset();
         }
-        found
+        Ok(found)
     }
 
     /// Reads the first line of a command.
@@ -697,7 +619,7 @@ impl Scanner {
             return Err(bad);
         }
         self.input.consume(rest.len());
-        self.zeros = Some(bad);
+        self.special = Some(Special::Zeros(bad));
         Ok(Found::Need)
     }
 }

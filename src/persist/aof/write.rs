@@ -17,9 +17,9 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// A new increment begins: it says again which database it is about, for it may be read without those before.
+    /// A new increment begins: it says again which database it is about and when, for it may be read without those before.
     pub fn restart(&mut self) {
-        self.db = None;
+        (self.db, self.second) = (None, None);
     }
 
     /// Appends what one outermost command and all that it caused have changed: the database and the encoded command of each
@@ -48,9 +48,14 @@ impl Framer {
         }
     }
 
+    /// Whether what happens at this time begins with a line that says so.
+    pub fn is_later(&self, second: Option<i64>) -> bool {
+        second > self.second
+    }
+
     /// Appends the time, if it is later than the last.
     fn time(&mut self, second: Option<i64>, out: &mut Vec<u8>) {
-        if second > self.second {
+        if self.is_later(second) {
             self.second = second;
             second.iter().for_each(|second| timestamp(*second, out));
         }
@@ -104,6 +109,6 @@ mod tests {
         let both = [(0, "DEL b"), (0, "DEL c")];
         assert_eq!(text(&mut framer, &both, Some(8)), "#TS:8 MULTI DEL b DEL c EXEC");
         framer.restart();
-        assert_eq!(text(&mut framer, &[(0, "DEL a")], Some(8)), "SELECT 0 DEL a");
+        assert_eq!(text(&mut framer, &[(0, "DEL a")], Some(8)), "#TS:8 SELECT 0 DEL a");
     }
 }

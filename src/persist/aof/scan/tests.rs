@@ -93,7 +93,7 @@ fn commands_come_as_they_were_written() {
     assert_eq!(found.whole_up_to, sample().len() as u64);
     assert_eq!(found.valid_up_to, sample().len() as u64 - 6);
     assert_eq!(scan(b"").end, Ok(()));
-    assert_eq!(scan(b"# no line end").end, Ok(()));
+    check_bad(b"# no line end", 0, "Reached EOF within a line", 0);
 }
 
 #[test]
@@ -220,4 +220,173 @@ fn refusals_have_the_lines_of_redis() {
         "Bad file format reading the append only file a.aof: make a backup of your AOF file, then use ./redis-check-aof \
          --fix <filename.manifest>"
     );
+}
+
+/// Batches behind their integrity lines, and where each of the lines begins; the end of the file last.
+fn lined(batches: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
+    lined_with(batches, |_| None)
+}
+
+/// As [`lined`], with what the line of a batch says was durable where it begins.
+fn lined_with(batches: &[Vec<u8>], synced: impl Fn(u64) -> Option<u64>) -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut at, mut sum) = (Vec::new(), Vec::new(), 0);
+    for batch in batches {
+        at.push(bytes.len());
+        let (line, next) = integrity::line(sum, synced(bytes.len() as u64), &[batch]);
+        bytes.extend([&line[..], batch].concat());
+        sum = next;
+    }
+    at.push(bytes.len());
+    (bytes, at)
+}
+
+/// Batches of all kinds.
+fn batches() -> Vec<Vec<u8>> {
+    let transaction = [
+        &b"#TS:1790000001\r\n"[..],
+        &command(&[b"MULTI"]),
+        &command(&[b"SET", b"k", &[0; 40]]),
+        &command(&[b"DEL", b"z"]),
+        &command(&[b"EXEC"]),
+    ];
+    vec![
+        [&b"#TS:1790000000\r\n"[..], &command(&[b"SELECT", b"0"]), &command(&[b"SET", b"k", b"v"])].concat(),
+        transaction.concat(),
+        command(&[b"SET", b"lines", b"\r\n*1\r\n#HDR:v1;len:3;checksum:1;\r\n"]),
+        [command(&[b"SET", b"a", &[b'x'; 150]]), command(&[b"INCR", b"n"])].concat(),
+        command(&[b"DEL", b"k"]),
+    ]
+}
+
+#[test]
+fn a_batch_behind_an_integrity_line_comes_as_it_was_written() {
+    let (bytes, at) = lined(&batches());
+    let plain = scan(&batches().concat());
+    let found = scan(&bytes);
+    assert_eq!((&found.end, &found.items), (&Ok(()), &plain.items));
+    assert_eq!((found.valid_up_to, found.lines), (bytes.len() as u64, plain.lines));
+    // Some were written without lines, then the sum goes on or begins anew.
+    let without = [&bytes[..at[2]], &command(&[b"SET", b"b", b"1"]), &bytes[at[2]..]].concat();
+    assert_eq!(scan(&without).end, Ok(()));
+    assert_eq!(scan(&[&bytes[..], &command(&[b"DEL", b"b"]), &bytes].concat()).end, Ok(()));
+    // A line without a checksum is a remark.
+    let unchecked = [&b"#HDR:v1;len:3;reploff:7;\r\n"[..], &bytes].concat();
+    assert_eq!(scan(&unchecked).items, plain.items);
+}
+
+#[test]
+fn no_flipped_bit_among_batches_is_passed_over() {
+    for is_synced in [false, true] {
+        flip_every_bit(is_synced);
+    }
+}
+
+fn flip_every_bit(is_synced: bool) {
+    let (bytes, at) = lined_with(&batches(), |at| is_synced.then_some(at));
+    let sound = scan(&bytes).items;
+    let last = at[at.len() - 2];
+    for bit in 0..8 * bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let found = scan_of(&damaged, 1000, true);
+        let bad = found.end.as_ref().expect_err("it is found");
+        assert_eq!(scan_of(&damaged, 7, false).end.as_ref(), Err(bad), "bit {bit}");
+        assert!(found.items == sound[..found.items.len()], "bit {bit}: no damaged command comes out");
+        let is_cut = (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed;
+        assert!(!is_cut || found.valid_up_to >= last as u64, "bit {bit}: {bad} loses {}", found.valid_up_to);
+        assert!(!is_synced || bad.is_followed == bad.synced.is_some(), "bit {bit}: {bad}");
+        assert!(bad.is_followed || bit / 8 >= last, "bit {bit}: {bad}");
+        // What was whole before is not lost.
+        let before = at.iter().rev().find(|&&at| at <= bit / 8).copied().unwrap_or(0);
+        assert_eq!(found.valid_up_to, before as u64, "bit {bit}: {bad}");
+        if bit / 8 >= bytes.len() - batches()[4].len() {
+            assert!(is_cut, "bit {bit}: {bad} lies in the last batch");
+        }
+    }
+}
+
+#[test]
+fn a_torn_batch_is_cut_before_its_line() {
+    let (bytes, at) = lined(&batches());
+    for end in 0..=bytes.len() {
+        let found = scan(&bytes[..end]);
+        let before = at.iter().rev().find(|&&at| at <= end).copied().unwrap_or(0);
+        assert_eq!(found.valid_up_to, before as u64, "{end}");
+        match &found.end {
+            Ok(()) => assert_eq!(end, before),
+            Err(bad) => assert!(end > before && bad.is_short() && !bad.is_followed, "{end}: {bad}"),
+        }
+    }
+    // A batch is missing.
+    for gap in at[..at.len() - 1].windows(2) {
+        let found = scan(&[&bytes[..gap[0]], &bytes[gap[1]..]].concat());
+        let bad = found.end.expect_err("it is noticed");
+        assert!(matches!(bad.cause, Cause::Checksum { .. }), "{bad}");
+        assert_eq!(bad.is_followed, gap[1] != at[at.len() - 2], "{bad}");
+    }
+}
+
+#[test]
+fn a_hole_among_batches_is_the_end_unless_a_whole_batch_follows() {
+    let (bytes, at) = lined(&batches());
+    let last = at[at.len() - 2];
+    for from in 0..bytes.len() {
+        for upto in [from + 8, from + 100, bytes.len()] {
+            let mut damaged = bytes.clone();
+            damaged.iter_mut().take(upto).skip(from).for_each(|byte| *byte = 0);
+            if damaged == bytes {
+                continue;
+            }
+            let found = scan_of(&damaged, 50, true);
+            let Err(bad) = found.end else { panic!("{from}..{upto}: {}", damaged.escape_ascii()) };
+            assert!(bad.is_followed || upto > last, "{from}..{upto}: {bad}");
+            if upto == bytes.len() {
+                assert!(!bad.is_followed || bad.cause == Cause::Line, "{from}..{upto}: {bad}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hole_in_what_was_not_durable_is_the_end_and_in_what_was_is_told() {
+    let last_two = |at: &[usize]| at[at.len() - 3];
+    for durable in [0, 1, 2, 3] {
+        // Up to the batch of this number the file was durable when the last were written.
+        let plain = lined_with(&batches(), |_| Some(0)).1;
+        let upto = plain[durable] as u64;
+        let (bytes, at) = lined_with(&batches(), |at| Some(if at < upto { 0 } else { upto }));
+        let said = upto;
+        for from in 0..bytes.len() {
+            for end in [from + 8, from + 100] {
+                let mut damaged = bytes.clone();
+                damaged.iter_mut().take(end).skip(from).for_each(|byte| *byte = 0);
+                if damaged == bytes {
+                    continue;
+                }
+                let found = scan_of(&damaged, 50, true);
+                let Err(bad) = found.end.clone() else { panic!("{from}..{end}: it is noticed") };
+                assert_eq!(scan_of(&damaged, 2000, false), found, "{from}..{end}");
+                if bad.at >= said {
+                    assert!(!bad.is_followed && (bad.is_hole() || bad.is_in_batch()), "{from}..{end}: {bad}");
+                } else if end <= last_two(&at) {
+                    assert!(bad.synced.is_some_and(|synced| synced > bad.at), "{from}..{end}: {bad}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_looks_like_a_line_says_nothing_of_what_was_durable() {
+    let fake =
+        b"#HDR:v1;len:2;synced:99999999;checksum:7;\r\n\r\n#HDR:v1;len:2;checksum:7;\r\n\r\n".repeat(20);
+    let all =
+        [vec![command(&[b"SET", b"a", b"b"])], vec![command(&[b"SET", b"k", &fake])], batches()].concat();
+    let (bytes, at) = lined_with(&all, |_| Some(0));
+    for batch in [1, 2] {
+        let mut damaged = bytes.clone();
+        damaged[at[batch] + 50..][..30].fill(0);
+        let bad = scan_of(&damaged, 100, false).end.expect_err("it is found");
+        assert!(bad.is_in_batch() && !bad.is_followed, "{bad}");
+    }
 }

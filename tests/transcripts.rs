@@ -33,6 +33,7 @@ const NEVER_SUCCEED: &[(&str, &str)] = &[
     ("script|kill", "nothing runs between two requests; Redis's own tests have it"),
     ("script|debug", "a session takes over the connection; tests/debugger.rs has it"),
     ("acl", "a container"),
+    ("backup", "a container"),
     ("acl|load", "the server runs without an ACL file"),
     ("acl|save", "the server runs without an ACL file"),
     ("cluster", "a container"),

@@ -30,6 +30,12 @@ pub(super) fn appenddirname(value: &[u8]) -> Checked {
     ensure(is_base_name(value), "appenddirname can't be a path, just a dirname")
 }
 
+/// A directory name without a path, not empty.
+pub(super) fn backupdirname(value: &[u8]) -> Checked {
+    ensure(!value.is_empty(), "backupdirname can't be empty")?;
+    ensure(is_base_name(value), "backupdirname can't be a path, just a dirname")
+}
+
 /// A host name that may stand in a redirection.
 pub(super) fn announced_hostname(value: &[u8]) -> Checked {
     ensure(value.len() < 256, "Hostnames must be less than 256 characters")?;

@@ -63,6 +63,7 @@ impl Engine {
         log::warn!("User requested shutdown...");
         self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new() });
         self.set_gate(gate::PAUSE, true);
+        self.abandon_backup();
         if self.durability.log.stage() == LogStage::Beginning && self.is_rewriting() {
             if !how.force {
                 log::warn!("Writing initial AOF, can't exit.");

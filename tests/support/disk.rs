@@ -11,6 +11,7 @@
 //!   happened, so that a test can tell that it met them.
 
 use std::collections::{BTreeMap, VecDeque};
+use waterwheel::base::crc::crc64;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
     Block, DiskError, ErrorKind, FileDone, FileId, FileJob, FileResult, FileState, FolderId, Found, LogJob,
@@ -213,6 +214,14 @@ impl Disk {
             FileJob::Append(file, block) => self.append(file, block),
             FileJob::WriteAt { file, offset, bytes } => self.write(file, offset as usize, &bytes),
             FileJob::Read(file, max) => self.read(file, max),
+            FileJob::Sum(file, max) => {
+                let done = self.read(file, max)?;
+                let state = &mut self.file(file).state;
+                if let Found::Bytes(bytes) = &done.found {
+                    state.crc = crc64(state.crc, bytes);
+                }
+                Ok(FileDone { found: Found::Sum(state.crc), ..done })
+            }
             FileJob::Sync(file) => self.sync(file),
             FileJob::Truncate(file, bytes) => self.truncate(file, bytes as usize),
             FileJob::Close(file) => {
@@ -248,6 +257,13 @@ impl Disk {
                     return Err(DiskError { name: from, ..refused("link", "File exists") });
                 }
                 self.change_names(folder, "link", None, Some((to, number)))
+            }
+            FileJob::LinkInto { from, to, name } => {
+                let number = self.lookup(from, "link", &name)?;
+                if self.folder(to).seen.contains_key(&name) {
+                    return Err(DiskError { name, ..refused("link", "File exists") });
+                }
+                self.change_names(to, "link", None, Some((name, number)))
             }
             FileJob::Remove(folder, name) => {
                 self.lookup(folder, "unlink", &name)?;

@@ -212,6 +212,12 @@ impl Log {
         self.base_bytes = self.bytes();
     }
 
+    /// Forgets all of it, as if there had never been one.
+    pub(super) fn forget_all(&mut self) {
+        self.forget();
+        self.found(Manifest::default(), 0);
+    }
+
     /// The files that the disk holds, at a start.
     pub(super) fn found(&mut self, manifest: Manifest, bytes: u64) {
         self.manifest = manifest;
@@ -300,6 +306,10 @@ impl Engine {
 
     /// What was handed over from here on is kept and tried again.
     fn log_write_failed(&mut self, error: DiskError) {
+        if self.durability.backup.owns_log() {
+            self.fail_backup(&error);
+            return;
+        }
         if self.conf.appendfsync == AppendFsync::Always {
             self.end_for_error(&error);
             return;
@@ -318,6 +328,11 @@ impl Engine {
 
     /// A sync has failed: nobody knows what of the file is durable, and it is not written to any more.
     fn seal_log(&mut self, error: DiskError) {
+        let is_of_backup = self.durability.backup.owns_log();
+        self.fail_backup(&error);
+        if is_of_backup {
+            return;
+        }
         if self.conf.appendfsync == AppendFsync::Always {
             self.end_for_error(&error);
             return;
@@ -596,7 +611,10 @@ impl Engine {
                 }
                 Err(error) => {
                     log::warn!("Can't open the append-only file {}: {}", error.name, error.text);
-                    engine.jobs.queue.push_back(Job::Exit(1));
+                    match engine.durability.backup.owns_log() {
+                        true => engine.fail_backup(&error),
+                        false => engine.jobs.queue.push_back(Job::Exit(1)),
+                    }
                 }
             }
         });
@@ -649,6 +667,7 @@ impl Engine {
                 self.release_gate();
                 self.answer_log_waiters();
                 self.rewrite_went_on();
+                self.backup_was_switched(Ok(()));
             }
             Err(error) => {
                 log.file_name = old_name;
@@ -658,12 +677,14 @@ impl Engine {
                 if error.op == "fdatasync" {
                     log.sync_errors += 1;
                     log::warn!("Fail to fsync the AOF file: {}", error.text);
-                    self.fail_rewrite();
+                    self.fail_rewrite(&error);
                     self.seal_log(error);
+                    self.end_log_of_backup();
                     return;
                 }
                 log::warn!("Can't open the append-only file: {}", error.text);
-                self.fail_rewrite();
+                self.fail_rewrite(&error);
+                self.backup_was_switched(Err(error));
             }
         }
     }

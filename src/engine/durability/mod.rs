@@ -4,7 +4,9 @@
 //! out jobs ([`super::disk`]) and go on when these are done.
 //!
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start.
+//! [`backup`] keeps a base and what came behind it beside the log.
 
+mod backup;
 mod bounds;
 mod gate;
 mod leftovers;
@@ -21,6 +23,7 @@ mod writer;
 use super::disk::{FileDone, FileResult};
 use super::{Done, Engine, Host};
 use crate::base::id::ClientId;
+pub use backup::{Backup, State as BackupState};
 pub use gate::{Marks, Mode};
 pub use load::Progress;
 pub use log::Stage as LogStage;
@@ -65,6 +68,8 @@ pub struct Durability {
     pub last_sync_us: u64,
     /// Its rewrites.
     pub rewrites: rewrite::Rewrites,
+    /// What is known of backups.
+    pub backup: Backup,
     /// The log goes on in another increment as soon as that is durable.
     switch: Option<log::PendingSwitch>,
     /// The manifest that no longer names what a rewrite has made superfluous is being written.
@@ -110,6 +115,7 @@ impl Durability {
             waiting_for_log: Vec::new(),
             last_sync_us: 0,
             rewrites: rewrite::Rewrites::default(),
+            backup: Backup::default(),
             switch: None,
             forgetting: false,
             configuring: None,
@@ -198,6 +204,8 @@ impl Engine {
         if self.durability.is_scheduled {
             self.save_as_scheduled(host);
         }
+        self.seal_as_wanted();
+        more |= self.answer_for_backup(host);
         if self.durability.save.is_some() {
             more |= self.save_some(host);
         }

@@ -48,6 +48,7 @@ struct Part {
 impl Engine {
     /// Loads what was saved, if anything was. Clients are told LOADING until it is loaded.
     pub fn load_at_start(&mut self, host: &mut dyn Host) {
+        self.find_backup(host);
         match self.manifest_on_disk(host) {
             Ok(manifest) => self.durability.log.found(manifest, 0),
             Err(lines) => {
@@ -74,7 +75,7 @@ impl Engine {
     }
 
     /// The manifest, or an empty one if there is none.
-    fn manifest_on_disk(&mut self, host: &mut dyn Host) -> Result<Manifest, Vec<String>> {
+    pub(super) fn manifest_on_disk(&mut self, host: &mut dyn Host) -> Result<Manifest, Vec<String>> {
         let path = format!("{}/{}", self.log_path(), Names(&self.conf.appendfilename).manifest());
         let mut text = Vec::new();
         match host.apply(Request::ReadFile(&path, &mut text)) {

@@ -413,14 +413,14 @@ impl Engine {
     fn end_save(&mut self, host: &mut dyn Host, save: Save, result: Result<(), DiskError>) {
         let is_ok = result.is_ok();
         if save.rewrite.is_some() {
-            match result {
+            match &result {
                 Ok(()) => drop(self.file_job(FileJob::CloseFolder(save.folder))),
                 Err(error) => {
                     log::warn!("Write error writing append only file on disk: {}", error.text);
                     self.discard_save(&save);
                 }
             }
-            self.end_rewrite(&save, is_ok);
+            self.end_rewrite(&save, result.as_ref().copied());
             return;
         }
         self.durability.last_kept_bytes = save.kept_bytes;

@@ -310,6 +310,14 @@ impl Manifest {
         self.history.splice(..0, history);
     }
 
+    /// What was there before the last increment was begun.
+    pub fn before_last_increment(&self) -> Manifest {
+        let mut before = self.clone();
+        before.increments.pop();
+        before.history.clear();
+        before
+    }
+
     /// The files of the history are removed.
     pub fn forget_history(&mut self) {
         self.history.clear();

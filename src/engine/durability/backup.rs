@@ -388,12 +388,13 @@ impl Engine {
         Some(job)
     }
 
-    /// Has the log go on in another increment, where a backup is to be sealed and that can be done.
-    pub(super) fn seal_as_wanted(&mut self) {
+    /// Has the log go on in another increment, where a backup is to be sealed and that can be done. True when the shell has
+    /// something to do at once.
+    pub(super) fn seal_as_wanted(&mut self) -> bool {
         let backup = &self.durability.backup;
         let is_begun = backup.work.is_some() || !backup.sums.is_empty() || self.durability.switch.is_some();
         if backup.state != State::Sealing || is_begun || self.is_rewrite_in_progress() {
-            return;
+            return false;
         }
         if !self.durability.log.is_writable() {
             let error = because(&format!("The log cannot be written: {}", self.durability.log_error()));
@@ -401,6 +402,7 @@ impl Engine {
         } else if self.switch_log().is_none() {
             self.fail_backup(&because("nothing is logged any more"));
         }
+        true
     }
 
     /// It cannot be sealed; that may be tried again.

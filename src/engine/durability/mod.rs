@@ -204,7 +204,7 @@ impl Engine {
         if self.durability.is_scheduled {
             self.save_as_scheduled(host);
         }
-        self.seal_as_wanted();
+        more |= self.seal_as_wanted();
         more |= self.answer_for_backup(host);
         if self.durability.save.is_some() {
             more |= self.save_some(host);

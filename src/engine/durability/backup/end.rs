@@ -10,6 +10,8 @@ use std::mem;
 
 /// The longest time for which a timer is armed, in seconds; then it is looked again.
 const KEPT_S_MAX: u64 = 1 << 31;
+/// Increments that may be there although no manifest names them: one of each switch that has failed, and the last.
+const INCREMENTS_AHEAD: usize = 8;
 
 impl Engine {
     /// The disk has failed, or what the backup was built on has ended: what there is of it is removed.
@@ -287,10 +289,10 @@ impl Engine {
 pub(super) fn log_names(names: Names<'_>, manifest: &Manifest) -> Vec<String> {
     let named = manifest.needed().chain(manifest.history()).map(super::text_of);
     let mut next = manifest.clone();
-    let first = super::text_of(next.open_increment(names, 0));
+    let increments = [(); INCREMENTS_AHEAD].map(|()| super::text_of(next.open_increment(names, 0)));
     let temporary = [names.temporary_manifest(), names.temporary_increment()];
     let bases = [Form::Dump, Form::Commands].map(|form| manifest.next_base(names, form));
-    let mut all: Vec<String> = named.chain(bases).chain([first]).chain(temporary).collect();
+    let mut all: Vec<String> = named.chain(bases).chain(increments).chain(temporary).collect();
     all.sort();
     all.dedup();
     all

@@ -396,6 +396,84 @@ fn a_byte_that_is_flipped_is_found() {
 }
 
 #[test]
+fn a_file_that_is_preloaded_takes_the_place_of_what_is_there_and_is_not_touched() {
+    let mut peer = start("yes", &[]);
+    fill(&peer);
+    back_up(&peer);
+    peer.ask(&["SAVE"]);
+    let sealed = digest(&peer);
+    peer.ask(&["SET", "later", "value"]);
+    let backup = folder(&peer);
+    let one = peer.folder().join("one.aof");
+    fs::write(&one, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n").expect("it can be written");
+    let manifest = format!("aof:{}/appendonly.aof.manifest", backup.display());
+    let dump = format!("rdb:{}/dump.rdb", peer.folder().display());
+    let single = format!("aof:{}", one.display());
+    let of_folder = || -> Vec<Vec<u8>> {
+        names(&backup).iter().map(|name| fs::read(backup.join(name)).expect("it is there")).collect()
+    };
+    let before = of_folder();
+    for appendonly in ["yes", "no"] {
+        for (source, is_single) in [(&manifest, false), (&dump, false), (&single, true)] {
+            let mut other = start(appendonly, &[]);
+            other.ask(&["SET", "own", "value"]);
+            other.ask(&["SAVE"]);
+            other.end();
+            let dir = other.folder().to_string_lossy().into_owned();
+            let restored = start(appendonly, &["--dir", &dir, "--preload-file", source]);
+            until("it is loaded", || info(&restored, "loading") == "0");
+            match is_single {
+                true => assert_eq!(restored.ask(&["KEYS", "*"]), "1) \"k\""),
+                false => assert_eq!(digest(&restored), sealed, "{source} {appendonly}"),
+            }
+            restored.ask(&["SET", "after", "value"]);
+            until("it is logged", || {
+                info(&restored, "aof_rewrite_in_progress") == "0"
+                    && info(&restored, "aof_rewrite_scheduled") == "0"
+            });
+            let now = digest(&restored);
+            drop(restored);
+            other.restart();
+            until("it is loaded", || info(&other, "loading") == "0");
+            match appendonly {
+                // The log is that of what was preloaded, and what came behind it.
+                "yes" => assert_eq!(digest(&other), now, "{source}"),
+                _ => assert_eq!(other.ask(&["KEYS", "*"]), "1) \"own\""),
+            }
+        }
+    }
+    assert_eq!(of_folder(), before);
+    // What is cut off is refused, and not cut.
+    fs::write(&one, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n").expect("it can be written");
+    let none = format!("rdb:{}/none.rdb", peer.folder().display());
+    for source in [&single, &none] {
+        let all = ["--port", "0", "--dir", &*peer.folder().to_string_lossy(), "--preload-file", source];
+        let status = Command::new(OURS).args(all).output().expect("it runs").status;
+        assert_eq!(status.code(), Some(1), "{source}");
+    }
+    assert_eq!(fs::metadata(&one).expect("it is there").len(), 24);
+    for (value, what) in [
+        ("rdb:/tmp/foo", "preload-file must end with an extension"),
+        ("odd:/tmp/foo.rdb", "argument must be in the format '[aof|rdb]:[filename]'"),
+        ("aof:/tmp/../foo.aof", "preload-file path must be a normalized absolute file path"),
+    ] {
+        let output =
+            Command::new(OURS).args(["--port", "0", "--preload-file", value]).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8_lossy(&said).contains(what), "{}", String::from_utf8_lossy(&said));
+    }
+    // Its own log is loaded as always.
+    let own = format!("aof:{}/appendonlydir/appendonly.aof.manifest", peer.folder().display());
+    let dir = peer.folder().to_string_lossy().into_owned();
+    let with_it = digest(&peer);
+    peer.end();
+    let again = start("yes", &["--dir", &dir, "--preload-file", &own]);
+    until("it is loaded", || info(&again, "loading") == "0");
+    assert_eq!(info(&again, "aof_rewrites"), "0");
+    assert_eq!(digest(&again), with_it);
+}
+
+#[test]
 fn a_kill_leaves_a_whole_backup_or_none() {
     let (mut sealed, mut unsealed) = (0, 0);
     // As long as it takes here and now, and a little longer.

@@ -270,6 +270,8 @@ config! {
     pub aof_disable_auto_gc: bool,
     /// `backupdirname`.
     pub backupdirname: String,
+    /// `preload-file`; empty for none.
+    pub preload_file: String,
     /// `backup-sealed-ttl`.
     pub backup_sealed_ttl_s: u64,
     // Replication.

@@ -49,6 +49,8 @@ struct Actor {
     sealing: Option<Sealing>,
     /// What was known before it was asked for.
     before: Option<Sealing>,
+    /// What was asked and answered, each with the numbers that were written by then.
+    told: Vec<String>,
     /// It is there for good, as far as anybody was told.
     is_told: bool,
 }
@@ -68,6 +70,7 @@ impl Actor {
             return;
         }
         self.asked = Some(what);
+        self.told.push(format!("{what} at {}", self.written));
         match what {
             "SEAL" => {
                 self.before = self.sealing;
@@ -89,6 +92,7 @@ impl Actor {
             return;
         }
         let what = self.asked.take();
+        self.told.push(format!("{reply} at {}", self.written));
         match (what, reply.as_str()) {
             (Some("SEAL"), "OK") => {
                 met.told += 1;
@@ -166,8 +170,16 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
         (world.host.disk.faults.failing, world.host.disk.faults.full) = (15, 15);
     }
     world.mistake = mistake;
-    let mut actor =
-        Actor { world, rng, written: 0, asked: None, sealing: None, before: None, is_told: false };
+    let mut actor = Actor {
+        world,
+        rng,
+        written: 0,
+        asked: None,
+        sealing: None,
+        before: None,
+        told: Vec::new(),
+        is_told: false,
+    };
     for _ in 0..actor.rng.below(120) {
         actor.step(met);
     }
@@ -177,7 +189,7 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
         actor.step(met);
     }
     met.crashes_within_jobs += u64::from(actor.world.disk_jobs_left == 0);
-    let Actor { world, mut rng, written, sealing, is_told, .. } = actor;
+    let Actor { world, mut rng, written, sealing, is_told, told, .. } = actor;
     met.failed += world.host.disk.met.failing + world.host.disk.met.full;
     let mut after = world.crash(seed);
     let had_log = !after.host.disk.names("appendonlydir").is_empty();
@@ -217,7 +229,7 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
     let Some(Sealing { from, upto }) = sealing else { return Err("nobody has sealed it".to_owned()) };
     let found = load_backup(&after, seed)?;
     if found < from || found > upto.unwrap_or(written) {
-        return Err(format!("{found} numbers are in it, not {from} to {upto:?}"));
+        return Err(format!("{found} numbers are in it, not {from} to {upto:?}: {}", told.join(", ")));
     }
     // It is removed as any other, and the next can be made.
     let replies = ["BACKUP CLEANUP", "BACKUP START"].map(|line| after.run(line));

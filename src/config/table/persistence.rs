@@ -96,4 +96,9 @@ pub(super) const ROWS: &[Directive] = &[
         .origin(Origin::Redis810)
         .applies(Effect::Backup)
         .doc("Seconds after which a sealed backup is removed; 0 keeps it."),
+    text("preload-file", "", |c| &mut c.preload_file)
+        .origin(Origin::Redis810)
+        .immutable()
+        .check(check::preload_file)
+        .doc("What is loaded at the start in place of anything else: `rdb:` or `aof:` and an absolute path."),
 ];

@@ -97,6 +97,10 @@ pub struct Backup {
     log_waiter: Option<u64>,
     /// That log is being removed.
     is_log_going: bool,
+    /// The job that is the last of that.
+    last_of_log: u64,
+    /// The names that its files may have.
+    names_of_log: Vec<String>,
     /// That log could not be removed.
     is_log_left: bool,
     /// What clients are to be told, by the numbers of the jobs that they wait for.

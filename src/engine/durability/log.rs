@@ -56,6 +56,8 @@ pub struct Log {
     framer: Framer,
     buffer: Vec<u8>,
     file: Option<FileId>,
+    /// The job that opens it, while that is not done.
+    opening: Option<u64>,
     /// Its name in the folder.
     file_name: String,
     /// Bytes of it.
@@ -100,6 +102,11 @@ impl Log {
     /// The file that is written.
     pub(super) fn file(&self) -> Option<FileId> {
         self.file
+    }
+
+    /// Whether its file is not open yet.
+    pub(super) fn is_opening(&self) -> bool {
+        self.opening.is_some()
     }
 
     /// Whether changes are to be logged.
@@ -601,7 +608,9 @@ impl Engine {
         let file = self.next_file();
         let folder = self.log_path();
         let job = self.log_job(LogJob::Open { file, folder, name: name.clone() });
-        self.jobs.then(job, |engine, _, _, result| {
+        self.durability.log.opening = Some(job);
+        self.jobs.then(job, |engine, _, job, result| {
+            engine.durability.log.opening.take_if(|opening| *opening == job);
             match result {
                 Ok(done) => {
                     let log = &mut engine.durability.log;
@@ -617,6 +626,7 @@ impl Engine {
                     }
                 }
             }
+            engine.place_when_open();
         });
         let log = &mut self.durability.log;
         (log.file, log.file_name) = (Some(file), name);

@@ -13,6 +13,7 @@ mod leftovers;
 mod load;
 mod log;
 mod points;
+mod preload;
 mod reload;
 mod replay;
 mod rewrite;

@@ -10,7 +10,7 @@ use super::super::host::Request;
 use super::super::{Done, Engine, Host, Job};
 use super::load::{Counts, Load, Reader, Refusal, log_counts};
 use crate::base::id::ClientId;
-use crate::persist::aof::manifest::{Form, Kind, Manifest, Names};
+use crate::persist::aof::manifest::{File, Form, Kind, Manifest, Names};
 use crate::persist::aof::scan::{BadAof, Scanner};
 use crate::resp::Args;
 use std::collections::VecDeque;
@@ -33,11 +33,13 @@ pub(super) struct Replay {
     last_bytes: u64,
     /// The job by the number of which a client waits for the end (DEBUG LOADAOF); none at the start.
     waiter: Option<u64>,
+    /// The files are not those of the log of this server.
+    is_preload: bool,
 }
 
 /// A file of the log.
 #[derive(Clone, Debug)]
-struct Part {
+pub(super) struct Part {
     name: String,
     kind: Kind,
     bytes: u64,
@@ -57,6 +59,10 @@ impl Engine {
                 return;
             }
         }
+        if self.preloads() {
+            self.begin_preload(host);
+            return;
+        }
         if !self.conf.appendonly {
             let path = format!("{}/{}", self.conf.dir, self.conf.dbfilename);
             match host.apply(Request::Exists(&path)) {
@@ -66,7 +72,7 @@ impl Engine {
             return;
         }
         match self.take_over(host).and_then(|()| self.parts(host)) {
-            Ok(parts) => self.begin_replay(host, parts, None),
+            Ok(parts) => self.begin_replay(host, parts, None, None),
             Err(error) => {
                 log::warn!("{}: {}", error.name, error.text);
                 self.jobs.queue.push_back(Job::Exit(1));
@@ -142,13 +148,28 @@ impl Engine {
     /// The files of the manifest, with their lengths.
     fn parts(&mut self, host: &mut dyn Host) -> Result<VecDeque<Part>, DiskError> {
         let files: Vec<_> = self.durability.log.manifest.needed().cloned().collect();
+        self.parts_in(host, &self.log_path(), files)
+    }
+
+    /// Files in a folder, with their lengths.
+    pub(super) fn parts_in(
+        &mut self,
+        host: &mut dyn Host,
+        path: &str,
+        files: Vec<File>,
+    ) -> Result<VecDeque<Part>, DiskError> {
         let mut parts = VecDeque::new();
         for file in files {
             let name = String::from_utf8_lossy(&file.name).into_owned();
             let open = self.next_file();
-            let status = self.at_log_folder(host, |_, folder| {
-                vec![FileJob::OpenToRead { file: open, folder, name: name.clone() }, FileJob::Close(open)]
-            });
+            let folder = self.next_folder();
+            let jobs = vec![
+                FileJob::OpenFolder(folder, path.to_owned()),
+                FileJob::OpenToRead { file: open, folder, name: name.clone() },
+                FileJob::Close(open),
+                FileJob::CloseFolder(folder),
+            ];
+            let status = self.disk_at_once(host, jobs);
             let bytes = status.map_err(|error| DiskError {
                 name: format!("Unable to obtain the AOF file {name} length. stat"),
                 ..error
@@ -164,22 +185,30 @@ impl Engine {
         Ok(parts)
     }
 
-    fn begin_replay(&mut self, host: &mut dyn Host, parts: VecDeque<Part>, waiter: Option<u64>) {
+    /// Begins to run files, which lie in the folder of the log unless they are preloaded from another.
+    pub(super) fn begin_replay(
+        &mut self,
+        host: &mut dyn Host,
+        parts: VecDeque<Part>,
+        waiter: Option<u64>,
+        preloaded: Option<String>,
+    ) {
         let client = self.open_replaying_client();
         let folder = self.next_folder();
         let total_bytes = parts.iter().map(|part| part.bytes).sum();
-        if waiter.is_none() {
+        if waiter.is_none() && preloaded.is_none() {
             let manifest = self.durability.log.manifest.clone();
             self.durability.log.found(manifest, total_bytes);
         }
         let last_bytes = parts.back().map_or(0, |part| part.bytes);
         let begun_mono_us = self.now.mono_us;
-        let replay = Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter };
+        let is_preload = preloaded.is_some();
+        let replay = Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter, is_preload };
         let mut load = Load::new(Reader::Log(Box::new(Scanner::new(self.read_options(), None))), self.now);
         load.replay = Some(Box::new(replay));
         load.total_bytes = total_bytes;
         load.set_folder(folder);
-        self.file_job(FileJob::OpenFolder(folder, self.log_path()));
+        self.file_job(FileJob::OpenFolder(folder, preloaded.unwrap_or_else(|| self.log_path())));
         self.begin_load(load);
         if let Some(load) = self.durability.load.take() {
             self.next_part(host, load);
@@ -232,7 +261,9 @@ impl Engine {
 
     /// Whether what is wrong with a file is only that its end is missing, and may be.
     pub(super) fn may_cut(&self, load: &Load, bad: &BadAof) -> bool {
-        let part = load.replay.as_ref().and_then(|replay| replay.part.as_ref());
+        // What is preloaded is not ours to be changed.
+        let replay = load.replay.as_ref().filter(|replay| !replay.is_preload);
+        let part = replay.and_then(|replay| replay.part.as_ref());
         self.conf.aof_load_truncated
             && (bad.is_short() || bad.is_hole())
             && part.is_some_and(|part| part.is_last)
@@ -297,8 +328,9 @@ impl Engine {
             self.completed(host, job, Done::File(Ok(FileDone::default())));
             return;
         }
-        if !self.conf.appendonly {
-            // Somebody has changed his mind meanwhile.
+        if replay.is_preload || !self.conf.appendonly {
+            // A log of its own begins with a base of what was preloaded. Or somebody has changed his mind meanwhile.
+            self.configure_log(host);
             self.note_ready(host);
             return;
         }
@@ -322,7 +354,7 @@ impl Engine {
         let name = replay.part.as_ref().map_or("", |part| &part.name);
         match refusal {
             Refusal::BadLog(bad) => {
-                if bad.is_short() && self.conf.aof_load_truncated {
+                if bad.is_short() && self.conf.aof_load_truncated && !replay.is_preload {
                     log::warn!("Fatal error: the truncated file is not the last file");
                 }
                 log::warn!("{}", bad.refusal(name));
@@ -372,7 +404,7 @@ impl Engine {
         let Some(waiter) = self.durability.reloading.take() else { return };
         self.durability.load = None;
         match self.parts(host) {
-            Ok(parts) => self.begin_replay(host, parts, Some(waiter)),
+            Ok(parts) => self.begin_replay(host, parts, Some(waiter), None),
             Err(error) => {
                 log::warn!("{}: {}", error.name, error.text);
                 self.loaded(host, Counts::default());

@@ -89,6 +89,8 @@ pub(in crate::engine) struct Save {
     delay_us: u64,
     /// It waits for that delay.
     is_delayed: bool,
+    /// The bytes of a base are durable.
+    is_synced: bool,
     sums_up: bool,
 }
 
@@ -218,6 +220,7 @@ impl Engine {
             kept_bytes: 0,
             delay_us: 0,
             is_delayed: false,
+            is_synced: false,
             sums_up: options.checksum,
         }));
     }
@@ -393,8 +396,9 @@ impl Engine {
         }
         match save.stage {
             Stage::Syncing(sync) if sync == job && save.rewrite.is_some() => {
-                save.stage = Stage::Placing(self.place_base(&mut save));
+                save.is_synced = true;
                 self.durability.save = Some(save);
+                self.place_when_open();
             }
             Stage::Placing(place) if place == job => self.base_was_placed(save),
             Stage::Syncing(sync) if sync == job => {
@@ -407,6 +411,18 @@ impl Engine {
             Stage::Renaming(rename) if rename == job => self.end_save(host, *save, Ok(())),
             _ => self.durability.save = Some(save),
         }
+    }
+
+    /// A base that is durable gets its place, unless the thread of the log has not opened the increment yet which gets its name
+    /// with it: it would make another one of the old name.
+    pub(super) fn place_when_open(&mut self) {
+        if self.durability.log.is_opening() {
+            return;
+        }
+        let is_due = |save: &mut Box<Save>| save.is_synced && matches!(save.stage, Stage::Syncing(_));
+        let Some(mut save) = self.durability.save.take_if(is_due) else { return };
+        save.stage = Stage::Placing(self.place_base(&mut save));
+        self.durability.save = Some(save);
     }
 
     /// The file is there, or will not come.

@@ -79,6 +79,13 @@ impl fmt::Display for File {
     }
 }
 
+impl File {
+    /// A file that is all there is.
+    pub fn alone(name: &str) -> File {
+        File { kind: Kind::Base, ..file(name.to_owned(), 1) }
+    }
+}
+
 /// A text that is no manifest. `Display` is what is wrong with it, in the words of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadManifest {
@@ -262,7 +269,7 @@ impl Manifest {
     /// The one file of a server before 7.0 becomes the base. Write the manifest, then move the file into the folder.
     pub fn take_over(&mut self, names: Names<'_>) {
         self.base_seq = 1;
-        self.base = Some(File { kind: Kind::Base, ..file(names.0.to_owned(), 1) });
+        self.base = Some(File::alone(names.0));
     }
 
     /// A new increment that begins at this replication offset; writes go to it from now on.

@@ -11,7 +11,7 @@ use std::mem;
 /// The longest time for which a timer is armed, in seconds; then it is looked again.
 const KEPT_S_MAX: u64 = 1 << 31;
 /// Increments that may be there although no manifest names them: one of each switch that has failed, and the last.
-const INCREMENTS_AHEAD: usize = 8;
+const INCREMENTS_AHEAD: i64 = 8;
 
 impl Engine {
     /// The disk has failed, or what the backup was built on has ended: what there is of it is removed.
@@ -185,7 +185,8 @@ impl Engine {
         }
         self.durability.backup.owns_log = false;
         let is_marked = mem::take(&mut self.durability.backup.is_marked);
-        let manifest = self.durability.log.manifest.clone();
+        let names = log_names(Names(&self.conf.appendfilename), &self.durability.log.manifest);
+        let file = self.durability.log.file();
         match self.durability.log.stage() {
             LogStage::Off => {}
             LogStage::Beginning => {
@@ -208,32 +209,43 @@ impl Engine {
         self.note_disk_errors();
         if is_marked {
             self.durability.log.forget_all();
-            self.remove_log_of_backup(&manifest);
+            let backup = &mut self.durability.backup;
+            (backup.log_waiter, backup.is_log_going) = (backup.waiter.take(), true);
+            backup.names_of_log = names;
+            // The thread of the log might make a file anew that it has not opened yet. To close one twice does no harm.
+            match file.map(|file| self.log_job(LogJob::Close(file))) {
+                Some(closed) => self.jobs.then(closed, |engine, _, _, _| engine.remove_log_of_backup()),
+                None => self.remove_log_of_backup(),
+            }
         }
     }
 
     /// Removes its files, the manifest first, then the mark. Who waits for the backup waits for that as well.
-    fn remove_log_of_backup(&mut self, manifest: &Manifest) {
+    fn remove_log_of_backup(&mut self) {
         let folder = self.next_folder();
-        let names = Names(&self.conf.appendfilename);
-        let (first, others) = (names.manifest(), log_names(names, manifest));
+        let first = Names(&self.conf.appendfilename).manifest();
         let backup = &mut self.durability.backup;
-        (backup.log_waiter, backup.is_log_going) = (backup.waiter.take(), true);
+        let others = mem::take(&mut backup.names_of_log);
         backup.is_log_left = false;
         self.file_job(FileJob::OpenFolder(folder, self.log_path()));
-        let is_gone = [FileJob::Remove(folder, first), FileJob::SyncFolder(folder)];
-        for job in is_gone.map(|job| self.file_job(job)) {
-            self.jobs.then(job, |engine, _, _, result| {
-                let is_left = result.is_err_and(|error| error.kind != ErrorKind::NotFound);
-                engine.durability.backup.is_log_left |= is_left;
-            });
+        let mut jobs = vec![FileJob::Remove(folder, first), FileJob::SyncFolder(folder)];
+        jobs.extend(others.into_iter().map(|name| FileJob::Remove(folder, name)));
+        jobs.push(FileJob::SyncFolder(folder));
+        let mut last = 0;
+        for job in jobs {
+            last = self.file_job(job);
+            self.jobs.then(last, Engine::log_was_removed);
         }
-        for name in others {
-            self.file_job(FileJob::Remove(folder, name));
-        }
-        let last = self.file_job(FileJob::SyncFolder(folder));
-        self.jobs.then(last, |engine, _, _, _| engine.remove_mark());
+        self.durability.backup.last_of_log = last;
         self.file_job(FileJob::CloseFolder(folder));
+    }
+
+    fn log_was_removed(&mut self, _: &mut dyn Host, job: u64, result: FileResult) {
+        let backup = &mut self.durability.backup;
+        backup.is_log_left |= result.is_err_and(|error| error.kind != ErrorKind::NotFound);
+        if job == backup.last_of_log {
+            self.remove_mark();
+        }
     }
 
     /// The log that was begun for the backup is removed: the mark goes. It stays where the log does.
@@ -288,8 +300,8 @@ impl Engine {
 /// The names that the files of a log can have which was begun where there was none, but for its manifest.
 pub(super) fn log_names(names: Names<'_>, manifest: &Manifest) -> Vec<String> {
     let named = manifest.needed().chain(manifest.history()).map(super::text_of);
-    let mut next = manifest.clone();
-    let increments = [(); INCREMENTS_AHEAD].map(|()| super::text_of(next.open_increment(names, 0)));
+    let newest = manifest.increments().last().map_or(0, |file| file.seq);
+    let increments = (1..=newest + INCREMENTS_AHEAD).map(|seq| names.increment(seq));
     let temporary = [names.temporary_manifest(), names.temporary_increment()];
     let bases = [Form::Dump, Form::Commands].map(|form| manifest.next_base(names, form));
     let mut all: Vec<String> = named.chain(bases).chain(increments).chain(temporary).collect();

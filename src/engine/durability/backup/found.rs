@@ -63,6 +63,9 @@ impl Engine {
         let seal =
             Seal::parse(&text)?.unwrap_or(Seal { start_unix_s: now_s, end_unix_s: now_s, sums: Vec::new() });
         let files: Vec<String> = manifest.needed().map(text_of).collect();
+        // What an earlier one has left lies there, too, where the disk has not kept that it was removed.
+        let appendfilename = Names(&self.conf.appendfilename);
+        let given = names.iter().filter(|name| files.contains(name) || is_of_backup(appendfilename, name));
         if let Some(missing) = files.iter().find(|file| !names.contains(file)) {
             return Err(format!("{missing} is missing"));
         }
@@ -72,7 +75,7 @@ impl Engine {
             end_unix_s: seal.end_unix_s,
             path: path.to_owned(),
             is_ours: true,
-            given: files.clone(),
+            given: given.cloned().collect(),
             pinned: files.into_iter().chain([name]).collect(),
             manifest,
             ..Backup::default()

@@ -473,6 +473,131 @@ fn a_file_that_is_preloaded_takes_the_place_of_what_is_there_and_is_not_touched(
     assert_eq!(digest(&again), with_it);
 }
 
+/// Has a server follow another, and waits until it does.
+fn follow(replica: &Peer, primary: &Peer) {
+    replica.ask(&["REPLICAOF", "127.0.0.1", &info(primary, "tcp_port")]);
+    until_linked(replica);
+}
+
+fn until_linked(replica: &Peer) {
+    until("the link is up", || info(replica, "master_link_status") == "up");
+}
+
+/// Starts another server with the backup of this one, and tells what is in it.
+fn digest_of_backup(peer: &Peer) -> String {
+    let manifest = format!("aof:{}/appendonly.aof.manifest", folder(peer).display());
+    let restored = start("no", &["--preload-file", &manifest]);
+    until("it is loaded", || info(&restored, "loading") == "0");
+    digest(&restored)
+}
+
+#[test]
+fn a_full_sync_fails_a_backup_and_the_next_is_of_the_new_dataset() {
+    let primary = start("no", &["--repl-diskless-sync-delay", "0"]);
+    fill(&primary);
+    for (appendonly, load) in [("no", "disabled"), ("yes", "disabled"), ("no", "swapdb"), ("yes", "swapdb")] {
+        for is_walking in [false, true] {
+            let replica = start(appendonly, &["--repl-diskless-load", load]);
+            (0..3).for_each(|i| drop(replica.ask(&["SET", &format!("own:{i}"), "value"])));
+            if is_walking {
+                replica.ask(&["CONFIG", "SET", "rdb-key-save-delay", "20000000"]);
+            }
+            assert_eq!(replica.ask(&["BACKUP", "START"]), "OK");
+            match is_walking {
+                true => until("the base is walked", || status(&replica, "state") == "snapshotting"),
+                false => until_incrementing(&replica),
+            }
+            follow(&replica, &primary);
+            assert_eq!(status(&replica, "state"), "failed");
+            assert_eq!(status(&replica, "error"), "a full sync with the primary replaces the dataset");
+            assert_eq!(
+                replica.ask(&["BACKUP", "SEAL"]),
+                "(error) ERR No backup ready to seal (must be in the incrementing state)"
+            );
+            until("its files are removed", || names(&folder(&replica)).is_empty());
+            if appendonly == "no" {
+                until("no log is left", || names(&replica.folder().join("appendonlydir")).is_empty());
+            }
+            assert_eq!(digest(&replica), digest(&primary));
+            replica.ask(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+            // A replica logs what its primary says.
+            until("the next begins", || replica.ask(&["BACKUP", "START"]) == "OK");
+            until_incrementing(&replica);
+            primary.ask(&["RPUSH", "behind", load, appendonly]);
+            until("it has it", || digest(&replica) == digest(&primary));
+            assert_eq!(replica.ask(&["BACKUP", "SEAL"]), "OK");
+            let sealed = digest(&primary);
+            primary.ask(&["RPUSH", "behind", "the seal"]);
+            assert_eq!(digest_of_backup(&replica), sealed, "{appendonly} {load}");
+            // What is sealed stays when another dataset comes.
+            replica.ask(&["REPLICAOF", "NO", "ONE"]);
+            replica.ask(&["SET", "other", "history"]);
+            follow(&replica, &primary);
+            assert_eq!(status(&replica, "state"), "sealed");
+            assert_eq!(digest_of_backup(&replica), sealed, "{appendonly} {load}");
+        }
+    }
+}
+
+#[test]
+fn a_backup_and_a_sync_of_a_replica_wait_for_one_another() {
+    for straight in ["yes", "no"] {
+        for logs in ["yes", "no"] {
+            let primary = start(logs, &["--repl-diskless-sync-delay", "0", "--repl-diskless-sync", straight]);
+            (0..3).for_each(|i| drop(primary.ask(&["SET", &format!("key:{i}"), "value"])));
+            let replicas = [start("no", &[]), start("no", &[])];
+            let follow = |replica: &Peer| {
+                replica.ask(&["REPLICAOF", "127.0.0.1", &info(&primary, "tcp_port")]);
+            };
+            // The sync comes first.
+            primary.ask(&["CONFIG", "SET", "rdb-key-save-delay", "300000"]);
+            follow(&replicas[0]);
+            until("it is walked", || info(&primary, "rdb_bgsave_in_progress") == "1");
+            assert_eq!(primary.ask(&["BACKUP", "START"]), "OK");
+            assert_eq!(status(&primary, "state"), "pending");
+            primary.ask(&["SET", "meanwhile", "value"]);
+            until_linked(&replicas[0]);
+            // The base is walked, and another replica comes.
+            until("it is walked", || status(&primary, "state") == "snapshotting");
+            follow(&replicas[1]);
+            primary.ask(&["SET", "meanwhile", "again"]);
+            until_incrementing(&primary);
+            until_linked(&replicas[1]);
+            primary.ask(&["SET", "at last", "value"]);
+            assert_eq!(primary.ask(&["BACKUP", "SEAL"]), "OK");
+            let sealed = digest(&primary);
+            for replica in &replicas {
+                until("they are the same", || digest(replica) == sealed);
+            }
+            assert_eq!(digest_of_backup(&primary), sealed, "{straight} {logs}");
+        }
+    }
+}
+
+#[test]
+fn the_dataset_of_the_primary_takes_the_place_of_what_a_replica_has_preloaded() {
+    let primary = start("no", &["--repl-diskless-sync-delay", "0"]);
+    primary.ask(&["SET", "of", "the primary"]);
+    let peer = start("yes", &[]);
+    fill(&peer);
+    back_up(&peer);
+    peer.ask(&["SAVE"]);
+    let port = info(&primary, "tcp_port");
+    let manifest = format!("aof:{}/appendonly.aof.manifest", folder(&peer).display());
+    let dump = format!("rdb:{}/dump.rdb", peer.folder().display());
+    for appendonly in ["yes", "no"] {
+        for source in [&manifest, &dump] {
+            let arguments = ["--preload-file", source, "--replicaof", &format!("127.0.0.1 {port}")];
+            let replica = start(appendonly, &arguments);
+            until("it is loaded", || info(&replica, "loading") == "0");
+            until_linked(&replica);
+            assert_eq!(replica.ask(&["KEYS", "*"]), "1) \"of\"");
+            primary.ask(&["SET", "of", source]);
+            until("they are the same", || digest(&replica) == digest(&primary));
+        }
+    }
+}
+
 #[test]
 fn a_kill_leaves_a_whole_backup_or_none() {
     let (mut sealed, mut unsealed) = (0, 0);

@@ -81,19 +81,17 @@ const UNSAFE: &[(&str, &str)] = &[
 
 /// Every command that is given the whole engine; its row says why.
 const GLOBAL: &str = "
-    acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setuser
-    acl|users acl|whoami auth backup|abort backup|cleanup backup|list backup|seal backup|start backup|status
-    bgrewriteaof bgsave client|caching client|getname client|getredir client|id client|info client|kill
-    client|list client|pause client|setinfo client|setname client|tracking client|trackinginfo
-    client|unblock client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat
-    config|rewrite config|set debug discard eval eval_ro evalsha evalsha_ro exec fcall fcall_ro flushall
-    flushdb function|delete function|dump function|flush function|kill function|list function|load
-    function|restore function|stats hello info lastsave latency|doctor latency|graph latency|histogram
-    latency|history latency|latest latency|reset memory|doctor memory|stats monitor psubscribe publish
-    pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub punsubscribe reset
-    save script|debug script|exists script|flush script|kill script|load script|show shutdown slowlog|get
-    slowlog|len slowlog|reset spublish ssubscribe subscribe sunsubscribe time unsubscribe unwatch waitaof
-    watch";
+    acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setuser acl|users
+    acl|whoami auth backup|abort backup|cleanup backup|list backup|seal backup|start backup|status bgrewriteaof bgsave client|caching client|getname client|getredir client|id client|info client|kill
+    client|list client|pause client|setinfo client|setname client|tracking client|trackinginfo client|unblock
+    client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set
+    debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro flushall flushdb function|delete
+    function|dump function|flush function|kill function|list function|load function|restore function|stats hello info
+    lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset memory|doctor
+    memory|stats monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
+    pubsub|shardnumsub punsubscribe replconf replicaof reset role save script|debug script|exists script|flush
+    script|kill script|load script|show shutdown slaveof slowlog|get slowlog|len slowlog|reset spublish ssubscribe
+    subscribe sunsubscribe sync time unsubscribe unwatch wait waitaof watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;

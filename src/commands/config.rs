@@ -94,6 +94,7 @@ fn resetstat(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     engine.stats.reset();
     engine.recorder.reset();
     engine.durability.reset_counts();
+    engine.replication.reset_counts();
     engine.reply(call.slot).ok();
     Ok(Outcome::Done)
 }

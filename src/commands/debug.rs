@@ -161,6 +161,7 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         (b"config-rewrite-force-all", 2) => {
             return rewrite_all(engine, call);
         }
+        (b"replicate", 3..) => engine.replicate(&call.args.to_owned_args()[2..]),
         (b"log", 3) => log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(call.args.at(2))),
         (b"error", 3) => {
             let text = String::from_utf8_lossy(call.args.at(2)).into_owned();

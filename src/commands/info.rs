@@ -174,6 +174,9 @@ fn server(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         text.field(&format!("listener{listeners}"), format!("name=unix,bind={}", engine.conf.unixsocket));
     }
     text.field("waterwheel_version", env!("CARGO_PKG_VERSION"));
+    if let Some(ms) = engine.shutdown_in_ms() {
+        text.field("shutdown_in_milliseconds", ms);
+    }
 }
 
 fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
@@ -186,7 +189,7 @@ fn clients(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         pubsub += usize::from(client.is(state::PUBSUB));
         timed += usize::from(client.block.as_ref().is_some_and(|b| b.timer.is_some()));
     }
-    text.field("connected_clients", engine.clients.len());
+    text.field("connected_clients", engine.clients.len() - engine.replication.replicas().len());
     text.field("cluster_connections", 0);
     text.field("maxclients", engine.conf.maxclients);
     text.field("client_recent_max_input_buffer", inbox);
@@ -234,13 +237,13 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("rss_overhead_bytes", 0);
     text.field("mem_fragmentation_ratio", format!("{:.2}", seen.fragmentation()));
     text.field("mem_fragmentation_bytes", seen.resident as i64 - seen.used as i64);
-    text.field("mem_not_counted_for_evict", engine.dbs.held_bytes());
-    text.idle(&[
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_replica_full_sync_buffer",
-        "mem_clients_slaves",
-    ]);
+    text.field("mem_not_counted_for_evict", engine.dbs.held_bytes() + engine.bytes_not_for_eviction());
+    let feed = &engine.replication.feed;
+    let (held, beyond) = (feed.heap_bytes(), engine.feed_bytes_beyond_backlog());
+    text.field("mem_replication_backlog", held - beyond);
+    text.field("mem_total_replication_buffers", held);
+    text.idle(&["mem_replica_full_sync_buffer"]);
+    text.field("mem_clients_slaves", beyond + engine.replica_clients_bytes());
     text.field("mem_clients_normal", seen.clients);
     text.idle(&["mem_cluster_links"]);
     text.field("mem_aof_buffer", engine.durability.log.unwritten_bytes());
@@ -254,8 +257,8 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     let (save, load) = (engine.save_progress(), engine.load_progress());
     let durability = &engine.durability;
     let walked = save.unwrap_or_default();
-    text.field("loading", u8::from(load.is_some()));
-    text.idle(&["async_loading"]);
+    text.field("loading", u8::from(durability.is_loading()));
+    text.field("async_loading", u8::from(durability.is_loading_beside()));
     text.field("current_cow_peak", walked.kept_bytes.max(engine.dbs.kept_bytes()));
     text.field("current_cow_size", engine.dbs.kept_bytes());
     text.field("current_cow_size_age", walked.us / 1_000_000);
@@ -264,7 +267,7 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("current_save_keys_processed", walked.done);
     text.field("current_save_keys_total", walked.keys);
     text.field("rdb_changes_since_last_save", engine.unsaved_changes());
-    let in_background = durability.saving() == Some(Why::Background);
+    let in_background = matches!(durability.saving(), Some(Why::Background | Why::Replicas));
     text.field("rdb_bgsave_in_progress", u8::from(in_background));
     text.field("rdb_last_save_time", durability.last_save_unix_s);
     text.field("rdb_last_bgsave_status", if durability.last_background_is_ok { "ok" } else { "err" });
@@ -365,13 +368,17 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("instantaneous_ops_per_sec", stats.ops.per_second());
     text.field("total_net_input_bytes", stats.total_net_input_bytes);
     text.field("total_net_output_bytes", stats.total_net_output_bytes);
-    text.idle(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    text.field("total_net_repl_input_bytes", stats.total_net_repl_input_bytes);
+    text.field("total_net_repl_output_bytes", stats.total_net_repl_output_bytes);
     text.field("instantaneous_input_kbps", kbps(&stats.input));
     text.field("instantaneous_output_kbps", kbps(&stats.output));
     text.field("instantaneous_input_repl_kbps", "0.00");
     text.field("instantaneous_output_repl_kbps", "0.00");
     text.field("rejected_connections", stats.rejected_connections);
-    text.idle(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    let replication = &engine.replication;
+    text.field("sync_full", replication.full_syncs);
+    text.field("sync_partial_ok", replication.partial_syncs);
+    text.field("sync_partial_err", replication.refused_partial_syncs);
     text.field("expired_subkeys", stats.expired_subkeys);
     text.field("expired_keys", stats.expired_keys);
     text.field("expired_stale_perc", "0.00");
@@ -396,9 +403,9 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("pubsubshard_channels", shards);
     text.field("latest_fork_usec", stats.latest_fork_us);
     text.field("total_forks", stats.total_forks);
+    text.idle(&["migrate_cached_sockets"]);
+    text.field("slave_expires_tracked_keys", replication.own_keys.len());
     text.idle(&[
-        "migrate_cached_sockets",
-        "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",
         "active_defrag_key_hits",
@@ -434,17 +441,68 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
 
 fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     engine.commit();
-    text.field("role", "master");
-    text.field("connected_slaves", 0);
-    text.field("master_failover_state", "no-failover");
-    text.field("master_replid", &engine.replication.id);
-    text.field("master_replid2", "0".repeat(40));
-    text.field("master_repl_offset", engine.replication.offset);
-    text.field("second_repl_offset", -1);
-    text.field("repl_backlog_active", 0);
+    text.field("role", if engine.is_replica() { "slave" } else { "master" });
+    primary_link(engine, text);
+    text.field("connected_slaves", engine.replication.replicas().len());
+    let good = engine.replication.good_replicas();
+    if engine.conf.min_replicas_to_write > 0 && engine.conf.min_replicas_max_lag_s > 0 {
+        text.field("min_slaves_good_slaves", good);
+    }
+    let lags: Vec<i64> = engine
+        .replication
+        .replicas()
+        .iter()
+        .filter_map(|&id| Some(engine.replica_lag_s(engine.slot_of(id)?)))
+        .collect();
+    for (i, ((address, port, replica), lag)) in engine.shown_replicas().zip(lags).enumerate() {
+        let (state, offset) = (replica.stage.name(), replica.acked);
+        let shown = format!("ip={address},port={port},state={state},offset={offset},lag={lag}");
+        text.field(&format!("slave{i}"), shown);
+    }
+    let failover = engine.replication.failover.as_ref();
+    text.field("master_failover_state", failover.map_or("no-failover", |failover| failover.state_name()));
+    let replication = &engine.replication;
+    text.field("master_replid", &replication.id);
+    let (previous, end) =
+        replication.previous.clone().map_or(("0".repeat(40), -1), |(id, end)| (id, end as i64 + 1));
+    text.field("master_replid2", previous);
+    text.field("master_repl_offset", replication.offset());
+    text.field("second_repl_offset", end);
+    let feed = &replication.feed;
+    text.field("repl_backlog_active", u8::from(feed.is_kept()));
     text.field("repl_backlog_size", engine.conf.repl_backlog_size_bytes);
-    text.field("repl_backlog_first_byte_offset", 0);
-    text.field("repl_backlog_histlen", 0);
+    text.field("repl_backlog_first_byte_offset", if feed.is_kept() { feed.start() + 1 } else { 0 });
+    text.field("repl_backlog_histlen", if feed.is_kept() { feed.end() - feed.start() } else { 0 });
+}
+
+/// The fields about the primary, where there is one.
+fn primary_link(engine: &Engine, text: &mut Text) {
+    let Some(primary) = &engine.replication.primary else { return };
+    let (now_us, offset) = (engine.now.mono_us, engine.replication.offset());
+    text.field("master_host", &primary.host);
+    text.field("master_port", primary.port);
+    text.field("master_link_status", if primary.is_up() { "up" } else { "down" });
+    let silent_s = if primary.is_up() { primary.silent_s(now_us) as i64 } else { -1 };
+    text.field("master_last_io_seconds_ago", silent_s);
+    text.field("master_sync_in_progress", u8::from(primary.is_syncing()));
+    text.field("slave_read_repl_offset", offset + primary.stream_bytes());
+    text.field("slave_repl_offset", offset);
+    text.idle(&["replica_full_sync_buffer_size", "replica_full_sync_buffer_peak"]);
+    if primary.is_syncing() {
+        let (total, read) = primary.transfer().unwrap_or((None, 0));
+        text.field("master_sync_total_bytes", total.unwrap_or(0));
+        text.field("master_sync_read_bytes", read);
+        text.field("master_sync_left_bytes", total.map_or(-(read as i64), |total| (total - read) as i64));
+        let share = total.filter(|total| *total > 0).map_or(0.0, |total| 100.0 * read as f64 / total as f64);
+        text.field("master_sync_perc", format!("{share:.2}"));
+        text.field("master_sync_last_io_seconds_ago", primary.silent_s(now_us));
+    }
+    if !primary.is_up() {
+        text.field("master_link_down_since_seconds", primary.down_s(now_us));
+    }
+    text.field("slave_priority", engine.conf.replica_priority);
+    text.field("slave_read_only", u8::from(engine.conf.replica_read_only));
+    text.field("replica_announced", u8::from(engine.conf.replica_announced));
 }
 
 fn cpu(_: &mut Engine, host: &mut dyn Host, text: &mut Text) {

@@ -22,6 +22,7 @@ mod lolwut;
 mod memory;
 mod persistence;
 mod pubsub;
+mod replication;
 mod scan;
 mod script;
 mod server;
@@ -74,6 +75,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     pubsub::COMMANDS,
     script::COMMANDS,
     persistence::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     slowlog::COMMANDS,

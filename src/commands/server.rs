@@ -1,11 +1,10 @@
 //! Commands about the server as a whole that need no file of their own.
 
 use super::help::help_row;
-use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
-use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::spec::{Group, Spec};
 use crate::engine::{Call, Engine};
 
 pub(super) const COMMANDS: &[Spec] = &[
@@ -13,19 +12,6 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
         .doc(Group::Server, "2.6.0", "O(1)", "Tells the wall clock of the server."),
-    Spec::local("role", 1, role)
-        .flags(NOSCRIPT | LOADING | STALE | FAST)
-        .acl(acl::ADMIN | acl::DANGEROUS)
-        .doc(Group::Server, "2.8.12", "O(1)", "Tells whether the server is a primary or a replica."),
-    Spec::local("replicaof", 3, replicaof)
-        .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
-        .doc(Group::Server, "5.0.0", "O(1)", "Makes the server a primary: `REPLICAOF NO ONE`.")
-        .syntax("args(host-port{host port:integer} | no-one{NO ONE})"),
-    Spec::local("slaveof", 3, replicaof)
-        .flags(ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING)
-        .doc(Group::Server, "1.0.0", "O(1)", "The older name of REPLICAOF.")
-        .syntax("args(host-port{host port:integer} | no-one{NO ONE})")
-        .deprecated("5.0.0", "`REPLICAOF`"),
     Spec::global("monitor", 1, monitor, "its client is told of all others' commands")
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
         .doc(Group::Server, "1.0.0", "", "Shows every command that runs, as it runs."),
@@ -74,25 +60,6 @@ fn time(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     reply.bulk_int((us / 1_000_000) as i64);
     reply.bulk_int((us % 1_000_000) as i64);
     Ok(Outcome::Done)
-}
-
-fn role(ctx: &mut Ctx<'_>) -> CmdResult {
-    ctx.reply.array(3);
-    ctx.reply.bulk(b"master");
-    ctx.reply.int(0);
-    ctx.reply.array(0);
-    Ok(Outcome::Done)
-}
-
-fn replicaof(ctx: &mut Ctx<'_>) -> CmdResult {
-    if ctx.args.is(1, "no") && ctx.args.is(2, "one") {
-        ctx.reply.ok();
-        return Ok(Outcome::Done);
-    }
-    if parse_i64(ctx.args.at(2)).is_none_or(|port| !(0..=65535).contains(&port)) {
-        return Err(CmdError::coded("ERR Invalid master port"));
-    }
-    Err(CmdError::coded("ERR this server does not follow a primary"))
 }
 
 fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {

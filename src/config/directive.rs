@@ -265,6 +265,8 @@ pub enum Effect {
     Backlog,
     /// Count the replicas that are near enough.
     GoodReplicas,
+    /// What a replica may do without its primary.
+    Role,
 }
 
 impl Effect {

@@ -69,6 +69,6 @@ mod tests {
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(""), [""; 0]);
-        assert_eq!(names("replica-priority 1\ntls-port 0\nappendonly yes"), ["replica-priority"]);
+        assert_eq!(names("repl-mptcp yes\ntls-port 0\nappendonly yes"), ["repl-mptcp"]);
     }
 }

@@ -31,6 +31,14 @@ pub(super) mod gate {
     pub const DISK: u32 = 1 << 4;
     /// A dataset is being loaded.
     pub const LOADING: u32 = 1 << 5;
+    /// A replica takes no writes.
+    pub const READ_ONLY: u32 = 1 << 6;
+    /// A replica without its primary does not answer.
+    pub const STALE: u32 = 1 << 7;
+    /// Another dataset is being loaded beside the one that serves.
+    pub const LOADING_BESIDE: u32 = 1 << 8;
+    /// What clients write on a replica is looked at.
+    pub const WRITABLE_REPLICA: u32 = 1 << 9;
 }
 
 /// Bits of [`state`] for which the requests of a client are looked at closely.
@@ -46,6 +54,15 @@ const NOT_SAVED: CmdError = CmdError::coded(
 const NOT_SAVED_FOR_SCRIPT: CmdError = CmdError::coded(
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable scripts are \
      blocked. Use 'no-writes' flag for read only scripts.",
+);
+const READ_ONLY: CmdError = CmdError::coded("READONLY You can't write against a read only replica.");
+const READ_ONLY_SCRIPT: CmdError =
+    CmdError::coded("READONLY Can not run script with write flag on readonly replica");
+const STALE: CmdError =
+    CmdError::coded("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+const STALE_SCRIPT: CmdError = CmdError::coded(
+    "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag is not set on the \
+     script.",
 );
 const NO_MEMORY: CmdError = CmdError::coded("OOM command not allowed when used memory > 'maxmemory'.");
 
@@ -112,8 +129,12 @@ enum Gate {
     Disk,
     /// Too few replicas follow.
     Replicas,
+    /// A replica takes no writes.
+    Role,
     /// A client with subscriptions runs little else.
     Subscribed,
+    /// A replica has lost its primary.
+    Stale,
     /// The dataset is being loaded.
     Loading,
     /// A slow command runs.
@@ -135,7 +156,9 @@ const SOCKET: &[Gate] = &[
     Gate::Memory,
     Gate::Disk,
     Gate::Replicas,
+    Gate::Role,
     Gate::Subscribed,
+    Gate::Stale,
     Gate::Loading,
     Gate::Busy,
     Gate::Monitor,
@@ -144,11 +167,21 @@ const SOCKET: &[Gate] = &[
 ];
 
 /// The gates for a script that is about to begin. Redis: `scriptPrepareForRun`.
-const SCRIPT_START: &[Gate] = &[Gate::Cluster, Gate::Disk, Gate::ReadOnly, Gate::Replicas, Gate::Memory];
+const SCRIPT_START: &[Gate] =
+    &[Gate::Cluster, Gate::Stale, Gate::Role, Gate::Disk, Gate::ReadOnly, Gate::Replicas, Gate::Memory];
 
 /// The gates for what a script calls. Redis: `scriptCall`.
-const SCRIPT_CALL: &[Gate] =
-    &[Gate::Arity, Gate::Script, Gate::Permission, Gate::ReadOnly, Gate::Disk, Gate::Replicas, Gate::Memory];
+const SCRIPT_CALL: &[Gate] = &[
+    Gate::Arity,
+    Gate::Script,
+    Gate::Stale,
+    Gate::Permission,
+    Gate::ReadOnly,
+    Gate::Role,
+    Gate::Disk,
+    Gate::Replicas,
+    Gate::Memory,
+];
 
 /// The gates for what a script calls that was propagated: what it did elsewhere it does here. Redis: `mustObeyClient`.
 const REPLAYED_SCRIPT_CALL: &[Gate] = &[Gate::Arity, Gate::Script, Gate::ReadOnly];
@@ -237,6 +270,14 @@ impl Engine {
                 self.disk_error(matches!(asked.by, Asker::ScriptStart { .. }))
             }
             Gate::Loading if self.gates & gate::LOADING != 0 && self.must_be_loaded(asked) => LOADING,
+            Gate::Loading if self.gates & gate::LOADING_BESIDE != 0 && row.has(flag::NO_ASYNC_LOADING) => {
+                LOADING
+            }
+            Gate::Role if self.gates & gate::READ_ONLY != 0 && self.needs_replicas(asked) => match asked.by {
+                Asker::ScriptStart { .. } => READ_ONLY_SCRIPT,
+                _ => READ_ONLY,
+            },
+            Gate::Stale if self.gates & gate::STALE != 0 => return self.may_be_stale(asked),
             Gate::Replicas if self.gates & gate::REPLICAS != 0 && self.needs_replicas(asked) => NO_REPLICAS,
             Gate::Subscribed
                 if client.is(state::PUBSUB) && client.resp == 2 && !row.has(flag::RUNS_SUBSCRIBED) =>
@@ -365,6 +406,35 @@ impl Engine {
         asked.row.spec.tells_health || self.needs_replicas(asked)
     }
 
+    /// Whether a script without flags may begin.
+    pub(super) fn admit_old_script(&self, slot: usize) -> Result<(), CmdError> {
+        match self.gates & gate::STALE != 0 && !self.clients[slot].is(state::REPLAYS) {
+            true => Err(STALE),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a request may run on a replica that has lost its primary.
+    fn may_be_stale(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        let queued = self.clients[asked.slot].transaction.as_ref();
+        let is_refused = match asked.by {
+            Asker::ScriptStart { flags, .. } if flags & script_flag::ALLOW_STALE == 0 => {
+                return Err(Refusal::Error(STALE_SCRIPT));
+            }
+            Asker::ScriptCall if !asked.row.has(flag::STALE) => {
+                let text = "ERR Can not execute the command on a stale replica";
+                return Err(Refusal::Error(CmdError::coded(text)));
+            }
+            Asker::ScriptStart { .. } | Asker::ScriptCall => false,
+            Asker::Socket => {
+                self.flags_of(asked.slot, asked.row, asked.args) & flag::STALE == 0
+                    || (asked.row.has(flag::RUNS_QUEUE)
+                        && queued.is_some_and(|queued| queued.must_be_fresh()))
+            }
+        };
+        if is_refused { Err(Refusal::Error(STALE)) } else { Ok(()) }
+    }
+
     /// Whether a request does not run before the dataset is loaded; what is queued for EXEC counts with it.
     fn must_be_loaded(&self, asked: &Asked<'_>) -> bool {
         let queued = self.clients[asked.slot].transaction.as_ref();
@@ -390,8 +460,9 @@ impl Engine {
 
     /// Whether writes are refused because too few replicas would get them in time.
     fn lacks_replicas(&self) -> bool {
-        // Nobody follows yet that could be counted.
-        self.conf.min_replicas_to_write > 0 && self.conf.min_replicas_max_lag_s > 0
+        self.conf.min_replicas_to_write > 0
+            && self.conf.min_replicas_max_lag_s > 0
+            && self.replication.good_replicas() < self.conf.min_replicas_to_write as usize
     }
 
     /// Whether a command with these bits of [`flag`] has to wait for the end of a pause.
@@ -400,7 +471,8 @@ impl Engine {
         if self.gates & gate::PAUSE == 0 {
             return None;
         }
-        let is_ending = self.is_shutting_down() && flags & flag::ALLOW_BUSY == 0;
+        let is_ending =
+            self.is_shutting_down() && !self.waits_for_replicas() && flags & flag::ALLOW_BUSY == 0;
         let waits = self.pause.all || is_ending || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
         waits.then_some(Block { on: BlockOn::Unpause, deadline_us: None })
     }

@@ -92,6 +92,10 @@ impl Engine {
         // A client that asks for its own end leaves after its turn, so this is still the one that asked.
         let client = &mut self.clients[slot];
         // A client that waits has its request, and the reply that may be left out, still before it.
+        if client.is(state::REPLICA) {
+            self.judge_replica(slot);
+        }
+        let client = &mut self.clients[slot];
         if client.is(state::REPLY_SKIP | state::TRACKING) && !client.is(state::BLOCKED) {
             client.state &= !state::REPLY_SKIP;
             if let Some(tracker) = &mut client.tracker
@@ -155,7 +159,13 @@ impl Engine {
                 let has_written = self.propagation.has_open_frames();
                 self.gate_reply(slot, replied, has_written, args, row);
             }
+            if self.propagation.has_open_frames() && self.replication.feed.is_kept() {
+                self.note_writer(slot);
+            }
             self.propagation.close();
+        }
+        if self.listeners.follows {
+            self.note_own_keys(slot, args, row);
         }
         self.account(host, slot, args, row, failed);
         let client = &self.clients[slot];
@@ -269,7 +279,7 @@ impl Engine {
     fn counts_now(&mut self, slot: usize, spent: u64) -> bool {
         let client = &mut self.clients[slot];
         if client.is(state::REPLAYS) {
-            return false;
+            return client.is(state::PRIMARY);
         }
         match client.block.as_mut().filter(|blocked| blocked.block.on == BlockOn::Keys) {
             Some(blocked) => {
@@ -305,6 +315,8 @@ impl Engine {
         self.stats.count_error(text);
         if self.clients[slot].is(state::REPLAYS) {
             self.note_failed_replay(slot, text);
+        } else if self.clients[slot].is(state::REPLICA) {
+            self.note_failed_replica(slot, text);
         }
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);

@@ -5,6 +5,7 @@ use super::client_memory::Weight;
 use super::durability::Marks;
 use super::error::Block;
 use super::pubsub::Subscriptions;
+use super::replication::Replica;
 use super::table::Row;
 use super::tracking::Tracker;
 use super::transaction::Transaction;
@@ -77,8 +78,12 @@ pub mod state {
     pub const REPLAYS: u32 = 1 << 28;
     /// Too many of its replies wait for the disk.
     pub const GATED: u32 = 1 << 29;
+    /// It gets the feed, or will.
+    pub const REPLICA: u32 = 1 << 30;
+    /// It stands for the link to the primary.
+    pub const PRIMARY: u32 = 1 << 31;
     /// A client of this kind runs nothing that was not asked of it already.
-    pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED | GATED;
+    pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED | GATED | PRIMARY;
     /// No reply is wanted to the command that runs.
     pub const MUTED: u32 = REPLY_OFF | REPLY_SKIP;
 }
@@ -175,6 +180,10 @@ pub struct Client {
     pub labels: Option<Box<Labels>>,
     /// Its channels and patterns.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it said about itself as a replica.
+    pub replica: Option<Box<Replica>>,
+    /// The offset of the feed behind its last write, while there are replicas.
+    pub wrote_upto: u64,
     /// How it tracks keys, if it does.
     pub tracker: Option<Box<Tracker>>,
     /// Number of the newest message to many that it has, or was not to have.
@@ -260,6 +269,8 @@ impl Client {
             transaction: None,
             labels: None,
             subscriptions: None,
+            replica: None,
+            wrote_upto: 0,
             tracker: None,
             delivered: 0,
             weight: Weight::default(),

@@ -89,6 +89,17 @@ impl Clients {
         self.slab.insert(make(handle, OWN_ID))
     }
 
+    /// A client of the engine's own becomes one of the connections.
+    pub(super) fn show(&mut self, slot: usize) {
+        let client = &mut self.slab[slot];
+        if client.id == OWN_ID {
+            self.own -= 1;
+            self.last_id += 1;
+            client.id = self.last_id;
+            self.by_id.insert(client.id, client.handle);
+        }
+    }
+
     /// The id of the client that is inserted next.
     fn next_handle(&mut self) -> ClientId {
         let slot = self.slab.vacant_key();

@@ -64,14 +64,16 @@ impl Engine {
             Effect::LatencyMonitor => self.ticker.configure(&self.conf),
             Effect::IdleTimers => self.arm_idle_timers(),
             Effect::RequirePass => self.apply_requirepass(),
-            Effect::GoodReplicas => self.configure_gates(),
+            Effect::GoodReplicas => self.count_good_replicas(),
+            Effect::Role => self.note_role(),
             Effect::Saving => {
                 self.note_disk_errors();
                 self.arm_save_points();
                 self.end_save_delay();
             }
             // What these are about does not exist yet.
-            Effect::CrashLog | Effect::Watchdog | Effect::Backlog => {}
+            Effect::CrashLog | Effect::Watchdog => {}
+            Effect::Backlog => self.configure_backlog(),
             Effect::AppendOnly => self.configure_log(host),
             Effect::AppendFsync => self.configure_log_sync(),
             Effect::AofGarbage => self.remove_history_as_configured(),

@@ -64,7 +64,7 @@ impl Engine {
         if client.is(state::RUNNABLE) && !client.is(state::CLOSE_ASAP) {
             return;
         }
-        if client.out.is_empty() || client.is(state::BLOCKED) {
+        if client.out.is_empty() || client.is(state::BLOCKED | state::REPLICA | state::PRIMARY) {
             self.close_soon(slot);
         } else {
             client.set(state::CLOSE_AFTER_REPLY, true);
@@ -87,6 +87,10 @@ impl Engine {
         self.unsubscribe_all(id);
         self.track_no_longer(slot);
         self.unwatch(slot);
+        self.forget_replica(slot);
+        if self.clients[slot].is(state::PRIMARY) {
+            self.forget_link(slot);
+        }
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
         }
@@ -205,6 +209,8 @@ impl Engine {
 /// The `flags` of CLIENT LIST.
 pub fn flag_letters(client: &Client) -> String {
     let letters = [
+        (state::REPLICA, 'S'),
+        (state::PRIMARY, 'M'),
         (state::MONITOR, 'O'),
         (state::PUBSUB, 'P'),
         (state::MULTI, 'x'),

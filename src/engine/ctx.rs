@@ -310,7 +310,9 @@ impl<'a> Ctx<'a> {
         if self.sees_the_dead() {
             return Some(found);
         }
-        if !self.keeps_the_dead() {
+        // On a writable replica the client's write begins a key anew; no replica hears of it.
+        let begins_anew = self.listeners.follows && self.row.has(flag::WRITE);
+        if !self.keeps_the_dead() || begins_anew {
             self.expire(db, key, deadline);
         }
         None
@@ -333,7 +335,7 @@ impl<'a> Ctx<'a> {
     /// Whether a deadline in the past is stored like any other, where it would remove the key or field at once: the removal
     /// comes by itself. Redis: `checkAlreadyExpired`.
     pub fn stores_the_past(&self) -> bool {
-        self.conf.import_mode || *self.client_state & state::REPLAYS != 0
+        self.conf.import_mode || self.listeners.follows || *self.client_state & state::REPLAYS != 0
     }
 
     /// The time by which the client judges deadlines, Unix time in milliseconds: what has a deadline before it is dead. For

@@ -64,6 +64,9 @@ pub enum FileJob {
         /// Its name there.
         name: String,
     },
+    /// Opens what is no file: what is appended to it comes back with the answer ([`Found::Pieces`]), compressed and summed up as
+    /// if it were one.
+    Gather(FileId, Options),
     /// Writes behind what was written.
     Append(FileId, Block),
     /// Writes over what was written to a file that was made; the running checksum does not notice.
@@ -218,6 +221,16 @@ pub struct FileState {
     pub keeps_crc: bool,
 }
 
+impl FileState {
+    /// Takes a block of what is no file: see [`FileJob::Gather`].
+    pub fn gather(&mut self, block: Block) -> FileDone {
+        let pieces: Vec<Bytes> = block.finish(self).into_iter().map(Piece::into_bytes).collect();
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.written += bytes;
+        FileDone { bytes, found: Found::Pieces(pieces), ..FileDone::default() }
+    }
+}
+
 /// A job for the thread of the append-only log.
 #[derive(Debug)]
 pub enum LogJob {
@@ -281,6 +294,8 @@ pub enum Found {
     Names(Vec<String>),
     /// The CRC-64 of what was read.
     Sum(u64),
+    /// What was gathered: see [`FileJob::Gather`].
+    Pieces(Vec<Bytes>),
 }
 
 /// Why a job was not done.
@@ -359,6 +374,15 @@ impl Piece {
     /// Memory that it holds, in bytes.
     pub fn held_bytes(&self) -> usize {
         if let Piece::Dump(part) = self { part.len() } else { self.as_slice().len() }
+    }
+
+    /// As [`Piece::as_slice`], to keep.
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Piece::Dump(_) => Bytes::new(),
+            Piece::Bytes(bytes) => bytes.into(),
+            Piece::Shared(bytes) => bytes,
+        }
     }
 
     /// The bytes; of a part of a dump file there are none before it is finished.

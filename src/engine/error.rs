@@ -48,6 +48,10 @@ pub struct Offset {
     pub log: Option<u64>,
     /// So many replicas have it.
     pub replicas: u64,
+    /// The offset of the feed that they are to have.
+    pub feed: u64,
+    /// In a durable log, not in memory.
+    pub is_of_logs: bool,
 }
 
 /// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.

@@ -46,7 +46,7 @@ impl Engine {
     /// Evicts until memory is below the limit, the time is over, or nothing can go. False in the last case only.
     pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
         let limit = self.conf.maxmemory_bytes as usize;
-        if self.used_memory(host) <= limit {
+        if self.memory_to_limit(host) <= limit {
             if self.stats.over_maxmemory_since_us != 0 {
                 self.stats.total_eviction_exceeded_us +=
                     self.now.mono_us.saturating_sub(self.stats.over_maxmemory_since_us);
@@ -54,7 +54,10 @@ impl Engine {
             }
             return true;
         }
-        if self.is_keyspace_held() {
+        // A replica may be told to look after itself.
+        let looks_itself = self.is_replica() && !self.conf.replica_ignore_maxmemory;
+        let is_held = self.pause.until_us != 0 || self.conf.import_mode || self.durability.is_loading();
+        if is_held || (self.is_replica() && !looks_itself) {
             return true;
         }
         if self.stats.over_maxmemory_since_us == 0 {
@@ -82,7 +85,7 @@ impl Engine {
                 self.settle(host, None);
                 told_bytes += host.allocated_bytes().saturating_sub(before);
             }
-            if self.used_memory(host).saturating_sub(told_bytes) <= limit {
+            if self.memory_to_limit(host).saturating_sub(told_bytes) <= limit {
                 break true;
             }
             evicted += 1;

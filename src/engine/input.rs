@@ -167,7 +167,13 @@ impl Engine {
         let Some(slot) = self.slot_of(id) else { return };
         self.count_input(slot, bytes.len());
         // What comes after QUIT is read, for the end has to be seen, and goes nowhere.
-        let mut rest = if self.clients[slot].is(state::CLOSE_AFTER_REPLY) { &[] } else { bytes };
+        let mut rest = bytes;
+        if self.clients[slot].is(state::CLOSE_AFTER_REPLY | state::PRIMARY) {
+            if self.clients[slot].is(state::PRIMARY) {
+                return self.primary_input(host, slot, bytes);
+            }
+            rest = &[];
+        }
         if self.clients[slot].inbox.large.is_some() {
             let taken = self.fill_large(slot, rest);
             rest = &rest[taken..];
@@ -276,7 +282,10 @@ impl Engine {
     }
 
     /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.
-    pub fn is_full(&self, id: ClientId) -> bool {
+    pub fn is_full(&mut self, id: ClientId) -> bool {
+        if self.client(id).is_some_and(|client| client.is(state::PRIMARY)) && self.is_link_full() {
+            return true;
+        }
         self.client(id).is_none_or(|c| {
             c.is(state::CLOSE_ASAP) || (c.is(state::RUNNABLE) && c.inbox.len() > READ_BYTES_PER_SERVING)
         })

@@ -20,6 +20,19 @@ pub enum Job {
     Free(Garbage, u64),
     /// Do this on the thread of files; tell `completed` with the number.
     File(u64, FileJob),
+    /// Connect this client to a host, from an address of this machine if one is given; tell `connected` or `not_connected`.
+    Connect {
+        /// The client.
+        id: ClientId,
+        /// A name or an address.
+        host: String,
+        /// The port there.
+        port: u16,
+        /// The address here; empty for any.
+        source: String,
+    },
+    /// Read again from this client, which was full.
+    ReadOn(ClientId),
     /// End the process in order, with this exit code.
     Exit(i32),
 }
@@ -146,7 +159,7 @@ impl Engine {
     /// The next piece of work for another thread, while a command lets others speak: nobody is closed and nothing ends
     /// before it is over.
     pub fn poll_job_while_busy(&mut self) -> Option<Job> {
-        let is_apart = |job: &Job| !matches!(job, Job::Close(_) | Job::Exit(_));
+        let is_apart = |job: &Job| matches!(job, Job::Free(..) | Job::File(..));
         let at = self.jobs.queue.iter().position(is_apart)?;
         self.jobs.queue.remove(at)
     }

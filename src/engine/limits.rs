@@ -29,6 +29,7 @@ impl Engine {
     /// The limit that holds for a client.
     fn output_limit(&self, client: &Client) -> OutputLimit {
         let class = match client.is(state::PUBSUB) {
+            _ if client.is(state::REPLICA) => OutputLimit::REPLICA,
             true => OutputLimit::PUBSUB,
             false => OutputLimit::NORMAL,
         };
@@ -56,7 +57,7 @@ impl Engine {
         }
     }
 
-    fn is_over_limit(&mut self, slot: usize, limit: OutputLimit, waiting: u64) -> bool {
+    pub(super) fn is_over_limit(&mut self, slot: usize, limit: OutputLimit, waiting: u64) -> bool {
         if limit.hard_bytes > 0 && waiting >= limit.hard_bytes {
             return true;
         }
@@ -77,7 +78,7 @@ impl Engine {
     }
 
     #[cold]
-    fn close_over_limit(&mut self, slot: usize) {
+    pub(super) fn close_over_limit(&mut self, slot: usize) {
         if self.clients[slot].is(state::CLOSE_ASAP) {
             return;
         }

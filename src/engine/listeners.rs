@@ -35,8 +35,10 @@ pub struct Listeners {
     pub published: u32,
     /// Bits of [`after`]. A bit that is not set says that there is nothing to do.
     pub afterwards: u32,
-    /// Expired keys are not seen, but stay: clients are paused.
+    /// Expired keys are not seen, but stay: clients are paused, or somebody else says when they go.
     pub expiry_held: bool,
+    /// This server follows another one.
+    pub follows: bool,
     /// Who waits for which key, and which keys may be ready.
     pub waiters: Waiters,
     /// Who watches which key.

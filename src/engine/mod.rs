@@ -40,6 +40,7 @@ pub mod propagation;
 pub mod pubsub;
 pub mod recorder;
 pub mod replay;
+pub mod replication;
 pub mod script;
 pub mod settle;
 pub mod shutdown;
@@ -63,8 +64,6 @@ use crate::base::time::Now;
 use crate::config::Config;
 use crate::keyspace::event::{CHANNELS, EventClass};
 use crate::keyspace::{Databases, db::KeyHash};
-use crate::replication::batch::target;
-use crate::replication::feed::Feed;
 use crate::structures::wheel::TimerWheel;
 use clients::Clients;
 use table::Table;
@@ -106,7 +105,7 @@ pub struct Engine {
     /// What is known of the last save.
     pub durability: durability::Durability,
     /// What replicas get.
-    pub replication: Replication,
+    pub replication: replication::Replication,
     /// What the outermost command propagates.
     pub propagation: propagation::Propagation,
     /// Scripts and functions.
@@ -156,17 +155,6 @@ pub struct Switches {
     pub cron_paused: bool,
     /// DEBUG AOF-FLUSH-SLEEP: microseconds for which everything stands before the log is written.
     pub log_delay_us: u64,
-}
-
-/// What replicas get.
-#[derive(Debug)]
-pub struct Replication {
-    /// 40 hex digits: the history that replicas follow.
-    pub id: String,
-    /// Committed frames.
-    pub feed: Feed,
-    /// Where the history is: bytes that replicas got, or one a command while nobody follows but the log.
-    pub offset: u64,
 }
 
 /// Memory that is used again.
@@ -221,7 +209,7 @@ impl Engine {
             process,
             switches,
             durability: durability::Durability::new(now.unix_s()),
-            replication: Replication { id: hex_id(&mut rng), feed: Feed::default(), offset: 0 },
+            replication: replication::Replication::new(hex_id(&mut rng), now.mono_us),
             propagation: propagation::Propagation::default(),
             scripts: script::Scripts::default(),
             listeners: listeners::Listeners::default(),
@@ -253,25 +241,6 @@ impl Engine {
         self.listeners.wanted = self.listeners.heard | tracked;
     }
 
-    /// Starts or stops to gather what replicas get.
-    pub fn follow_feed(&mut self, active: bool) {
-        self.commit();
-        self.replication.feed.follow(active);
-        self.note_followers();
-    }
-
-    /// What replicas would have got since the last call.
-    pub fn take_feed(&mut self) -> Vec<u8> {
-        self.commit();
-        self.replication.feed.take()
-    }
-
-    /// Somebody begins to follow what is propagated, or ends it.
-    fn note_followers(&mut self) {
-        let logs = self.durability.is_logging() && !self.durability.is_loading();
-        self.propagation.follow(self.replication.feed.is_followed() || logs);
-    }
-
     /// Passes on what was propagated up to the last outermost command that is done, to whoever follows. The shell calls it
     /// before a turn's replies leave.
     #[inline]
@@ -283,13 +252,18 @@ impl Engine {
 
     fn commit_groups(&mut self) {
         let second = self.conf.aof_timestamp_enabled.then(|| self.now.unix_s() as i64);
+        let is_primary = !self.is_replica();
         for group in self.propagation.batch().groups() {
-            self.replication.feed.commit(group);
+            // The feed of a replica is that of its primary.
+            if is_primary {
+                self.replication.feed.commit(group);
+            }
             self.durability.log.commit(group, second);
-            let frames = group.to(target::REPLICAS).len() as u64;
-            self.replication.offset += if frames > 1 { frames + 2 } else { frames };
         }
         self.propagation.batch().forget_groups();
+        if is_primary && self.replication.feed.is_kept() {
+            self.feed_went_on();
+        }
     }
 
     /// Memory in use, in bytes: what is allocated less free slab cells, what waits to be freed, and the
@@ -298,6 +272,11 @@ impl Engine {
         let free: usize = self.dbs.iter().map(crate::keyspace::Db::free_bytes).sum();
         let apart = free + self.jobs.garbage_bytes + self.dbs.held_bytes() + self.interpreter_bytes();
         host.allocated_bytes().saturating_sub(apart)
+    }
+
+    /// What `maxmemory` limits, in bytes.
+    pub(in crate::engine) fn memory_to_limit(&self, host: &dyn Host) -> usize {
+        self.used_memory(host).saturating_sub(self.bytes_not_for_eviction())
     }
 
     /// Whether the command that runs is part of another one, which must not wait.
@@ -318,11 +297,6 @@ impl Engine {
     /// A number below `n`.
     pub fn draw(&mut self, n: u64) -> u64 {
         self.rng.below(n)
-    }
-
-    /// Begins a new history for replicas.
-    pub fn change_replication_id(&mut self) {
-        self.replication.id = hex_id(&mut self.rng);
     }
 }
 

@@ -10,6 +10,7 @@ use super::recorder::Phase;
 use super::{Engine, Job};
 use crate::base::id::ClientId;
 use crate::base::limit::{SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
+use crate::replication::feed::Feed;
 use crate::resp::Output;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -34,27 +35,45 @@ pub struct Outgoing<'a> {
     out: &'a Output,
     /// Bytes of it that need not wait for the disk.
     bytes: usize,
+    /// Of a replica, the feed, and from where to where it may be sent.
+    feed: Option<(&'a Feed, u64, u64)>,
 }
 
 impl<'a> Outgoing<'a> {
     /// Bytes that may be sent.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.feed_bytes()
+    }
+
+    fn feed_bytes(&self) -> usize {
+        self.feed.map_or(0, |(_, from, end)| (end - from) as usize)
     }
 
     /// The first `limit` bytes at most, where all that may be sent lies in one piece.
     pub fn one_piece(&self, limit: usize) -> Option<&'a [u8]> {
-        self.out.one_piece().map(|piece| &piece[..piece.len().min(limit).min(self.bytes)])
+        match self.feed {
+            None => self.out.one_piece().map(|piece| &piece[..piece.len().min(limit).min(self.bytes)]),
+            Some((feed, from, end)) if self.bytes == 0 => {
+                let end = end.min(from.saturating_add(limit as u64));
+                Some(feed.piece(from, end)).filter(|piece| piece.len() as u64 == end - from)
+            }
+            Some(_) => None,
+        }
     }
 
     /// The bytes as slices, at most `slices.len()` of them and, but for the last slice, `limit` bytes; returns how many
     /// slices were filled.
     pub fn gather(&self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
-        let filled = self.out.gather(slices, limit.min(self.bytes));
+        let mut filled = if self.bytes == 0 { 0 } else { self.out.gather(slices, limit.min(self.bytes)) };
         let before: usize = slices[..filled.saturating_sub(1)].iter().map(|slice| slice.len()).sum();
         if let Some(last) = slices[..filled].last_mut() {
             let whole: &'a [u8] = self.out.piece_behind(before);
             *last = IoSlice::new(&whole[..whole.len().min(self.bytes - before)]);
+        }
+        if let Some((feed, from, end)) = self.feed
+            && self.bytes < limit
+        {
+            filled += feed.gather(from, end, &mut slices[filled..], limit - self.bytes);
         }
         filled
     }
@@ -64,8 +83,10 @@ impl Engine {
     /// What may be sent to a client; none when it is gone or there is nothing.
     pub fn output(&self, id: ClientId) -> Option<Outgoing<'_>> {
         let slot = self.slot_of(id)?;
-        let bytes = self.free_bytes(slot);
-        (bytes > 0).then(|| Outgoing { out: &self.clients[slot].out, bytes })
+        let client = &self.clients[slot];
+        let feed = if client.is(state::REPLICA) { self.feed_for(client) } else { None };
+        let outgoing = Outgoing { out: &client.out, bytes: self.free_bytes(slot), feed };
+        (outgoing.bytes() > 0).then_some(outgoing)
     }
 
     /// Offers what a client is answered to the shell. Who goes after its replies and is not answered, because of CLIENT REPLY
@@ -154,6 +175,9 @@ impl Engine {
         client.bytes_out += n as u64;
         client.active_us = now_us;
         client.reply_peak.peak = client.reply_peak.peak.max(client.out.len().min(u32::MAX as usize) as u32);
+        if client.is(state::REPLICA) {
+            return self.sent_to_replica(slot, n);
+        }
         client.out.advance(n);
         if !client.out.is_empty() {
             return;

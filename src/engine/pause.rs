@@ -25,10 +25,15 @@ pub struct Pause {
 }
 
 impl Engine {
-    /// Whether the keyspace must not change by itself: while clients are paused, and while a dataset is imported, whose
-    /// source says what goes, or loaded.
+    /// Whether the keyspace must not change by itself: while clients are paused, while a dataset is imported, whose source says
+    /// what goes, or loaded, and on a replica, whose primary does.
     pub fn is_keyspace_held(&self) -> bool {
-        self.pause.until_us != 0 || self.conf.import_mode || self.durability.is_loading()
+        self.pause.until_us != 0
+            || self.replication.failover.is_some()
+            || self.waits_for_replicas()
+            || self.conf.import_mode
+            || self.durability.is_loading()
+            || self.is_replica()
     }
 
     /// Pauses writes, or everything, until a monotonic time. A pause that is under way is never weakened.
@@ -45,7 +50,10 @@ impl Engine {
         self.pause.until_us = 0;
         self.pause.all = false;
         self.listeners.expiry_held = self.is_keyspace_held();
-        self.set_gate(gate::PAUSE, self.is_shutting_down());
+        self.set_gate(gate::PAUSE, self.is_shutting_down() || self.replication.failover.is_some());
+        if self.replication.failover.is_some() || self.waits_for_replicas() {
+            return;
+        }
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };
             let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;
@@ -210,7 +218,7 @@ impl Engine {
     }
 
     /// Counts the call of a command that waited for keys in vain; one that is served counts as it runs.
-    fn count_ended_wait(&mut self, slot: usize, blocked: &Blocked, failed: bool) {
+    pub(super) fn count_ended_wait(&mut self, slot: usize, blocked: &Blocked, failed: bool) {
         if blocked.block.on == BlockOn::Keys {
             let row = self.table.at(blocked.row);
             self.stats.total_commands_processed += 1;
@@ -235,13 +243,16 @@ impl Engine {
         let mut reply = self.reply(slot);
         match on {
             BlockOn::Offset(offset) if reply_is_array => {
-                let is_durable = self.durability.is_logged(offset);
+                let (is_durable, replicas) = (self.durability.is_logged(offset), self.replicas_with(offset));
                 let mut reply = self.reply(slot);
                 reply.array(2);
                 reply.int(i64::from(is_durable));
-                reply.int(0);
+                reply.int(replicas as i64);
             }
-            BlockOn::Offset(_) => reply.int(0),
+            BlockOn::Offset(offset) => {
+                let replicas = self.replicas_with(offset);
+                self.reply(slot).int(replicas as i64);
+            }
             BlockOn::Keys if reply_is_array => reply.null_array(),
             BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys => reply.null(),
         }

@@ -21,7 +21,8 @@ const NOT_PLAIN: u32 = state::STOPPED
     | state::PUBSUB
     | state::MULTI
     | state::LIMITED
-    | state::MONITOR;
+    | state::MONITOR
+    | state::REPLICA;
 
 /// A request whose handler ran and that has to be concluded.
 pub(super) struct Unfinished {
@@ -67,6 +68,7 @@ impl Engine {
         let Some((mut row, mut run)) = requests.first().and_then(handler) else { return (0, None) };
         let (pace, now_ticks) = (self.ticker.pace, self.ticker.now_ticks);
         let mut last_ticks = self.outermost.last_ticks;
+        let frames = self.propagation.frames();
         let (mut ran, mut unfinished) = (0, None);
         let mut ctx = self.ctx(host, slot, batch.args(source, &requests[0]), row, requests[0].hint);
         loop {
@@ -99,6 +101,9 @@ impl Engine {
             (ctx.args, ctx.row, ctx.hint) = (batch.args(source, next), row, next.hint);
         }
         self.outermost.last_ticks = last_ticks;
+        if self.propagation.frames() != frames && self.replication.feed.is_kept() {
+            self.note_writer(slot);
+        }
         let client = &mut self.clients[slot];
         client.commands += ran as u64;
         client.note_row(row);

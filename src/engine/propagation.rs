@@ -64,6 +64,12 @@ impl Propagation {
         self.is_followed
     }
 
+    /// What was propagated since the server started, or would have been.
+    #[inline]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
     /// Changes of the keyspace since the server started.
     #[inline]
     pub fn changes(&self) -> u64 {

@@ -75,7 +75,8 @@ impl Engine {
         if !row.admits(args.len()) {
             return Err(ReplayError::Failed(CmdError::Arity(row.full_name).to_string()));
         }
-        if concerns_connection(row) {
+        let is_meant = row.spec.serves_links && self.clients[slot].is(state::PRIMARY);
+        if concerns_connection(row) && !is_meant {
             return Ok(());
         }
         self.clients[slot].note_row(row);
@@ -89,6 +90,7 @@ impl Engine {
         );
         // Its time belongs to no command.
         self.outermost.last_ticks = host.ticks();
+        self.propagation.close();
         if self.listeners.afterwards != 0 {
             self.follow_up(host, slot, args, row, false);
         }
@@ -107,9 +109,25 @@ impl Engine {
             row => self.table.at(row - 1).full_name,
         };
         let shown: String = text.chars().take(SHOWN_BYTES_MAX).collect();
+        let is_link = self.clients[slot].is(state::PRIMARY);
         log::warn!(
-            "== CRITICAL == This server is sending an error to its AOF-loading-client: '-{shown}' after processing the \
-             command '{name}'"
+            "== CRITICAL == This {} is sending an error to its {}: '-{shown}' after processing the command '{name}'",
+            if is_link { "replica" } else { "server" },
+            if is_link { "master" } else { "AOF-loading-client" },
+        );
+    }
+
+    /// A replica is answered an error: it and this server do not agree.
+    #[cold]
+    pub(super) fn note_failed_replica(&mut self, slot: usize, text: &str) {
+        self.stats.unexpected_error_replies += 1;
+        let name = match self.clients[slot].last_row {
+            0 => "<unknown>",
+            row => self.table.at(row - 1).full_name,
+        };
+        let shown: String = text.chars().take(SHOWN_BYTES_MAX).collect();
+        log::warn!(
+            "== CRITICAL == This master is sending an error to its replica: '-{shown}' after processing the command '{name}'"
         );
     }
 }

@@ -4,11 +4,15 @@ use super::admission::gate;
 use super::disk::FileDone;
 use super::durability::{LogStage, Why};
 use super::error::CmdError;
+use super::timers::Timer;
 use super::{Done, Engine, Host, Job};
 use crate::config::ShutdownOn;
 
 /// What a client is told whose SHUTDOWN failed.
 const FAILED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+
+/// How often it is looked whether replicas have everything, in milliseconds.
+const LOOK_MS: u64 = 10;
 
 /// An end that is under way.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub struct Shutdown {
     how: ShutdownOn,
     /// Jobs by the number of which clients wait for it; they fail when it does.
     waiters: Vec<u64>,
+    /// Until this monotonic microsecond it waits for replicas.
+    waits_until_us: Option<u64>,
 }
 
 impl Engine {
@@ -61,8 +67,58 @@ impl Engine {
             false => how,
         };
         log::warn!("User requested shutdown...");
-        self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new() });
+        self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new(), waits_until_us: None });
         self.set_gate(gate::PAUSE, true);
+        let timeout_s = u64::from(self.conf.shutdown_timeout_s);
+        if how.now || timeout_s == 0 || self.have_replicas_all() {
+            return self.finish_shutdown(host);
+        }
+        self.wait_for_replicas(timeout_s);
+    }
+
+    /// Lets replicas have what was written before the server ends: it looks often, for so many seconds at most.
+    fn wait_for_replicas(&mut self, timeout_s: u64) {
+        self.request_acks();
+        let until_us = self.now.mono_us.saturating_add(timeout_s.saturating_mul(1_000_000));
+        if let Some(shutdown) = &mut self.durability.shutdown {
+            shutdown.waits_until_us = Some(until_us);
+        }
+        self.listeners.expiry_held = self.is_keyspace_held();
+        log::info!("Waiting for replicas before shutting down.");
+        self.timers.insert(self.now.mono_ms() + LOOK_MS, Timer::Shutdown);
+    }
+
+    /// Whether the end waits for replicas.
+    pub(super) fn waits_for_replicas(&self) -> bool {
+        self.durability.shutdown.as_ref().is_some_and(|shutdown| shutdown.waits_until_us.is_some())
+    }
+
+    /// Milliseconds for which the end still waits for replicas; none when it does not.
+    pub fn shutdown_in_ms(&self) -> Option<u64> {
+        let until_us = self.durability.shutdown.as_ref()?.waits_until_us?;
+        Some(until_us.saturating_sub(self.now.mono_us) / 1000)
+    }
+
+    /// Looks whether replicas have everything, or the time is over.
+    pub(super) fn look_at_shutdown(&mut self, host: &mut dyn Host) {
+        let Some(until_us) = self.durability.shutdown.as_ref().and_then(|shutdown| shutdown.waits_until_us)
+        else {
+            return;
+        };
+        if self.now.mono_us < until_us && !self.have_replicas_all() {
+            self.timers.insert(self.now.mono_ms() + LOOK_MS, Timer::Shutdown);
+            return;
+        }
+        if let Some(shutdown) = &mut self.durability.shutdown {
+            shutdown.waits_until_us = None;
+        }
+        self.finish_shutdown(host);
+    }
+
+    /// Ends the server after all who were to be waited for.
+    fn finish_shutdown(&mut self, host: &mut dyn Host) {
+        let Some(how) = self.durability.shutdown.as_ref().map(|shutdown| shutdown.how) else { return };
+        self.log_lagging_replicas();
         self.abandon_backup();
         if self.durability.log.stage() == LogStage::Beginning && self.is_rewriting() {
             if !how.force {
@@ -133,6 +189,7 @@ impl Engine {
     fn stay(&mut self, host: &mut dyn Host) {
         log::warn!("Errors trying to shut down the server. Check the logs for more information.");
         let Some(shutdown) = self.durability.shutdown.take() else { return };
+        self.listeners.expiry_held = self.is_keyspace_held();
         if self.pause.until_us == 0 {
             self.unpause_clients();
         }

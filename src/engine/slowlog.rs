@@ -123,7 +123,9 @@ impl Engine {
     /// A request or a reply was large: notes it in the log of these.
     #[cold]
     pub(super) fn note_large(&mut self, slot: usize, args: Args<'_>, row: &Row, request: u64, reply: u64) {
-        if row.has(flag::SKIP_SLOWLOG) || self.clients[slot].is(state::REPLAYS) {
+        if row.has(flag::SKIP_SLOWLOG)
+            || (self.clients[slot].is(state::REPLAYS) && !self.clients[slot].is(state::PRIMARY))
+        {
             return;
         }
         if request >= self.ticker.pace.large_request_bytes {

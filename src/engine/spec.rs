@@ -348,6 +348,8 @@ pub struct Spec {
     pub waits_for_loss: bool,
     /// It tells that all is well, so it is refused where writes are because a save failed.
     pub tells_health: bool,
+    /// A primary sends it by its link, and means it.
+    pub serves_links: bool,
 }
 
 /// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`], else those that the
@@ -396,6 +398,7 @@ impl Spec {
             on_all_databases: false,
             waits_for_loss: false,
             tells_health: false,
+            serves_links: false,
         }
     }
 
@@ -518,6 +521,11 @@ impl Spec {
     /// Sets the lines of HELP.
     pub const fn help(self, help: &'static [&'static str]) -> Spec {
         Spec { help, ..self }
+    }
+
+    /// A primary sends it by its link, and means it.
+    pub const fn serves_links(self) -> Spec {
+        Spec { serves_links: true, ..self }
     }
 
     /// A wait for keys that ends without them is answered by a null array.

@@ -83,6 +83,10 @@ pub struct Stats {
     pub total_commands_processed: u64,
     pub total_net_input_bytes: u64,
     pub total_net_output_bytes: u64,
+    /// What came from the primary.
+    pub total_net_repl_input_bytes: u64,
+    /// What of the output went to replicas.
+    pub total_net_repl_output_bytes: u64,
     pub rejected_connections: u64,
     pub total_error_replies: u64,
     pub unexpected_error_replies: u64,

@@ -100,6 +100,12 @@ pub enum Timer {
     LogGrown,
     /// Look whether a sealed backup was kept long enough.
     BackupKept,
+    /// Look after replicas, once a second.
+    Replication,
+    /// Look whether a replica can take over.
+    Failover,
+    /// Look whether replicas have all that they are to have before the end.
+    Shutdown,
 }
 
 impl Engine {
@@ -111,6 +117,8 @@ impl Engine {
             self.ring(host, timer);
         }
         self.look_at_gate();
+        self.tend_lost_link(host);
+        self.go_on_with_stream(host);
         let more = self.expire_keys(host) | self.deliver_waiting(host);
         let more = more | self.tend_tracking(host);
         self.tend_databases();
@@ -267,6 +275,9 @@ impl Engine {
             Timer::LogRetry => self.retry_log(),
             Timer::LogGrown => self.rewrite_if_grown(),
             Timer::BackupKept => self.look_at_backup_ttl(),
+            Timer::Replication => self.tend_replication(host),
+            Timer::Failover => self.look_at_failover(host),
+            Timer::Shutdown => self.look_at_shutdown(host),
         }
     }
 
@@ -353,7 +364,8 @@ impl Engine {
         if timeout_us == 0 {
             return;
         }
-        let waits = client.is(state::PUBSUB | state::MONITOR) || client.block.is_some();
+        let stays = state::PUBSUB | state::MONITOR | state::REPLICA | state::PRIMARY;
+        let waits = client.is(stays) || client.block.is_some();
         let due_us = client.active_us + timeout_us;
         if !waits && due_us <= self.now.mono_us {
             log::debug!("Closing idle client");

@@ -120,6 +120,8 @@ pub struct Transaction {
     flags: u32,
     /// One of the queue does not run while a dataset is loaded.
     must_be_loaded: bool,
+    /// One of the queue does not run on a replica that has lost its primary.
+    must_be_fresh: bool,
     /// Requests, those included that EXEC runs at the moment.
     len: usize,
     /// The keys that are watched, by database.
@@ -144,6 +146,11 @@ impl Transaction {
         self.must_be_loaded
     }
 
+    /// Whether a request that waits does not run on a replica that has lost its primary.
+    pub fn must_be_fresh(&self) -> bool {
+        self.must_be_fresh
+    }
+
     /// Bytes of all arguments that wait.
     pub fn argument_bytes(&self) -> usize {
         self.argument_bytes
@@ -166,7 +173,7 @@ impl Transaction {
     fn clear_queue(&mut self) {
         self.queue.clear();
         (self.argument_bytes, self.flags, self.len) = (0, 0, 0);
-        self.must_be_loaded = false;
+        (self.must_be_loaded, self.must_be_fresh) = (false, false);
     }
 }
 
@@ -218,6 +225,7 @@ impl Engine {
             transaction.argument_bytes += bytes;
             transaction.flags |= flags;
             transaction.must_be_loaded |= flags & flag::LOADING == 0;
+            transaction.must_be_fresh |= flags & flag::STALE == 0;
             transaction.len += 1;
         }
         self.reply(slot).raw(b"+QUEUED\r\n");

@@ -9,6 +9,7 @@ use crate::sys::read::{read, read_behind, write, write_pieces};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Connections that are read before the first of their requests runs.
@@ -99,6 +100,31 @@ pub struct Connection {
     pub read_to_end: bool,
     /// The socket took less than it was given; the system tells when it takes more.
     pub is_stuffed: bool,
+    /// It is not connected yet.
+    pub is_connecting: bool,
+}
+
+impl Connection {
+    /// Looks whether a connection is there by now: the other end, this end, and the number of the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be had.
+    pub fn finish_connecting(&mut self) -> io::Result<Option<(SocketAddr, SocketAddr, i32)>> {
+        let number = self.socket.number();
+        let Socket::Tcp(socket) = &self.socket else { return Ok(None) };
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(peer) => {
+                self.is_connecting = false;
+                Ok(Some((peer, socket.local_addr()?, number)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What a serving left.
@@ -139,8 +165,23 @@ impl Connections {
         if self.slots.len() <= slot {
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot] =
-            Some(Connection { id, socket, is_ready: false, read_to_end: false, is_stuffed: false });
+        let connection = Connection {
+            id,
+            socket,
+            is_ready: false,
+            read_to_end: false,
+            is_stuffed: false,
+            is_connecting: false,
+        };
+        self.slots[slot] = Some(connection);
+    }
+
+    /// Adds a socket that is not connected yet.
+    pub fn insert_connecting(&mut self, id: ClientId, socket: Socket) {
+        self.insert(id, socket);
+        if let Some(connection) = self.get_mut(id) {
+            connection.is_connecting = true;
+        }
     }
 
     /// The connection of a client that is still there.
@@ -294,6 +335,13 @@ pub fn run_pieces(engine: &mut Engine, host: &mut ShellHost) {
     }
 }
 
+/// A connection is not read until the engine asks for it.
+fn connection_rests(host: &mut ShellHost, id: ClientId) {
+    if let Some(connection) = host.connections.get_mut(id) {
+        connection.is_ready = false;
+    }
+}
+
 /// Reads from a socket and hands the bytes to the engine, up to a quota.
 pub fn serve(engine: &mut Engine, host: &mut ShellHost, id: ClientId) -> Served {
     let mut buffer = host.connections.lend_buffer();
@@ -307,7 +355,11 @@ fn serve_with(engine: &mut Engine, host: &mut ShellHost, id: ClientId, buffer: &
     while read < READ_BYTES_PER_SERVING {
         let Some(connection) = host.connections.get_mut(id) else { return Served::All };
         if engine.is_full(id) {
-            // The client left the ready list when its inbox was full; it has to be looked at again.
+            // The client left the ready list when its inbox was full; it has to be looked at again. A primary says when.
+            if engine.is_link(id) {
+                connection_rests(host, id);
+                return Served::All;
+            }
             return Served::More;
         }
         let (direct, got, wanted) = match engine.read_target(id) {

@@ -13,6 +13,7 @@
 
 use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::host::ShellHost;
+use super::outgoing::Target;
 use super::signals::{Signal, Signals};
 use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
@@ -214,6 +215,10 @@ impl EventLoop {
                     self.engine.closed(&mut self.host, id);
                 }
                 Job::Exit(code) => self.exit = Some(code),
+                Job::Connect { id, host, port, source } => {
+                    self.host.connect(&mut self.engine, Target { id, host, port, source });
+                }
+                Job::ReadOn(id) => self.host.read_on(id),
                 other => self.host.hand_over(other),
             }
         }
@@ -226,6 +231,7 @@ impl EventLoop {
                 self.engine.recorder.cpu.note(us.saturating_sub(before));
             }
         }
+        super::log::set_role(self.engine.is_replica());
         self.host.helper.tend_memory();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);

@@ -3,11 +3,13 @@
 //! The loop sends it what is to be dropped; when that is done, the number of the job comes back and a waker ends the
 //! poll's sleep.
 
+use super::outgoing::Target;
 use crate::engine::Done;
 use crate::keyspace::garbage::Garbage;
 use crate::sys::pages;
 use mio::Waker;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -20,6 +22,8 @@ enum Work {
     Free(Garbage, u64),
     /// Make memory ready, and give back what is idle.
     Tend,
+    /// Look this name up.
+    Resolve(Target),
 }
 
 /// The loop's end of the helper thread.
@@ -29,7 +33,12 @@ pub struct Helper {
     /// It is tending the memory.
     is_tending: Arc<AtomicBool>,
     done: Receiver<(u64, Done)>,
+    /// Names that were looked up.
+    resolved: Receiver<Resolved>,
 }
+
+/// A host, and the address that was found.
+type Resolved = (Target, Result<SocketAddr, String>);
 
 impl Helper {
     /// Starts the thread.
@@ -40,23 +49,33 @@ impl Helper {
     pub fn start(waker: Arc<Waker>) -> io::Result<Helper> {
         let (work, inbox) = channel();
         let (outbox, done) = channel();
+        let (names, resolved) = channel();
         let is_tending = Arc::new(AtomicBool::new(false));
         let tended = Arc::clone(&is_tending);
         thread::Builder::new().name("helper".to_owned()).spawn(move || {
             while let Ok(work) = inbox.recv() {
-                let Work::Free(garbage, job) = work else {
-                    pages::tend();
-                    tended.store(false, Relaxed);
-                    continue;
+                let is_heard = match work {
+                    Work::Free(garbage, job) => {
+                        let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
+                        drop(garbage);
+                        outbox.send((job, done)).is_ok()
+                    }
+                    Work::Resolve(target) => {
+                        let found = target.resolve();
+                        names.send((target, found)).is_ok()
+                    }
+                    Work::Tend => {
+                        pages::tend();
+                        tended.store(false, Relaxed);
+                        continue;
+                    }
                 };
-                let done = Done::Freed { bytes: garbage.heap_bytes(), objects: garbage.objects() };
-                drop(garbage);
-                if outbox.send((job, done)).is_err() || waker.wake().is_err() {
+                if !is_heard || waker.wake().is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Helper { work, is_tending, done })
+        Ok(Helper { work, is_tending, done, resolved })
     }
 
     /// Hands something over to be freed.
@@ -65,6 +84,17 @@ impl Helper {
             // The thread ends only with the process; then it is freed here.
             drop(unsent);
         }
+    }
+
+    /// Has a name looked up.
+    pub fn resolve(&self, target: Target) {
+        // The thread ends only with the process.
+        let _ = self.work.send(Work::Resolve(target));
+    }
+
+    /// A name that was looked up since the last call.
+    pub fn take_resolved(&self) -> Option<Resolved> {
+        self.resolved.try_recv().ok()
     }
 
     /// Has memory made ready, if little of it is left, and given back, if nobody uses it.

@@ -103,6 +103,10 @@ impl ShellHost {
                 Token(token) => {
                     let id = ClientId::from_word(token as u64);
                     let Some(connection) = self.connections.get_mut(id) else { continue };
+                    if connection.is_connecting {
+                        self.finish_connecting(engine, id);
+                    }
+                    let Some(connection) = self.connections.get_mut(id) else { continue };
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
                         connection.read_to_end |= event.is_read_closed() || event.is_error();
                         if !std::mem::replace(&mut connection.is_ready, true) {
@@ -120,6 +124,9 @@ impl ShellHost {
 
     /// Tells the engine what other threads have done.
     pub fn take_done(&mut self, engine: &mut Engine) {
+        while let Some((target, found)) = self.helper.take_resolved() {
+            self.connect_to(engine, &target, found);
+        }
         while let Some((job, done)) = self.helper.take_done().or_else(|| self.disk.take_done()) {
             engine.completed(self, job, done);
         }
@@ -130,7 +137,18 @@ impl ShellHost {
         match job {
             Job::Free(garbage, number) => self.helper.free(garbage, number),
             Job::File(number, job) => self.disk.do_file(number, job),
-            Job::Close(_) | Job::Exit(_) => unreachable!("the loop does these itself"),
+            Job::Close(_) | Job::Exit(_) | Job::Connect { .. } | Job::ReadOn(_) => {
+                unreachable!("the loop does these itself")
+            }
+        }
+    }
+
+    /// A connection that was left is read again.
+    pub fn read_on(&mut self, id: ClientId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !std::mem::replace(&mut connection.is_ready, true)
+        {
+            self.ready.push_back(id);
         }
     }
 

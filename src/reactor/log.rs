@@ -8,10 +8,14 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The role that lines tell.
+static IS_REPLICA: AtomicBool = AtomicBool::new(false);
 
 struct ServerLog {
     pid: u32,
@@ -61,6 +65,11 @@ pub fn install(conf: &Config, is_terminal: bool) {
     set_level(LogLevel::Notice);
 }
 
+/// Sets the role that lines tell.
+pub fn set_role(is_replica: bool) {
+    IS_REPLICA.store(is_replica, Relaxed);
+}
+
 /// Sets which lines are written.
 pub fn set_level(level: LogLevel) {
     log::set_max_level(match level {
@@ -94,7 +103,8 @@ impl Log for ServerLog {
             Level::Trace => '.',
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let line = format!("{}:M {} {mark} {}\n", self.pid, date(now.as_millis() as u64), record.args());
+        let role = if IS_REPLICA.load(Relaxed) { 'S' } else { 'M' };
+        let line = format!("{}:{role} {} {mark} {}\n", self.pid, date(now.as_millis() as u64), record.args());
         // A log that cannot be written to has no better place to say so.
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
     }

@@ -15,5 +15,6 @@ pub mod helper;
 pub mod host;
 pub mod listeners;
 pub mod log;
+pub mod outgoing;
 pub mod signals;
 mod supervisor;

@@ -2,3 +2,5 @@
 
 pub mod batch;
 pub mod feed;
+pub mod primary;
+pub mod stream;

@@ -2,9 +2,9 @@
 #![allow(unsafe_code, reason = "the mark of a socket has no safe face")]
 
 use rustix::fd::AsFd;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -52,6 +52,25 @@ pub fn listen_unix(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     bind(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
     listen(&socket, backlog)?;
     Ok(UnixListener::from(socket))
+}
+
+/// A TCP socket that connects to an address without waiting for it, from an address of this machine if one is given.
+///
+/// # Errors
+///
+/// What the system says. That the other end does not listen is told later, by the socket.
+pub fn connect_tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    if let Some(source) = source {
+        bind(&socket, &SocketAddr::new(source, 0))?;
+    }
+    match connect(&socket, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    Ok(TcpStream::from(socket))
 }
 
 /// Lets the system look after `idle` whether the other end is still there; three probes a third as far apart.

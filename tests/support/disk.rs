@@ -31,6 +31,8 @@ pub struct Disk {
     folders: BTreeMap<String, Folder>,
     open_folders: BTreeMap<FolderId, String>,
     open_files: BTreeMap<FileId, OpenFile>,
+    /// What is no file.
+    gathered: BTreeMap<FileId, FileState>,
     /// What is not on the medium yet, in order.
     unsynced: Vec<Change>,
     /// What may happen by chance.
@@ -134,6 +136,7 @@ impl Disk {
             folders: BTreeMap::new(),
             open_folders: BTreeMap::new(),
             open_files: BTreeMap::new(),
+            gathered: BTreeMap::new(),
             unsynced: Vec::new(),
             faults: Faults::default(),
             met: Met::default(),
@@ -180,6 +183,7 @@ impl Disk {
             self.lose_or_keep(&mut rng, change);
         }
         self.open_files.clear();
+        self.gathered.clear();
         self.open_folders.clear();
         self.files.iter_mut().for_each(|file| file.seen.clone_from(&file.medium));
         self.folders.values_mut().for_each(|folder| folder.seen.clone_from(&folder.medium));
@@ -211,6 +215,17 @@ impl Disk {
                 let number = self.lookup(folder, "open", &name);
                 self.hold(file, number, How::Read, Options::default())
             }
+            FileJob::Gather(file, options) => {
+                let state = FileState { keeps_crc: options.checksum, ..FileState::default() };
+                self.gathered.insert(file, state);
+                done(0)
+            }
+            FileJob::Append(file, block) if self.gathered.contains_key(&file) => {
+                let state = self.gathered.get_mut(&file).expect("it was looked at");
+                Ok(state.gather(block))
+            }
+            FileJob::Sync(file) if self.gathered.contains_key(&file) => done(0),
+            FileJob::Close(file) if self.gathered.remove(&file).is_some() => done(0),
             FileJob::Append(file, block) => self.append(file, block),
             FileJob::WriteAt { file, offset, bytes } => self.write(file, offset as usize, &bytes),
             FileJob::Read(file, max) => self.read(file, max),
@@ -251,20 +266,8 @@ impl Disk {
                 self.folders.entry(path).or_default();
                 done(0)
             }
-            FileJob::Link { folder, from, to } => {
-                let number = self.lookup(folder, "link", &from)?;
-                if self.folder(folder).seen.contains_key(&to) {
-                    return Err(DiskError { name: from, ..refused("link", "File exists") });
-                }
-                self.change_names(folder, "link", None, Some((to, number)))
-            }
-            FileJob::LinkInto { from, to, name } => {
-                let number = self.lookup(from, "link", &name)?;
-                if self.folder(to).seen.contains_key(&name) {
-                    return Err(DiskError { name, ..refused("link", "File exists") });
-                }
-                self.change_names(to, "link", None, Some((name, number)))
-            }
+            FileJob::Link { folder, from, to } => self.link((folder, from), (folder, to)),
+            FileJob::LinkInto { from, to, name } => self.link((from, name.clone()), (to, name)),
             FileJob::Remove(folder, name) => {
                 self.lookup(folder, "unlink", &name)?;
                 self.change_names(folder, "unlink", Some(name), None)
@@ -275,6 +278,15 @@ impl Disk {
             }
             FileJob::Replace(replace) => replace.carry_out(|step| self.do_file(step)),
         }
+    }
+
+    /// A file gets one more name.
+    fn link(&mut self, from: (FolderId, String), to: (FolderId, String)) -> FileResult {
+        let number = self.lookup(from.0, "link", &from.1)?;
+        if self.folder(to.0).seen.contains_key(&to.1) {
+            return Err(DiskError { name: from.1, ..refused("link", "File exists") });
+        }
+        self.change_names(to.0, "link", None, Some((to.1, number)))
     }
 
     /// Carries out a job of the thread of the log; its numbers are of another thread, and mean other files.

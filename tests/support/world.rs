@@ -52,6 +52,8 @@ pub struct World {
     pub log_syncs: u64,
     /// Pieces of bytes that clients sent.
     sent: u64,
+    /// Connections that the server has asked for: the client, the host and the port.
+    pub wanted: VecDeque<(ClientId, String, u16)>,
 }
 
 /// A mistake in the order in which files are made durable: whoever looks at what a crash leaves has to find it.
@@ -111,7 +113,28 @@ impl World {
             exit: None,
             log_syncs: 0,
             sent: 0,
+            wanted: VecDeque::new(),
         }
+    }
+
+    /// A connection that the server has asked for is there, under this name.
+    pub fn plug(&mut self, name: &str, id: ClientId) {
+        let connection = Connection { id, received: Vec::new(), closed: false, stopped: false };
+        self.clients.insert(name.to_owned(), connection);
+        let address: std::net::SocketAddr = "127.0.0.1:50000".parse().expect("the address is right");
+        self.engine.connected(id, Address::Ip(address), Address::Ip(address), 0);
+        self.turn();
+    }
+
+    /// A connection that the server has asked for cannot be had.
+    pub fn refuse(&mut self, id: ClientId) {
+        self.engine.not_connected(id, "Connection refused");
+        self.turn();
+    }
+
+    /// Whether the server has closed a connection.
+    pub fn has_closed(&self, name: &str) -> bool {
+        self.clients.get(name).is_none_or(|connection| connection.closed)
     }
 
     /// The power fails: the server, its clients and all that was not synced are gone. What lies on the disk is given to
@@ -402,6 +425,8 @@ impl World {
                     self.engine.closed(&mut self.host, id);
                 }
                 Job::Exit(code) => self.exit = Some(code),
+                Job::Connect { id, host, port, .. } => self.wanted.push_back((id, host, port)),
+                Job::ReadOn(_) => {}
                 later => self.jobs.push_back(later),
             }
         }

@@ -39,7 +39,12 @@ impl Class {
     }
 
     fn of(client: &Client) -> Class {
-        if client.is(state::PUBSUB) { Class::Pubsub } else { Class::Normal }
+        match () {
+            () if client.is(state::PRIMARY) => Class::Primary,
+            () if client.is(state::REPLICA) => Class::Replica,
+            () if client.is(state::PUBSUB) => Class::Pubsub,
+            () => Class::Normal,
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! WAIT and WAITAOF: until others have what this client wrote.
 //!
-//! There are no replicas yet, so whoever asks for one waits until the time is over.
+//! Who waits waits for its own last write: what others have written may be on its way all the same.
 
 use crate::base::number::parse_i64;
 use crate::base::time::Now;
-use crate::engine::ctx::Ctx;
 use crate::engine::durability::NOT_LOGGED;
 use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Offset, Outcome};
 use crate::engine::spec::flag::BLOCKING;
@@ -14,7 +13,7 @@ use crate::engine::{Call, Engine};
 const TIPS: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 pub(in crate::commands) const COMMANDS: &[Spec] = &[
-    Spec::local("wait", 3, wait)
+    Spec::global("wait", 3, wait, "who follows belongs to the server")
         .flags(BLOCKING)
         .acl(acl::CONNECTION)
         .tips(TIPS)
@@ -34,17 +33,30 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("numlocal:integer numreplicas:integer timeout:integer"),
 ];
 
-fn wait(ctx: &mut Ctx<'_>) -> CmdResult {
-    let replicas = ctx.int(1)?;
-    let deadline_us = deadline_us(ctx.now, ctx.args.at(2))?;
-    if replicas <= 0 {
-        ctx.reply.int(0);
+const ON_REPLICA: CmdError = CmdError::coded(
+    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+     writable (which is not the default) writes to replicas are just local and are not propagated.",
+);
+const LOG_ON_REPLICA: CmdError = CmdError::coded(
+    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+     propagated.",
+);
+
+fn wait(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if engine.is_replica() {
+        return Err(ON_REPLICA);
+    }
+    let replicas = parse_i64(call.args.at(1)).ok_or(CmdError::NotInteger)?;
+    let deadline_us = deadline_us(engine.now, call.args.at(2))?;
+    let feed = engine.written_upto(call.slot);
+    let offset = Offset { log: None, replicas: replicas.max(0) as u64, feed, is_of_logs: false };
+    let acked = engine.replicas_with(offset);
+    if acked >= offset.replicas {
+        engine.reply(call.slot).int(acked as i64);
         return Ok(Outcome::Done);
     }
-    Ok(Outcome::Block(Block {
-        on: BlockOn::Offset(Offset { log: None, replicas: replicas as u64 }),
-        deadline_us,
-    }))
+    engine.wait_for_offset(call.id, offset);
+    Ok(Outcome::Block(Block { on: BlockOn::Offset(offset), deadline_us }))
 }
 
 fn waitaof(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
@@ -55,20 +67,24 @@ fn waitaof(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let replicas = parse_i64(call.args.at(2)).and_then(|count| u64::try_from(count).ok());
     let replicas = replicas.ok_or(CmdError::coded("ERR value is out of range, must be positive"))?;
     let deadline_us = deadline_us(engine.now, call.args.at(3))?;
+    if engine.is_replica() {
+        return Err(LOG_ON_REPLICA);
+    }
     if local == 1 && !engine.conf.appendonly {
         return Err(NOT_LOGGED);
     }
-    let position = engine.log_position();
-    let offset = Offset { log: (local == 1).then_some(position), replicas };
-    let is_durable = engine.durability.is_logged(Offset { log: Some(position), replicas });
-    if replicas == 0 && (local == 0 || is_durable) {
+    let (position, feed) = (engine.log_position(), engine.written_upto(call.slot));
+    let offset = Offset { log: (local == 1).then_some(position), replicas, feed, is_of_logs: true };
+    let is_durable = engine.durability.is_logged(Offset { log: Some(position), ..offset });
+    let acked = engine.replicas_with(offset);
+    if acked >= replicas && (local == 0 || is_durable) {
         let mut reply = engine.reply(call.slot);
         reply.array(2);
         reply.int(i64::from(is_durable));
-        reply.int(0);
+        reply.int(acked as i64);
         return Ok(Outcome::Done);
     }
-    engine.wait_for_log(call.id, offset);
+    engine.wait_for_offset(call.id, offset);
     Ok(Outcome::Block(Block { on: BlockOn::Offset(offset), deadline_us }))
 }
 

@@ -16,7 +16,6 @@ pub(super) const ROWS: &[Directive] = &[
         .applies(Effect::Bind)
         .doc("Addresses to listen on; one with a minus in front may be missing on this machine."),
     optional("bind-source-addr", |c| &mut c.bind_source_addr)
-        .inert(Why::Replication)
         .doc("Local address from which connections to other servers start."),
     optional("unixsocket", |c| &mut c.unixsocket)
         .immutable()

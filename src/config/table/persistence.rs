@@ -23,7 +23,6 @@ pub(super) const ROWS: &[Directive] = &[
         .check(check::dbfilename)
         .doc("Name of the dump file in the working directory."),
     flag("rdb-del-sync-files", "no", |c| &mut c.rdb_del_sync_files)
-        .inert(Why::Persistence)
         .doc("Removes dump files that replication left where persistence is off."),
     flag("rdb-save-incremental-fsync", "yes", |c| &mut c.rdb_save_incremental_fsync)
         .doc("Syncs a dump file every few megabytes while it is written."),

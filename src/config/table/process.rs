@@ -121,7 +121,6 @@ pub(super) const ROWS: &[Directive] = &[
     .multi()
     .doc("What SIGTERM does: default, or any of save, nosave, now and force."),
     number("shutdown-timeout", "10", 0, I32, |c| &mut c.shutdown_timeout_s)
-        .inert(Why::Replication)
         .doc("Seconds that a shutdown waits for replicas that lag behind."),
     choice("enable-protected-configs", "no", Permission::NAMES, |c| &mut c.enable_protected_configs)
         .immutable()

@@ -11,52 +11,44 @@ pub(super) const ROWS: &[Directive] = &[
         .alias("slaveof")
         .immutable()
         .multi()
-        .inert(Why::Replication)
         .doc("Host and port of the primary to follow; REPLICAOF changes it at run time."),
     bytes("masterauth", |c| &mut c.masterauth)
         .alias("primaryauth")
         .sensitive()
-        .inert(Why::Replication)
         .doc("Password that the primary asks for."),
     bytes("masteruser", |c| &mut c.masteruser)
         .alias("primaryuser")
         .sensitive()
-        .inert(Why::Replication)
         .doc("User name that the primary asks for."),
     flag("replica-serve-stale-data", "yes", |c| &mut c.replica_serve_stale_data)
         .alias("slave-serve-stale-data")
-        .inert(Why::Replication)
+        .applies(Effect::Role)
         .doc("Answers while the link to the primary is down."),
     flag("replica-read-only", "yes", |c| &mut c.replica_read_only)
         .alias("slave-read-only")
         .debug()
-        .inert(Why::Replication)
+        .applies(Effect::Role)
         .doc("Refuses writes of clients on a replica."),
     flag("replica-ignore-maxmemory", "yes", |c| &mut c.replica_ignore_maxmemory)
         .alias("slave-ignore-maxmemory")
-        .inert(Why::Replication)
         .doc("Leaves eviction on a replica to the primary."),
     flag("replica-lazy-flush", "no", |c| &mut c.replica_lazy_flush)
         .alias("slave-lazy-flush")
         .inert(Why::Replication)
         .doc("Frees the old dataset later when a full synchronization replaces it."),
     flag("replica-announced", "yes", |c| &mut c.replica_announced)
-        .inert(Why::Replication)
         .doc("Lets sentinels see this replica."),
     flag("replica-ignore-disk-write-errors", "no", |c| &mut c.replica_ignore_disk_write_errors)
         .inert(Why::Replication)
         .doc("Goes on following although writes to the disk fail."),
     optional("replica-announce-ip", |c| &mut c.replica_announce_ip)
         .alias("slave-announce-ip")
-        .inert(Why::Replication)
         .doc("Address that a replica tells its primary."),
     number("replica-announce-port", "0", 0, PORT, |c| &mut c.replica_announce_port)
         .alias("slave-announce-port")
-        .inert(Why::Replication)
         .doc("Port that a replica tells its primary; 0 tells the one it listens on."),
     number("replica-priority", "100", 0, I32, |c| &mut c.replica_priority)
         .alias("slave-priority")
-        .inert(Why::Replication)
         .doc("Rank for promotion, the lowest first; 0 is never promoted."),
     number("min-replicas-to-write", "0", 0, I32, |c| &mut c.min_replicas_to_write)
         .alias("min-slaves-to-write")
@@ -67,37 +59,29 @@ pub(super) const ROWS: &[Directive] = &[
         .applies(Effect::GoodReplicas)
         .doc("Seconds since its last word up to which a replica counts as near enough; 0 asks for none."),
     number("repl-timeout", "60", 1, I32, |c| &mut c.repl_timeout_s)
-        .inert(Why::Replication)
         .doc("Seconds of silence after which a replication link is given up."),
     number("repl-ping-replica-period", "10", 1, I32, |c| &mut c.repl_ping_replica_period_s)
         .alias("repl-ping-slave-period")
-        .inert(Why::Replication)
         .doc("Seconds between the pings that a primary sends to its replicas."),
     memory("repl-backlog-size", "1048576", 1, I64, |c| &mut c.repl_backlog_size_bytes)
         .applies(Effect::Backlog)
         .settle(syntax::keep_backlog_useful)
-        .partial(Why::Replication)
         .doc("Bytes of the feed kept for replicas that come back."),
     number("repl-backlog-ttl", "3600", 0, I64, |c| &mut c.repl_backlog_ttl_s)
-        .inert(Why::Replication)
         .doc("Seconds without replicas after which the backlog is dropped; 0 never."),
     flag("repl-disable-tcp-nodelay", "no", |c| &mut c.repl_disable_tcp_nodelay)
         .inert(Why::Replication)
         .doc("Lets the kernel collect small packets to replicas, for less traffic and more delay."),
     flag("repl-diskless-sync", "yes", |c| &mut c.repl_diskless_sync)
         .debug()
-        .inert(Why::Replication)
         .doc("Sends a full synchronization straight to the sockets, without a file."),
     number("repl-diskless-sync-delay", "5", 0, I32, |c| &mut c.repl_diskless_sync_delay_s)
-        .inert(Why::Replication)
         .doc("Seconds that such a synchronization waits for more replicas."),
     number("repl-diskless-sync-max-replicas", "0", 0, I32, |c| &mut c.repl_diskless_sync_max_replicas)
-        .inert(Why::Replication)
         .doc("Replicas that end this wait early; 0 never ends it early."),
     choice("repl-diskless-load", "disabled", DisklessLoad::NAMES, |c| &mut c.repl_diskless_load)
         .debug()
         .deny_loading()
-        .inert(Why::Replication)
         .doc("Whether a replica loads a full synchronization from the socket, and what becomes of the old dataset."),
     flag("repl-rdb-channel", "yes", |c| &mut c.repl_rdb_channel)
         .hidden()

@@ -16,7 +16,7 @@ const SHOWN_BYTES: usize = 128;
 
 impl Engine {
     /// The version of dump files that `rdb-version` asks for.
-    pub(super) fn dump_version(&self) -> Version {
+    pub(in crate::engine) fn dump_version(&self) -> Version {
         match self.conf.rdb_version {
             RdbVersion::Auto => Version::Lowest,
             RdbVersion::V10 => Version::Redis(10),

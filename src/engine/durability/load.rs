@@ -12,6 +12,7 @@ use super::replay::Replay;
 use crate::base::limit::LOAD_US_PER_TURN;
 use crate::base::time::Now;
 use crate::engine::admission::gate;
+use crate::keyspace::Databases;
 use crate::keyspace::db::is_past;
 use crate::persist::aof::scan::{self, BadAof, Scanner};
 use crate::persist::rdb::BadData;
@@ -54,9 +55,19 @@ pub struct Progress {
     pub us: u64,
 }
 
+/// Where a dataset comes from.
+#[derive(Debug)]
+pub(in crate::engine) enum Origin {
+    /// From the files of this server, as it starts.
+    Start,
+    /// From its primary; into these databases, where there are any, which then take the place of the others.
+    Primary(Option<Box<Databases>>),
+}
+
 /// A file that is being loaded.
 #[derive(Debug)]
 pub(in crate::engine) struct Load {
+    origin: Origin,
     pub(super) reader: Reader,
     /// The log of which this file is a part.
     pub(super) replay: Option<Box<Replay>>,
@@ -76,6 +87,10 @@ pub(in crate::engine) struct Load {
     /// Bytes of the files that were loaded before this one.
     pub(super) bytes_before: u64,
     used_memory: u64,
+    /// Libraries that are to take the place of those that serve.
+    functions: Vec<Vec<u8>>,
+    /// What the file says about the history to which it belongs.
+    history: History,
     delay_us: u64,
     is_delayed: bool,
 }
@@ -161,6 +176,8 @@ impl std::fmt::Display for Refusal {
 pub(in crate::engine) enum Dead {
     /// It is left out.
     LeaveOut,
+    /// It is left out, and replicas are told, which may have it still.
+    Remove,
     /// It stays until a command removes it, which the log has.
     Keep,
 }
@@ -200,6 +217,7 @@ impl Load {
     /// A load that has opened nothing yet.
     pub(super) fn new(reader: Reader, now: Now) -> Load {
         Load {
+            origin: Origin::Start,
             reader,
             replay: None,
             folder: FolderId(0),
@@ -215,6 +233,8 @@ impl Load {
             total_bytes: 0,
             bytes_before: 0,
             used_memory: 0,
+            functions: Vec::new(),
+            history: History::default(),
             delay_us: 0,
             is_delayed: false,
         }
@@ -250,6 +270,59 @@ impl Engine {
         self.begin_load(Load { folder, file, name, open, ..Load::new(reader, self.now) });
     }
 
+    /// Begins to load what comes from the primary: from a file, or what [`Engine::load_piece`] is given.
+    pub(in crate::engine) fn begin_loading_from(&mut self, origin: Origin, file: Option<String>) {
+        let folder = self.next_folder();
+        self.file_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        let reader = Reader::Dump(Box::new(FileReader::new(self.read_options())));
+        // Of another history nobody shall see the old dataset meanwhile.
+        self.durability.loads_beside = matches!(origin, Origin::Primary(Some(_))) && self.is_same_history();
+        // What was asked for by an earlier load does not concern this one.
+        let mut load = Load { origin, folder, is_whole: true, open: u64::MAX, ..Load::new(reader, self.now) };
+        if let Some(name) = file {
+            load.is_whole = false;
+            (load.file, load.open) = self.open_to_load(folder, name.clone());
+            load.name = name;
+        }
+        self.begin_load(load);
+    }
+
+    /// A piece of what is loaded straight from the primary; the last may be empty.
+    pub(in crate::engine) fn load_piece(&mut self, piece: Vec<u8>, is_last: bool) {
+        let Some(load) = &mut self.durability.load else { return };
+        if !piece.is_empty() {
+            load.total_bytes += piece.len() as u64;
+            load.pieces.push_back(piece);
+        }
+        if is_last {
+            load.pieces.push_back(Vec::new());
+        }
+    }
+
+    /// Bytes that came from the primary and were not loaded.
+    pub(in crate::engine) fn pieces_to_load(&self) -> u64 {
+        let pieces = self.durability.load.as_ref().map(|load| &load.pieces);
+        pieces.map_or(0, |pieces| pieces.iter().map(|piece| piece.len() as u64).sum())
+    }
+
+    /// Ends the load of what came from the primary before its end. Tells whether it went beside the databases; none when there is
+    /// no such load.
+    pub(in crate::engine) fn stop_loading(&mut self) -> Option<bool> {
+        let is_from_primary = |load: &mut Box<Load>| matches!(load.origin, Origin::Primary(_));
+        let load = self.durability.load.take_if(is_from_primary)?;
+        self.close_loaded(&load);
+        self.durability.loads_beside = false;
+        let mut is_beside = false;
+        if let Origin::Primary(Some(mut fresh)) = load.origin {
+            is_beside = true;
+            let (all, now_ms) = (0..fresh.count(), self.now.unix_ms());
+            if let Some(garbage) = fresh.flush(all, now_ms) {
+                self.free(garbage, None);
+            }
+        }
+        Some(is_beside)
+    }
+
     /// Opens a file, which is read as soon as it is open. Returns its number and that of the job.
     pub(super) fn open_to_load(&mut self, folder: FolderId, name: String) -> (FileId, u64) {
         let file = self.next_file();
@@ -264,6 +337,7 @@ impl Engine {
 
     /// Clients are served from now on.
     pub fn note_ready(&mut self, host: &mut dyn Host) {
+        self.follow_as_configured();
         if self.conf.port != 0 {
             log::info!("Ready to accept connections tcp");
         }
@@ -278,6 +352,7 @@ impl Engine {
     fn note_loading(&mut self) {
         let is_loading = self.durability.is_loading();
         self.set_gate(gate::LOADING, is_loading);
+        self.set_gate(gate::LOADING_BESIDE, self.durability.is_loading_beside());
         self.note_followers();
         self.listeners.expiry_held = self.is_keyspace_held();
     }
@@ -303,6 +378,11 @@ impl Engine {
             }
             return;
         };
+        // An earlier file was not read to its end.
+        if job < load.open {
+            self.durability.load = Some(load);
+            return;
+        }
         match result {
             Err(error) if error.kind == ErrorKind::NotFound && job == load.open && load.replay.is_none() => {
                 self.end_load(host, *load);
@@ -315,11 +395,6 @@ impl Engine {
             }
             Ok(done) if job == load.open && load.replay.is_none() => load.total_bytes = done.bytes,
             Ok(_) if job == load.open => {}
-            // An earlier file was not read to its end.
-            Ok(_) if job < load.open => {
-                self.durability.load = Some(load);
-                return;
-            }
             Ok(done) => {
                 load.asked -= 1;
                 if let Found::Bytes(bytes) = done.found {
@@ -344,7 +419,9 @@ impl Engine {
         }
         // A script of the log may let others speak: what comes meanwhile waits.
         self.durability.reading = Some(load.progress(self.now.mono_us));
+        self.exchange_databases(&mut load);
         let read = self.read_some(host, &mut load);
+        self.exchange_databases(&mut load);
         self.durability.reading = None;
         if !self.durability.arrived.is_empty() {
             self.durability.load = Some(load);
@@ -375,6 +452,13 @@ impl Engine {
                 self.fail_load(host, *load, &refusal);
                 false
             }
+        }
+    }
+
+    /// Where a dataset is loaded beside the databases, those are exchanged for a slice.
+    fn exchange_databases(&mut self, load: &mut Load) {
+        if let Origin::Primary(Some(fresh)) = &mut load.origin {
+            mem::swap(&mut self.dbs, fresh);
         }
     }
 
@@ -418,10 +502,23 @@ impl Engine {
                 Step::More => items += 64,
                 Step::End => return Ok(None),
                 Step::Item(Item::Key(key)) => {
-                    let dead = if replays.is_some() { Dead::Keep } else { Dead::LeaveOut };
+                    // A primary says itself when a key goes.
+                    let keeps = replays.is_some() || self.conf.replicaof.is_some();
+                    let dead = if keeps { Dead::Keep } else { Dead::Remove };
                     self.load_key(key, counts, Twice::Refuse, dead)?;
                 }
+                // Those that serve stay until the dataset takes the place of the other.
+                Step::Item(Item::Function(code)) if matches!(load.origin, Origin::Primary(Some(_))) => {
+                    load.functions.push(code);
+                }
                 Step::Item(Item::Function(code)) => self.load_function(host, code, Twice::Refuse)?,
+                Step::Item(Item::Aux { name, text }) if load.history.note(&name, &text) => {
+                    if let (Origin::Start, true, Some(found)) =
+                        (&load.origin, replays.is_none(), load.history.take())
+                    {
+                        self.take_over_history(found);
+                    }
+                }
                 Step::Item(item) => note_item(item, counts, used_memory, *begun_unix_s),
                 Step::Command(args) => {
                     if let Some(client) = replays {
@@ -487,8 +584,13 @@ impl Engine {
                 self.dbs.count()
             )));
         }
-        if dead == Dead::LeaveOut && key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
+        if dead != Dead::Keep && key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
             counts.expired += 1;
+            if dead == Dead::Remove {
+                let verb = self.conf.verb_of_expiry();
+                self.propagation.removal(key.db, &[verb, key.key]);
+                self.propagation.close_each();
+            }
             return Ok(());
         }
         let access = self.eviction.clock.of_file(key.idle_s, key.frequency);
@@ -517,14 +619,33 @@ impl Engine {
             .map_err(|error| Refusal::Unfit(format!("Failed loading library, {error}")))
     }
 
+    /// Libraries that came with a dataset take the place of those that serve.
+    fn replace_libraries(&mut self, host: &mut dyn Host, functions: Vec<Vec<u8>>) {
+        self.flush_libraries();
+        for code in functions {
+            if let Err(refusal) = self.load_function(host, code, Twice::Replace) {
+                log::warn!("{refusal}");
+            }
+        }
+    }
+
     /// The file is loaded, or there is none.
-    fn end_load(&mut self, host: &mut dyn Host, load: Load) {
+    fn end_load(&mut self, host: &mut dyn Host, mut load: Load) {
         self.close_loaded(&load);
+        self.read_on_from_primary();
         if load.total_bytes > 0 {
             let Counts { loaded, expired, empty, .. } = load.counts;
             log_counts(loaded, expired, empty);
             let us = self.now.mono_us.saturating_sub(load.begun_mono_us);
             log::info!("DB loaded from disk: {:.3} seconds", us as f64 / 1e6);
+        }
+        if let Origin::Primary(fresh) = &mut load.origin {
+            self.durability.loads_beside = false;
+            if fresh.is_some() {
+                self.replace_libraries(host, load.functions);
+            }
+            self.loaded_from_primary(host, load.counts, fresh.take());
+            return;
         }
         self.loaded(host, load.counts);
         self.configure_log(host);
@@ -544,6 +665,13 @@ impl Engine {
             }
         }
         log::warn!("{refusal}");
+        if let Origin::Primary(_) = load.origin {
+            self.durability.load = Some(Box::new(load));
+            if let Some(is_beside) = self.stop_loading() {
+                self.not_loaded_from_primary(host, is_beside);
+            }
+            return;
+        }
         log::warn!("Terminating server after rdb file reading failure.");
         log::warn!("Fatal error loading the DB, check server logs. Exiting.");
         self.close_loaded(&load);
@@ -551,7 +679,7 @@ impl Engine {
     }
 
     /// Clients are served again, and who waits for a key looks at it.
-    pub(super) fn loaded(&mut self, host: &mut dyn Host, counts: Counts) {
+    pub(in crate::engine) fn loaded(&mut self, host: &mut dyn Host, counts: Counts) {
         self.durability.last_load = counts;
         self.durability.changes_at_save = self.propagation.changes();
         self.note_loading();
@@ -561,6 +689,35 @@ impl Engine {
     pub(super) fn close_loaded(&mut self, load: &Load) {
         self.file_job(FileJob::Close(load.file));
         self.file_job(FileJob::CloseFolder(load.folder));
+    }
+}
+
+/// What a dump says about the history to which it belongs: its id, the offset, and the database in which the feed stands.
+#[derive(Debug, Default)]
+struct History {
+    id: Option<String>,
+    offset: Option<u64>,
+    db: Option<u32>,
+}
+
+impl History {
+    /// Takes note of a fact; false when it is about something else.
+    fn note(&mut self, name: &[u8], text: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(text);
+        match name {
+            b"repl-id" => self.id = Some(text.into_owned()).filter(|id| id.len() == 40),
+            b"repl-offset" => self.offset = text.parse().ok(),
+            b"repl-stream-db" => self.db = text.parse().ok(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// All of it, once it is known.
+    fn take(&mut self) -> Option<(String, u64, u32)> {
+        let (id, offset, db) = (self.id.clone()?, self.offset?, self.db?);
+        *self = History::default();
+        Some((id, offset, db))
     }
 }
 

@@ -241,12 +241,14 @@ impl Engine {
     /// Hands over what was committed. The shell calls it when a turn is committed.
     #[inline]
     pub fn hand_over_log(&mut self, host: &mut dyn Host) {
+        self.ask_for_acks();
         if !self.durability.log.buffer.is_empty() {
             if self.switches.log_delay_us > 0 {
                 let _ = host.apply(Request::Sleep(self.switches.log_delay_us));
             }
             self.hand_over_buffer();
         }
+        self.note_logged();
         self.close_batch();
     }
 
@@ -481,7 +483,7 @@ impl Engine {
                 log.unsynced_since_ms = log.unsynced_next_ms.take();
                 self.durability.last_sync_us = done.us;
                 self.sync_was_done(done.us);
-                self.answer_log_waiters();
+                self.answer_waiting();
             }
             Err(error) => {
                 log.sync_errors += 1;
@@ -554,9 +556,12 @@ impl Engine {
         let start = manifest.increments().last().and_then(|file| file.start);
         // Without an end its bytes are the best guess.
         let end = manifest.reopen_increment().or(start.map(|start| start + last_bytes as i64));
-        self.replication.offset = self.replication.offset.max(end.unwrap_or(0).max(0) as u64);
+        let end = end.unwrap_or(0).max(0) as u64;
+        if end > self.replication.offset() {
+            self.replication.feed.jump_to(end);
+        }
         if name.is_none() {
-            let offset = self.replication.offset as i64;
+            let offset = self.replication.offset() as i64;
             let made = String::from_utf8_lossy(&manifest.open_increment(names, offset).name).into_owned();
             log::info!("Creating AOF incr file {made} on server start");
             let file = self.next_file();
@@ -642,7 +647,7 @@ impl Engine {
         let conf_name = self.conf.appendfilename.clone();
         let names = Names(&conf_name);
         let mut manifest = log.manifest.clone();
-        let new = manifest.open_increment(names, self.replication.offset as i64);
+        let new = manifest.open_increment(names, self.replication.offset() as i64);
         let (name, seq) = (String::from_utf8_lossy(&new.name).into_owned(), new.seq);
         log::info!("Creating AOF incr file {name} on background rewrite");
         let (to, folder) = (self.next_file(), self.next_folder());
@@ -675,7 +680,7 @@ impl Engine {
                     log.manifest = manifest;
                 }
                 self.release_gate();
-                self.answer_log_waiters();
+                self.answer_waiting();
                 self.rewrite_went_on();
                 self.backup_was_switched(Ok(()));
             }
@@ -743,7 +748,7 @@ impl Engine {
             }
         });
         self.log_job(LogJob::Close(file));
-        let end = self.replication.offset as i64;
+        let end = self.replication.offset() as i64;
         self.durability.log.manifest.close_increment(end);
         self.durability.log.forget();
         true

@@ -23,13 +23,13 @@ mod writer;
 
 use super::disk::{FileDone, FileResult};
 use super::{Done, Engine, Host};
-use crate::base::id::ClientId;
 pub use backup::{Backup, State as BackupState};
 pub use gate::{Marks, Mode};
-pub use load::Progress;
+pub(in crate::engine) use load::Origin;
+pub use load::{Counts, Progress};
 pub use log::Stage as LogStage;
 pub use reload::Reload;
-pub use save::Why;
+pub use save::{Target, Why};
 pub use wait::NOT_LOGGED;
 
 /// What is known of dump files.
@@ -63,8 +63,6 @@ pub struct Durability {
     pub log: log::Log,
     /// Replies that wait for it.
     pub gate: gate::Gate,
-    /// Clients that wait until it is durable up to some position.
-    waiting_for_log: Vec<ClientId>,
     /// Microseconds that its last sync took.
     pub last_sync_us: u64,
     /// Its rewrites.
@@ -79,6 +77,8 @@ pub struct Durability {
     configuring: Option<u64>,
     save: Option<Box<save::Save>>,
     load: Option<Box<load::Load>>,
+    /// It goes into databases of its own.
+    loads_beside: bool,
     /// How far the load is while a slice of it is being read.
     reading: Option<load::Progress>,
     /// What became of jobs of the load meanwhile.
@@ -113,7 +113,6 @@ impl Durability {
             waiting_for_save: Vec::new(),
             log: log::Log::default(),
             gate: gate::Gate::default(),
-            waiting_for_log: Vec::new(),
             last_sync_us: 0,
             rewrites: rewrite::Rewrites::default(),
             backup: Backup::default(),
@@ -122,6 +121,7 @@ impl Durability {
             configuring: None,
             save: None,
             load: None,
+            loads_beside: false,
             reading: None,
             arrived: Vec::new(),
             reloading: None,
@@ -144,7 +144,12 @@ impl Durability {
 
     /// Whether a dataset is being loaded.
     pub fn is_loading(&self) -> bool {
-        self.load.is_some() || self.reading.is_some()
+        (self.load.is_some() || self.reading.is_some()) && !self.loads_beside
+    }
+
+    /// Whether a dataset is being loaded beside the one that serves.
+    pub fn is_loading_beside(&self) -> bool {
+        self.loads_beside
     }
 
     /// Whether changes are logged, or will be with the first base.
@@ -155,6 +160,16 @@ impl Durability {
     /// Whether a save is to be begun as soon as may be.
     pub fn is_scheduled(&self) -> bool {
         self.is_scheduled
+    }
+
+    /// Where the dump goes that is being made.
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.save.as_ref().map(|save| &save.target)
+    }
+
+    /// As [`Durability::target`], to change.
+    pub(super) fn target_mut(&mut self) -> Option<&mut Target> {
+        self.save.as_mut().map(|save| &mut save.target)
     }
 
     /// Why a dump file is being saved, or a base of the log is made; none when neither is.
@@ -210,6 +225,7 @@ impl Engine {
         if self.durability.save.is_some() {
             more |= self.save_some(host);
         }
+        self.begin_sync_after_save(host);
         more
     }
 

@@ -75,7 +75,7 @@ impl Engine {
         let mut writer =
             FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
         writer.pin(self.dump_version());
-        self.write_facts(host, &mut writer, false);
+        self.write_facts(host, &mut writer, false, true);
         self.dbs.begin_snapshot();
         let mut file = header(0).to_vec();
         let mut take = |writer: &mut FileWriter, all| {

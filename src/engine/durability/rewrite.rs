@@ -151,7 +151,7 @@ impl Engine {
         }
         let mut writer =
             FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
-        self.write_facts(host, &mut writer, true);
+        self.write_facts(host, &mut writer, true, true);
         writer.end();
         let header = header(writer.version());
         let mut body = Vec::new();
@@ -237,7 +237,7 @@ impl Engine {
         let mut manifest = self.durability.log.manifest.clone();
         manifest.finish_rewrite(names, rewrite.form, rewrite.since);
         if self.durability.log.stage() == LogStage::Beginning || self.durability.log.is_sealed() {
-            manifest.open_increment(names, self.replication.offset as i64);
+            manifest.open_increment(names, self.replication.offset() as i64);
         }
         manifest
     }
@@ -347,7 +347,7 @@ impl Engine {
                 log::warn!("Fail to persist the AOF manifest: {}", error.text);
             }
             engine.durability.forgetting = false;
-            engine.answer_log_waiters();
+            engine.answer_waiting();
             engine.end_configuring(host);
         });
         self.durability.forgetting = true;
@@ -460,7 +460,21 @@ impl Engine {
         }
     }
 
+    /// The dataset is going to be another one: what was logged ends, and `configure_log` begins anew.
+    pub(in crate::engine) fn stop_log_for_sync(&mut self, _: &mut dyn Host) {
+        if self.durability.backup.owns_log() {
+            // Its files are removed as soon as the switch is done that is under way.
+            self.let_go_of_log();
+        } else if self.durability.log.stage() != LogStage::Off {
+            self.end_log();
+        }
+    }
+
     fn begin_to_log(&mut self, host: &mut dyn Host) {
+        if self.durability.backup.owns_log() {
+            // What was logged for a backup has ended; this log takes its place.
+            self.keep_log_of_backup();
+        }
         self.commit();
         self.durability.log.set_stage(LogStage::Beginning);
         self.note_followers();
@@ -511,7 +525,7 @@ impl Engine {
         self.durability.log.set_stage(LogStage::Off);
         self.note_followers();
         self.update_gate();
-        self.answer_log_waiters();
+        self.answer_waiting();
         self.note_disk_errors();
     }
 }

@@ -11,17 +11,19 @@
 //! nothing behind but the file that was there before.
 
 use super::super::disk::{
-    Block, Checksum, DiskError, FileDone, FileId, FileJob, FileResult, FolderId, Options,
+    Block, Checksum, DiskError, FileDone, FileId, FileJob, FileResult, FolderId, Found, Options,
 };
+use super::super::replication::Filter;
 use super::super::timers::Timer;
 use super::super::{Done, Engine, Host};
 use super::rewrite::Rewrite;
 use super::writer::Writer;
+use crate::base::id::ClientId;
 use crate::base::limit::{SAVE_US_PER_BUSY_TURN, SAVE_US_PER_TURN, SAVED_BYTES_IN_FLIGHT};
 use crate::config::{MaxmemoryPolicy, REDIS_VERSION};
 use crate::persist::aof::manifest::{Form, Names};
-use crate::persist::rdb;
 use crate::persist::rdb::file::write::{FileWriter, Keep, header};
+use crate::persist::rdb::{self, Version};
 use std::mem;
 
 /// The header says this version until it is known better.
@@ -44,6 +46,26 @@ pub enum Why {
     Shutdown,
     /// The log gets a new base.
     Rewrite,
+    /// Replicas need a dump.
+    Replicas,
+}
+
+/// Where a dump goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// To a file.
+    File,
+    /// Straight to replicas; on its way it is compressed and summed up by the thread of files.
+    Replicas {
+        /// Those that are still there.
+        ids: Vec<ClientId>,
+        /// What stands before and behind it.
+        mark: String,
+        /// The version of the format, which has to be said at the start.
+        version: Version,
+        /// What they want.
+        filter: Filter,
+    },
 }
 
 /// What a save waits for.
@@ -65,6 +87,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(in crate::engine) struct Save {
     why: Why,
+    pub(in crate::engine) target: Target,
     /// It is the base of the log.
     pub(super) rewrite: Option<Rewrite>,
     writer: Writer,
@@ -150,13 +173,22 @@ impl Engine {
         let temporary = format!("temp-{}.rdb", self.process.names.pid);
         let sync_every = self.conf.rdb_save_incremental_fsync.then_some(SYNC_EVERY_BYTES);
         let options = Options { checksum: self.conf.rdbchecksum, sync_every };
-        self.begin_walk(host, why, None, temporary, options);
+        self.begin_walk(host, why, (Target::File, None), temporary, options);
         self.durability.saves += 1;
-        if why == Why::Background {
+        if why == Why::Background || why == Why::Replicas {
             self.durability.last_try_unix_s = self.now.unix_s();
             self.note_fork(host, begin);
             log::info!("Background saving started by pid {}", self.process.names.pid);
         }
+    }
+
+    /// Begins to send a dump of what is there now to replicas. Another save must not be under way.
+    pub(in crate::engine) fn begin_save_to(&mut self, host: &mut dyn Host, target: Target) {
+        let begin = host.ticks();
+        let options = Options { checksum: self.conf.rdbchecksum, sync_every: None };
+        self.begin_walk(host, Why::Replicas, (target, None), String::new(), options);
+        self.note_fork(host, begin);
+        log::info!("Background RDB transfer started by pid {}", self.process.names.pid);
     }
 
     /// Begins the base of the log.
@@ -165,7 +197,8 @@ impl Engine {
         let temporary = Names::temporary_base(self.process.names.pid);
         let sync_every = self.conf.aof_rewrite_incremental_fsync.then_some(SYNC_EVERY_BYTES);
         let checksum = self.conf.rdbchecksum && rewrite.form == Form::Dump;
-        self.begin_walk(host, Why::Rewrite, Some(rewrite), temporary, Options { checksum, sync_every });
+        let target = (Target::File, Some(rewrite));
+        self.begin_walk(host, Why::Rewrite, target, temporary, Options { checksum, sync_every });
         self.note_fork(host, begin);
     }
 
@@ -179,27 +212,44 @@ impl Engine {
         &mut self,
         host: &mut dyn Host,
         why: Why,
-        rewrite: Option<Rewrite>,
+        (target, rewrite): (Target, Option<Rewrite>),
         temporary: String,
         options: Options,
     ) {
+        self.commit();
+        let filter = if let Target::Replicas { filter, .. } = target { filter } else { Filter::default() };
         let (folder, file) = (self.next_folder(), self.next_file());
         let first_job = self.save_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
-        self.save_job(FileJob::Create { file, folder, name: temporary.clone(), options });
+        self.save_job(match target {
+            Target::File => FileJob::Create { file, folder, name: temporary.clone(), options },
+            Target::Replicas { .. } => FileJob::Gather(file, options),
+        });
         let writer = if rewrite.is_some_and(|rewrite| rewrite.form == Form::Commands) {
             Writer::Commands(self.command_writer())
         } else {
-            self.save_job(FileJob::Append(file, Block::of(header(FIRST_VERSION).to_vec())));
             let mut writer =
                 FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
-            writer.pin(self.dump_version());
-            self.write_facts(host, &mut writer, rewrite.is_some());
+            let first = match &target {
+                Target::File => {
+                    writer.pin(self.dump_version());
+                    FIRST_VERSION
+                }
+                Target::Replicas { version, .. } => {
+                    writer.pin(*version);
+                    writer.version()
+                }
+            };
+            self.save_job(FileJob::Append(file, Block::of(header(first).to_vec())));
+            self.write_facts(host, &mut writer, rewrite.is_some(), filter.functions);
             Writer::Dump(writer)
         };
-        self.dbs.begin_snapshot();
+        if filter.keys {
+            self.dbs.begin_snapshot();
+        }
         let changes = self.propagation.changes();
         self.durability.save = Some(Box::new(Save {
             why,
+            target,
             rewrite,
             writer,
             written_bytes: 0,
@@ -209,7 +259,7 @@ impl Engine {
             temporary,
             name: self.conf.dbfilename.clone(),
             first_job,
-            waiters: if why == Why::Rewrite {
+            waiters: if matches!(why, Why::Rewrite | Why::Replicas) {
                 Vec::new()
             } else {
                 mem::take(&mut self.durability.waiting_for_save)
@@ -236,13 +286,26 @@ impl Engine {
     }
 
     /// What a dump file says before the first key.
-    pub(super) fn write_facts(&mut self, host: &mut dyn Host, writer: &mut FileWriter, is_base: bool) {
+    pub(super) fn write_facts(
+        &mut self,
+        host: &mut dyn Host,
+        writer: &mut FileWriter,
+        is_base: bool,
+        functions: bool,
+    ) {
         writer.aux("redis-ver", REDIS_VERSION);
         writer.aux("redis-bits", "64");
         writer.aux("ctime", &self.now.unix_s().to_string());
         writer.aux("used-mem", &self.used_memory(host).to_string());
+        if let Some((id, offset, db)) = self.shown_history().filter(|_| !is_base) {
+            writer.aux("repl-stream-db", &db.to_string());
+            writer.aux("repl-id", &id);
+            writer.aux("repl-offset", &offset.to_string());
+        }
         writer.aux("aof-base", if is_base { "1" } else { "0" });
-        self.scripts.libraries.iter().for_each(|library| writer.function(&library.code));
+        if functions {
+            self.scripts.libraries.iter().for_each(|library| writer.function(&library.code));
+        }
     }
 
     /// All databases were emptied: where there are save points the dump file follows. Gives the number of a job that is done
@@ -267,7 +330,7 @@ impl Engine {
     pub fn wait_for_save(&mut self) -> u64 {
         let job = self.jobs.number(0);
         match &mut self.durability.save {
-            Some(save) if save.rewrite.is_none() => save.waiters.push(job),
+            Some(save) if save.rewrite.is_none() && save.why != Why::Replicas => save.waiters.push(job),
             _ => self.durability.waiting_for_save.push(job),
         }
         job
@@ -292,14 +355,13 @@ impl Engine {
     }
 
     fn walk_some(&mut self, host: &mut dyn Host, save: &mut Save) -> bool {
-        if save.stage != Stage::Walking || save.is_delayed {
+        if save.stage != Stage::Walking || save.is_delayed || self.are_replicas_full(&save.target) {
             return false;
         }
         let begin = host.ticks();
         let us = match save.why {
-            Why::Background | Why::Client | Why::Flush | Why::Rewrite if self.stats.turn_commands > 0 => {
-                SAVE_US_PER_BUSY_TURN
-            }
+            Why::Shutdown => SAVE_US_PER_TURN,
+            _ if self.stats.turn_commands > 0 => SAVE_US_PER_BUSY_TURN,
             _ => SAVE_US_PER_TURN,
         };
         let end = begin + us * self.ticker.per_ms / 1000;
@@ -324,7 +386,8 @@ impl Engine {
             self.collect_garbage();
             self.end_walk(save);
         }
-        more && !save.is_delayed && self.file_bytes_in_flight() < SAVED_BYTES_IN_FLIGHT
+        let is_held_up = save.is_delayed || self.file_bytes_in_flight() >= SAVED_BYTES_IN_FLIGHT;
+        more && !is_held_up && !self.are_replicas_full(&save.target)
     }
 
     /// Waits as `rdb-key-save-delay` asks for so many keys. True when the walk has to wait.
@@ -364,12 +427,14 @@ impl Engine {
         if let Some(version) = save.writer.version() {
             self.seal_dump(save, version);
         }
+        // What is only gathered has nothing to be made durable; the job tells that all before it is done.
         save.stage = Stage::Syncing(self.save_job(FileJob::Sync(save.file)));
     }
 
     /// The header and the checksum of a dump.
     fn seal_dump(&mut self, save: &mut Save, version: u16) {
-        let (before, after) = (header(FIRST_VERSION), header(version));
+        let first = if matches!(save.target, Target::File) { FIRST_VERSION } else { version };
+        let (before, after) = (header(first), header(version));
         let checksum = match save.sums_up {
             true => Checksum::Running { began: before.to_vec(), begins: after.to_vec() },
             false => Checksum::Zero,
@@ -388,7 +453,12 @@ impl Engine {
             return;
         }
         match result {
-            Ok(done) => save.written_bytes += done.bytes,
+            Ok(done) => {
+                save.written_bytes += done.bytes;
+                if let Found::Pieces(pieces) = &done.found {
+                    self.send_piece(&save.target, pieces);
+                }
+            }
             Err(error) => {
                 self.end_save(host, *save, Err(error));
                 return;
@@ -401,6 +471,9 @@ impl Engine {
                 self.place_when_open();
             }
             Stage::Placing(place) if place == job => self.base_was_placed(save),
+            Stage::Syncing(sync) if sync == job && !matches!(save.target, Target::File) => {
+                self.end_save(host, *save, Ok(()));
+            }
             Stage::Syncing(sync) if sync == job => {
                 let (folder, from, to) = (save.folder, save.temporary.clone(), save.name.clone());
                 self.save_job(FileJob::Close(save.file));
@@ -439,6 +512,10 @@ impl Engine {
             self.end_rewrite(&save, result.as_ref().copied());
             return;
         }
+        if !matches!(save.target, Target::File) {
+            self.end_save_to_replicas(&save, result.err());
+            return;
+        }
         self.durability.last_kept_bytes = save.kept_bytes;
         match &result {
             Ok(()) => {
@@ -455,7 +532,7 @@ impl Engine {
                 self.discard_save(&save);
             }
         }
-        if save.why == Why::Background {
+        if matches!(save.why, Why::Background | Why::Replicas) {
             let us = self.now.mono_us.saturating_sub(save.begun_mono_us);
             self.durability.last_background_s = Some(us / 1_000_000);
             self.durability.last_background_is_ok = is_ok;
@@ -465,6 +542,9 @@ impl Engine {
             }
         }
         self.note_disk_errors();
+        if save.why == Why::Replicas {
+            self.end_file_sync(is_ok);
+        }
         if save.why == Why::Shutdown {
             self.last_save_ended(host, is_ok);
         }
@@ -475,12 +555,35 @@ impl Engine {
         self.arm_save_points();
     }
 
+    /// A dump was handed to its replicas, or failed.
+    fn end_save_to_replicas(&mut self, save: &Save, error: Option<DiskError>) {
+        let us = self.now.mono_us.saturating_sub(save.begun_mono_us);
+        self.durability.last_background_s = Some(us / 1_000_000);
+        if let Some(error) = &error {
+            log::warn!("Error sending a dump to replicas({}): {}", error.op, error.text);
+            self.discard_save(save);
+        } else {
+            self.file_job(FileJob::Close(save.file));
+            self.file_job(FileJob::CloseFolder(save.folder));
+        }
+        self.end_straight_sync(&save.target, error.is_none());
+    }
+
+    /// Ends a dump for replicas before its end.
+    pub(in crate::engine) fn cancel_sync(&mut self) {
+        if let Some(save) = self.durability.save.take_if(|save| save.why == Why::Replicas) {
+            self.discard_save(&save);
+        }
+    }
+
     /// Forgets what was walked, and removes what was written.
     pub(super) fn discard_save(&mut self, save: &Save) {
         self.dbs.cancel_snapshot();
         self.collect_garbage();
         self.file_job(FileJob::Close(save.file));
-        self.file_job(FileJob::Remove(save.folder, save.temporary.clone()));
+        if matches!(save.target, Target::File) {
+            self.file_job(FileJob::Remove(save.folder, save.temporary.clone()));
+        }
         self.file_job(FileJob::CloseFolder(save.folder));
     }
 

@@ -72,6 +72,8 @@ impl Engine {
             if let Err(Refusal::Error(error)) = self.admit_script(call.host, slot, call.args, call.row, by) {
                 return Err(error);
             }
+        } else {
+            self.admit_old_script(slot)?;
         }
         let is_strict = script.flags & script_flag::COMPATIBLE == 0;
         let begin_ticks = call.host.ticks();

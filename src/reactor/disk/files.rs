@@ -64,6 +64,10 @@ impl Files {
             FileJob::OpenToRead { file, folder, name } => {
                 self.open(file, folder, name, Open::Read, Options::default())
             }
+            FileJob::Gather(file, options) => {
+                self.files.insert(file, OpenFile::gather(options));
+                Ok(FileDone::default())
+            }
             FileJob::Append(file, block) => self.file(file).append(block),
             FileJob::WriteAt { file, offset, bytes } => self.file(file).write_at(offset, &bytes),
             FileJob::Read(file, max) => self.file(file).read(max),

@@ -24,6 +24,8 @@ pub(super) struct OpenFile {
     synced: u64,
     /// Bytes of it that were read.
     read: u64,
+    /// It is no file: what is appended comes back.
+    is_gathered: bool,
 }
 
 impl OpenFile {
@@ -36,7 +38,14 @@ impl OpenFile {
             file::advise(fd, 0, 0, Advice::Sequential);
         }
         let state = FileState { keeps_crc: options.checksum, ..FileState::default() };
-        OpenFile { fd, name, state, sync_every: options.sync_every, synced: 0, read: 0 }
+        OpenFile { fd, name, state, sync_every: options.sync_every, synced: 0, read: 0, is_gathered: false }
+    }
+
+    /// What is no file: what is appended comes back.
+    pub fn gather(options: Options) -> OpenFile {
+        let state = FileState { keeps_crc: options.checksum, ..FileState::default() };
+        let fd = Err(DiskError::given_up(""));
+        OpenFile { fd, name: String::new(), state, sync_every: None, synced: 0, read: 0, is_gathered: true }
     }
 
     /// How the opening went: the bytes of the file.
@@ -51,6 +60,9 @@ impl OpenFile {
 
     /// Writes a block behind what was written, and syncs when so much was.
     pub fn append(&mut self, block: Block) -> FileResult {
+        if self.is_gathered {
+            return Ok(self.state.gather(block));
+        }
         self.whole()?;
         let pieces = block.finish(&mut self.state);
         let slices: Vec<&[u8]> = pieces.iter().map(Piece::as_slice).collect();
@@ -118,6 +130,9 @@ impl OpenFile {
 
     /// Makes its bytes durable. They need not stay in memory then, as nobody reads them soon.
     pub fn sync(&mut self) -> FileResult {
+        if self.is_gathered {
+            return Ok(FileDone::default());
+        }
         let (synced, end) = (self.synced, self.state.written);
         let forgets = self.sync_every.is_some();
         let done = self.attempt("fdatasync", |fd, _| {

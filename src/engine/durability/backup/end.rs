@@ -52,6 +52,11 @@ impl Engine {
         self.fail_backup(&because("the server ends"));
     }
 
+    /// The dataset of a primary takes the place of this server's: what was backed up so far is of another history.
+    pub(in crate::engine) fn fail_backup_for_sync(&mut self) {
+        self.fail_backup(&because("a full sync with the primary replaces the dataset"));
+    }
+
     /// Removes the files of a backup that is not under way. Gives the number of a job that is done when they are removed.
     pub fn clean_backup(&mut self) -> u64 {
         let job = self.jobs.number(0);
@@ -187,6 +192,22 @@ impl Engine {
         let is_marked = mem::take(&mut self.durability.backup.is_marked);
         let names = log_names(Names(&self.conf.appendfilename), &self.durability.log.manifest);
         let file = self.durability.log.file();
+        self.let_go_of_log();
+        if is_marked {
+            self.durability.log.forget_all();
+            let backup = &mut self.durability.backup;
+            (backup.log_waiter, backup.is_log_going) = (backup.waiter.take(), true);
+            backup.names_of_log = names;
+            // The thread of the log might make a file anew that it has not opened yet. To close one twice does no harm.
+            match file.map(|file| self.log_job(LogJob::Close(file))) {
+                Some(closed) => self.jobs.then(closed, |engine, _, _, _| engine.remove_log_of_backup()),
+                None => self.remove_log_of_backup(),
+            }
+        }
+    }
+
+    /// Nothing is logged for a backup any more; the files stay where they are.
+    pub(in super::super) fn let_go_of_log(&mut self) {
         match self.durability.log.stage() {
             LogStage::Off => {}
             LogStage::Beginning => {
@@ -205,19 +226,8 @@ impl Engine {
         self.durability.log.set_stage(LogStage::Off);
         self.note_followers();
         self.update_gate();
-        self.answer_log_waiters();
+        self.answer_waiting();
         self.note_disk_errors();
-        if is_marked {
-            self.durability.log.forget_all();
-            let backup = &mut self.durability.backup;
-            (backup.log_waiter, backup.is_log_going) = (backup.waiter.take(), true);
-            backup.names_of_log = names;
-            // The thread of the log might make a file anew that it has not opened yet. To close one twice does no harm.
-            match file.map(|file| self.log_job(LogJob::Close(file))) {
-                Some(closed) => self.jobs.then(closed, |engine, _, _, _| engine.remove_log_of_backup()),
-                None => self.remove_log_of_backup(),
-            }
-        }
     }
 
     /// Removes its files, the manifest first, then the mark. Who waits for the backup waits for that as well.

@@ -1,0 +1,148 @@
+//! The feed of the primary as it runs here, and what the primary is told of it.
+//!
+//! A request runs as one that was propagated; then its bytes are passed on to replicas of this server as they came, a transaction
+//! as a whole. So the offset of this server is that of the primary, and what a replica of it has is a beginning of what it has
+//! itself.
+
+use super::super::admission::gate;
+use super::super::client::state;
+use super::super::{Engine, Host};
+use crate::replication::stream::BadStream;
+use crate::resp::Args;
+use crate::resp::reply::encode_request;
+use std::mem;
+
+impl Engine {
+    /// Whether this server follows another one.
+    #[inline]
+    pub fn is_replica(&self) -> bool {
+        self.replication.primary.is_some()
+    }
+
+    /// Runs what came of the feed, unless it has to wait.
+    pub(super) fn run_stream(&mut self, host: &mut dyn Host) {
+        let Some(slot) = self.primary_slot() else { return };
+        let id = self.clients[slot].handle;
+        if self.is_busy() || self.gates & gate::PAUSE != 0 {
+            if let Some(primary) = &mut self.replication.primary {
+                primary.is_held_up = true;
+            }
+            return;
+        }
+        let Some(primary) = self.replication.primary.as_mut().filter(|primary| primary.is_up()) else {
+            return;
+        };
+        primary.is_held_up = false;
+        // What was run and is not passed on: a transaction goes as a whole.
+        let mut stream = mem::take(&mut primary.stream);
+        let mut passed = mem::take(&mut self.replication.passed);
+        loop {
+            match stream.find() {
+                Ok(Some(bytes)) => {
+                    let (source, spans) = stream.args();
+                    self.run_of_stream(host, slot, Args::Spans(source, spans));
+                    passed.extend_from_slice(&source[..bytes]);
+                    stream.pass(bytes);
+                    let Some(client) = self.client(id).filter(|client| !client.is(state::CLOSE_ASAP)) else {
+                        break;
+                    };
+                    if !client.is(state::MULTI) {
+                        self.pass_on(&passed);
+                        passed.clear();
+                    }
+                    if self.gates & gate::PAUSE != 0 {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(BadStream { at, what }) => {
+                    log::warn!(
+                        "Protocol error from the primary ({what}, {at} bytes behind the start of a request)"
+                    );
+                    self.give_link_up();
+                    break;
+                }
+            }
+        }
+        self.replication.passed = passed;
+        if let Some(primary) = self.replication.primary.as_mut().filter(|primary| primary.client == Some(id))
+        {
+            primary.is_held_up = stream.waiting() > 0 && self.gates & gate::PAUSE != 0;
+            primary.stream = stream;
+        } else {
+            self.replication.passed.clear();
+        }
+    }
+
+    fn run_of_stream(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>) {
+        if args.is_empty() {
+            return;
+        }
+        let id = self.clients[slot].handle;
+        self.clients[slot].commands += 1;
+        if let Err(error) = self.replay(host, id, args) {
+            let Some(slot) = self.slot_of(id) else { return };
+            self.note_failed_replay(slot, &format!("ERR {error}"));
+        }
+    }
+
+    /// Passes on to replicas what was run, and counts it.
+    fn pass_on(&mut self, bytes: &[u8]) {
+        // What it has changed is logged by now as belonging to this offset.
+        self.commit();
+        self.replication.feed.push(bytes);
+        if self.replication.feed.is_kept() {
+            self.feed_went_on();
+        }
+    }
+
+    /// What held up the feed is over.
+    pub(in crate::engine) fn go_on_with_stream(&mut self, host: &mut dyn Host) {
+        let is_held_up = self.replication.primary.as_ref().is_some_and(|primary| primary.is_held_up);
+        if is_held_up && self.gates & gate::PAUSE == 0 && !self.is_busy() {
+            self.run_stream(host);
+            self.read_on_from_primary();
+        }
+    }
+
+    /// Tells the primary how far this server has its feed, and how far the log is durable.
+    pub fn acknowledge(&mut self) {
+        if !self.replication.primary.as_ref().is_some_and(|primary| primary.is_up()) {
+            return;
+        }
+        let offset = self.replication.offset().to_string();
+        let mut out = Vec::new();
+        match self.durable_offset() {
+            Some(durable) => {
+                encode_request(&["REPLCONF", "ACK", &offset, "FACK", &durable.to_string()], &mut out);
+            }
+            None => encode_request(&["REPLCONF", "ACK", &offset], &mut out),
+        }
+        self.tell_primary(&out);
+    }
+
+    /// The offset up to which the log is durable; none while nothing is logged.
+    fn durable_offset(&mut self) -> Option<u64> {
+        if !self.durability.is_logging() {
+            return None;
+        }
+        let (synced, is_durable) = (self.durability.log.synced(), self.durability.log.is_durable());
+        let replication = &mut self.replication;
+        while let Some((_, offset)) = replication.logged.pop_front_if(|(position, _)| *position <= synced) {
+            replication.durable = offset;
+        }
+        let has_all = is_durable && replication.logged.is_empty();
+        Some(if has_all { replication.feed.end() } else { replication.durable })
+    }
+
+    /// What was committed is handed over to the log up to this position.
+    #[inline]
+    pub(in crate::engine) fn note_logged(&mut self) {
+        if self.is_replica() && self.durability.is_logging() {
+            let (position, offset) = (self.durability.log.end(), self.replication.feed.end());
+            if self.replication.logged.back().is_none_or(|(last, _)| *last < position) {
+                self.replication.logged.push_back((position, offset));
+            }
+        }
+    }
+}

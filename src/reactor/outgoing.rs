@@ -1,0 +1,88 @@
+//! Connections that this server makes: to a primary.
+//!
+//! An address is connected to at once, without waiting for the other end; a name is first looked up by the helper thread, since
+//! that may take seconds. That the connection is there, or cannot be had, is told when the poll says that the socket can be
+//! written.
+
+use super::connections::Socket;
+use super::host::ShellHost;
+use crate::base::id::ClientId;
+use crate::engine::Engine;
+use crate::engine::client::Address;
+use crate::sys::net;
+use mio::net::TcpStream;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+/// A host to connect to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The client that is to be connected.
+    pub id: ClientId,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The address of this machine to use; empty for any.
+    pub source: String,
+}
+
+impl Target {
+    /// Looks the name up. It may take long.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn resolve(&self) -> Result<SocketAddr, String> {
+        let mut found =
+            (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| error.to_string())?;
+        found.next().ok_or_else(|| format!("there is no address of {}", self.host))
+    }
+
+    /// The address, where the host is one.
+    fn address(&self) -> Option<SocketAddr> {
+        let ip: IpAddr = self.host.parse().ok()?;
+        Some(SocketAddr::new(ip, self.port))
+    }
+}
+
+impl ShellHost {
+    /// Begins to connect a client to a host.
+    pub fn connect(&mut self, engine: &mut Engine, target: Target) {
+        match target.address() {
+            Some(address) => self.connect_to(engine, &target, Ok(address)),
+            None => self.helper.resolve(target),
+        }
+    }
+
+    /// Begins to connect to an address, if one was found.
+    pub fn connect_to(&mut self, engine: &mut Engine, target: &Target, found: Result<SocketAddr, String>) {
+        let begun =
+            found.and_then(|address| self.begin_to_connect(target, address).map_err(|e| e.to_string()));
+        if let Err(error) = begun {
+            engine.not_connected(target.id, &error);
+        }
+    }
+
+    fn begin_to_connect(&mut self, target: &Target, address: SocketAddr) -> io::Result<()> {
+        let source = target.source.parse::<IpAddr>().ok();
+        let stream = net::connect_tcp(address, source)?;
+        let mut socket = Socket::Tcp(TcpStream::from_std(stream));
+        socket.register(self.poll.registry(), target.id)?;
+        self.connections.insert_connecting(target.id, socket);
+        Ok(())
+    }
+
+    /// A socket that was being connected can be written, or has failed.
+    pub fn finish_connecting(&mut self, engine: &mut Engine, id: ClientId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.finish_connecting() {
+            Ok(Some((peer, local, number))) => {
+                engine.connected(id, Address::Ip(peer), Address::Ip(local), number)
+            }
+            // It goes on.
+            Ok(None) => {}
+            Err(error) => engine.not_connected(id, &crate::sys::file::error_text(&error)),
+        }
+    }
+}

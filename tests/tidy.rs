@@ -82,7 +82,7 @@ const UNSAFE: &[(&str, &str)] = &[
 /// Every command that is given the whole engine; its row says why.
 const GLOBAL: &str = "
     acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setuser acl|users
-    acl|whoami auth bgrewriteaof bgsave client|caching client|getname client|getredir client|id client|info client|kill
+    acl|whoami auth backup|abort backup|cleanup backup|list backup|seal backup|start backup|status bgrewriteaof bgsave client|caching client|getname client|getredir client|id client|info client|kill
     client|list client|pause client|setinfo client|setname client|tracking client|trackinginfo client|unblock
     client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set
     debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro flushall flushdb function|delete

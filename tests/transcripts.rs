@@ -36,6 +36,7 @@ const NEVER_SUCCEED: &[(&str, &str)] = &[
     ("sync", "the feed is no reply; tests/sim/replicas.rs has it"),
     ("failover", "it needs a replica; tests/sim/replicas.rs has it"),
     ("acl", "a container"),
+    ("backup", "a container"),
     ("acl|load", "the server runs without an ACL file"),
     ("acl|save", "the server runs without an ACL file"),
     ("cluster", "a container"),

@@ -12,9 +12,11 @@ use std::io::{Read, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use waterwheel::base::crc::crc64;
 use waterwheel::config::REDIS_VERSION;
 use waterwheel::persist::aof::manifest::Manifest;
 use waterwheel::persist::aof::scan::{BadAof, Cause, Item, Next, Scanner, Within as Inside};
+use waterwheel::persist::aof::seal::Seal;
 use waterwheel::persist::rdb::file::{BadData, ReadOptions};
 use waterwheel::resp::args::Args;
 
@@ -147,6 +149,10 @@ impl Checker {
                 return Err(Told);
             }
         };
+        let seal = match Seal::parse(&text) {
+            Ok(seal) => seal,
+            Err(what) => return self.end(format!("AOF manifest {name} is not valid: {what}")),
+        };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // As at a start, what comes behind the last that holds anything does not count.
         let holds = |name: &[u8]| {
@@ -156,6 +162,9 @@ impl Checker {
         for (i, file) in manifest.needed().enumerate() {
             let path = folder.join(OsStr::from_bytes(&file.name));
             let is_base = i == 0 && manifest.base().is_some();
+            if let Some(seal) = &seal {
+                self.check_sum(&path, &file.name, seal)?;
+            }
             if is_base {
                 let form = match begins_with_dump(&path) {
                     Ok(true) => "RDB",
@@ -174,6 +183,35 @@ impl Checker {
             self.judge(&verdict, if is_base { "BASE AOF" } else { "INCR AOF" }, &target.name);
         }
         self.say("All AOF files and manifest are valid");
+        Ok(())
+    }
+
+    /// Whether a file of a backup has the bytes that it was sealed with.
+    fn check_sum(&mut self, path: &Path, name: &[u8], seal: &Seal) -> Result<(), Told> {
+        let shown = String::from_utf8_lossy(name).into_owned();
+        let Some(sum) = seal.of(name) else {
+            return self.end(format!("AOF file {shown} has no checksum in the manifest of the backup"));
+        };
+        let mut piece = vec![0; PIECE_BYTES];
+        let (mut crc, mut bytes) = (0, 0);
+        let read = File::open(path).and_then(|mut file| {
+            loop {
+                let count = file.read(&mut piece)?;
+                if count == 0 {
+                    return Ok(());
+                }
+                (crc, bytes) = (crc64(crc, &piece[..count]), bytes + count as u64);
+            }
+        });
+        if let Err(error) = read {
+            return self.end(format!("Cannot open file {}: {}", path.display(), reason(&error)));
+        }
+        if (crc, bytes) != (sum.crc, sum.bytes) {
+            return self.end(format!(
+                "AOF file {shown} is not as it was sealed: {bytes} bytes with checksum {crc:016x}, not {} with {:016x}",
+                sum.bytes, sum.crc
+            ));
+        }
         Ok(())
     }
 

@@ -279,6 +279,7 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("rdb_last_load_keys_expired", durability.last_load.expired);
     text.field("rdb_last_load_keys_loaded", durability.last_load.loaded);
     append_only_file(engine, walked.us, text);
+    text.field("backup_in_progress", u8::from(engine.durability.backup.is_in_progress()));
     text.idle(&["module_fork_in_progress", "module_fork_last_cow_size"]);
     if engine.durability.is_logging() {
         log_files(engine, text);

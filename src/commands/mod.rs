@@ -1,6 +1,7 @@
 //! The commands, one file or folder a family: first the table of rows, then the handlers.
 
 mod acl;
+mod backup;
 mod bitmap;
 mod client;
 mod cluster;
@@ -46,6 +47,7 @@ use crate::structures::listpack::Element;
 /// The rows of all families.
 pub const FAMILIES: &[&[Spec]] = &[
     acl::COMMANDS,
+    backup::COMMANDS,
     bitmap::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,

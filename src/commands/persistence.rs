@@ -111,7 +111,10 @@ fn cancel(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 fn bgrewriteaof(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let text = if engine.is_rewrite_in_progress() {
         return Err(CmdError::err("Background append only file rewriting already in progress"));
-    } else if engine.is_nested() || engine.durability.saving().is_some() {
+    } else if engine.is_nested()
+        || engine.durability.saving().is_some()
+        || engine.durability.backup.holds_rewrites()
+    {
         engine.schedule_rewrite();
         "Background append only file rewriting scheduled"
     } else {

@@ -30,6 +30,28 @@ pub(super) fn appenddirname(value: &[u8]) -> Checked {
     ensure(is_base_name(value), "appenddirname can't be a path, just a dirname")
 }
 
+/// A directory name without a path, not empty.
+pub(super) fn backupdirname(value: &[u8]) -> Checked {
+    ensure(!value.is_empty(), "backupdirname can't be empty")?;
+    ensure(is_base_name(value), "backupdirname can't be a path, just a dirname")
+}
+
+/// What is loaded at the start: a kind and an absolute path, or nothing.
+pub(super) fn preload_file(value: &[u8]) -> Checked {
+    if value.is_empty() {
+        return Ok(());
+    }
+    let path = value.strip_prefix(b"aof:/").or_else(|| value.strip_prefix(b"rdb:/"));
+    ensure(path.is_some(), "argument must be in the format '[aof|rdb]:[filename]'")?;
+    let mut parts = path.unwrap_or_default().split(|&byte| byte == b'/');
+    ensure(
+        !parts.any(|part| matches!(part, b"" | b"." | b"..")),
+        "preload-file path must be a normalized absolute file path",
+    )?;
+    let dot = value.iter().rposition(|&byte| byte == b'.');
+    ensure(dot.is_some_and(|at| at + 1 < value.len()), "preload-file must end with an extension")
+}
+
 /// A host name that may stand in a redirection.
 pub(super) fn announced_hostname(value: &[u8]) -> Checked {
     ensure(value.len() < 256, "Hostnames must be less than 256 characters")?;

@@ -183,6 +183,8 @@ pub enum Origin {
     Redis7,
     /// Redis 8.0 only.
     Redis8,
+    /// Redis 8.10 only.
+    Redis810,
     /// Valkey 9.1 only.
     Valkey,
     /// None of them.
@@ -198,6 +200,7 @@ impl Origin {
             Origin::Redis => "Redis 7.0 and later",
             Origin::Redis7 => "Redis 7.0",
             Origin::Redis8 => "Redis 8.0",
+            Origin::Redis810 => "Redis 8.10",
             Origin::Valkey => "Valkey 9.1",
             Origin::Ours => "Waterwheel only",
         }
@@ -256,6 +259,8 @@ pub enum Effect {
     AppendFsync,
     /// Remove history files of the append only file.
     AofGarbage,
+    /// Look anew when a sealed backup is removed.
+    Backup,
     /// Resize the replication backlog.
     Backlog,
     /// Count the replicas that are near enough.

@@ -272,6 +272,12 @@ config! {
     pub aof_timestamp_enabled: bool,
     /// `aof-disable-auto-gc`.
     pub aof_disable_auto_gc: bool,
+    /// `backupdirname`.
+    pub backupdirname: String,
+    /// `preload-file`; empty for none.
+    pub preload_file: String,
+    /// `backup-sealed-ttl`.
+    pub backup_sealed_ttl_s: u64,
     // Replication.
     /// `replicaof`.
     pub replicaof: Option<(String, u16)>,

@@ -82,6 +82,7 @@ impl Engine {
             Effect::AppendOnly => self.configure_log(host),
             Effect::AppendFsync => self.configure_log_sync(),
             Effect::AofGarbage => self.remove_history_as_configured(),
+            Effect::Backup => self.arm_backup_ttl(),
         }
         Ok(())
     }

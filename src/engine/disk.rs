@@ -80,6 +80,8 @@ pub enum FileJob {
     },
     /// Reads on, at most so many bytes; the answer has none at the end.
     Read(FileId, usize),
+    /// As a read, of which only the checksum of all that was read until now is told; no byte was read at the end.
+    Sum(FileId, usize),
     /// Makes the bytes of a file durable.
     Sync(FileId),
     /// Cuts a file to a length.
@@ -118,6 +120,15 @@ pub enum FileJob {
         from: String,
         /// The name that it gets as well.
         to: String,
+    },
+    /// Gives a file the same name in another folder as well, where nobody has it yet.
+    LinkInto {
+        /// Where it is.
+        from: FolderId,
+        /// Where it is from now on, too.
+        to: FolderId,
+        /// Its name in both.
+        name: String,
     },
     /// Takes a name away, and the file if that was its last. A large file is given back in slices, so that no sync of
     /// another one has to wait for all of it.
@@ -281,6 +292,8 @@ pub enum Found {
     Bytes(Vec<u8>),
     /// The names in a folder, in order.
     Names(Vec<String>),
+    /// The CRC-64 of what was read.
+    Sum(u64),
     /// What was gathered: see [`FileJob::Gather`].
     Pieces(Vec<Bytes>),
 }

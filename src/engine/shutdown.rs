@@ -119,6 +119,7 @@ impl Engine {
     fn finish_shutdown(&mut self, host: &mut dyn Host) {
         let Some(how) = self.durability.shutdown.as_ref().map(|shutdown| shutdown.how) else { return };
         self.log_lagging_replicas();
+        self.abandon_backup();
         if self.durability.log.stage() == LogStage::Beginning && self.is_rewriting() {
             if !how.force {
                 log::warn!("Writing initial AOF, can't exit.");

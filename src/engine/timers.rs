@@ -98,6 +98,8 @@ pub enum Timer {
     LogRetry,
     /// Look whether the log has grown so much that it is rewritten.
     LogGrown,
+    /// Look whether a sealed backup was kept long enough.
+    BackupKept,
     /// Look after replicas, once a second.
     Replication,
     /// Look whether a replica can take over.
@@ -275,6 +277,7 @@ impl Engine {
             Timer::LogLate => self.look_at_late_log(),
             Timer::LogRetry => self.retry_log(),
             Timer::LogGrown => self.rewrite_if_grown(),
+            Timer::BackupKept => self.look_at_backup_ttl(),
             Timer::Replication => self.tend_replication(host),
             Timer::Failover => self.look_at_failover(host),
             Timer::Shutdown => self.look_at_shutdown(host),

@@ -78,7 +78,8 @@ impl EventLoop {
             peeks: Default::default(),
             alarm,
             alarm_at_us: 0,
-            busy: false,
+            // What was asked for before the first turn is to be handed out.
+            busy: true,
             exit: None,
             cpu_us: None,
             clocks_read_at: 0,

@@ -148,6 +148,19 @@ pub fn link(folder: impl AsFd, from: &str, to: &str) -> io::Result<()> {
     })
 }
 
+/// Gives a file the same name in another folder as well.
+///
+/// # Errors
+///
+/// What the system says, also where that name is taken.
+pub fn link_into(folder: impl AsFd, other: impl AsFd, name: &str) -> io::Result<()> {
+    let other = other.as_fd().as_raw_fd();
+    with_names(folder, name, name, |folder, from, to| {
+        // SAFETY: both names end with a zero and outlive the call.
+        unsafe { libc::linkat(folder, from, other, to, 0) }
+    })
+}
+
 /// Takes a file's name away.
 ///
 /// # Errors

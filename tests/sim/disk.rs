@@ -317,7 +317,7 @@ fn random_job(rng: &mut Rng, at: usize, is_open: &mut [bool; 3]) -> Option<FileJ
     let (from, to) = (name(), name());
     let options = Options { checksum: rng.below(2) == 0, sync_every: Some(1 + rng.below(2000)) };
     let bytes = vec![rng.below(256) as u8; rng.below(3000) as usize];
-    let job = match rng.below(18) {
+    let job = match rng.below(19) {
         0 => FileJob::Create { file, folder, name: from, options },
         1 => FileJob::OpenToAppend { file, folder, name: from, options },
         2 => FileJob::OpenToRead { file, folder, name: from },
@@ -326,6 +326,7 @@ fn random_job(rng: &mut Rng, at: usize, is_open: &mut [bool; 3]) -> Option<FileJ
         5 if from != to => FileJob::Remove(folder, from),
         6 => FileJob::List(folder),
         17 if from != to => FileJob::Link { folder, from, to },
+        18 => FileJob::LinkInto { from: folder, to: folder, name: from },
         7 => {
             let (temporary, file) = ("tmp".to_owned(), FILE);
             FileJob::Replace(Replace { folder, name: from, file, temporary, bytes })
@@ -340,6 +341,7 @@ fn random_job(rng: &mut Rng, at: usize, is_open: &mut [bool; 3]) -> Option<FileJ
                     let checksum = options.checksum.then_some(running);
                     FileJob::Append(file, Block { checksum, ..Block::of(bytes) })
                 }
+                12 if options.checksum => FileJob::Sum(file, 1 + rng.below(3000) as usize),
                 12 => FileJob::Read(file, 1 + rng.below(3000) as usize),
                 13 => FileJob::Sync(file),
                 14 => FileJob::Truncate(file, rng.below(6000)),

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
 mod chaos;
 mod deadlines;
 mod disk;

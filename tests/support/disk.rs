@@ -11,6 +11,7 @@
 //!   happened, so that a test can tell that it met them.
 
 use std::collections::{BTreeMap, VecDeque};
+use waterwheel::base::crc::crc64;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::disk::{
     Block, DiskError, ErrorKind, FileDone, FileId, FileJob, FileResult, FileState, FolderId, Found, LogJob,
@@ -228,6 +229,14 @@ impl Disk {
             FileJob::Append(file, block) => self.append(file, block),
             FileJob::WriteAt { file, offset, bytes } => self.write(file, offset as usize, &bytes),
             FileJob::Read(file, max) => self.read(file, max),
+            FileJob::Sum(file, max) => {
+                let done = self.read(file, max)?;
+                let state = &mut self.file(file).state;
+                if let Found::Bytes(bytes) = &done.found {
+                    state.crc = crc64(state.crc, bytes);
+                }
+                Ok(FileDone { found: Found::Sum(state.crc), ..done })
+            }
             FileJob::Sync(file) => self.sync(file),
             FileJob::Truncate(file, bytes) => self.truncate(file, bytes as usize),
             FileJob::Close(file) => {
@@ -257,13 +266,8 @@ impl Disk {
                 self.folders.entry(path).or_default();
                 done(0)
             }
-            FileJob::Link { folder, from, to } => {
-                let number = self.lookup(folder, "link", &from)?;
-                if self.folder(folder).seen.contains_key(&to) {
-                    return Err(DiskError { name: from, ..refused("link", "File exists") });
-                }
-                self.change_names(folder, "link", None, Some((to, number)))
-            }
+            FileJob::Link { folder, from, to } => self.link((folder, from), (folder, to)),
+            FileJob::LinkInto { from, to, name } => self.link((from, name.clone()), (to, name)),
             FileJob::Remove(folder, name) => {
                 self.lookup(folder, "unlink", &name)?;
                 self.change_names(folder, "unlink", Some(name), None)
@@ -274,6 +278,15 @@ impl Disk {
             }
             FileJob::Replace(replace) => replace.carry_out(|step| self.do_file(step)),
         }
+    }
+
+    /// A file gets one more name.
+    fn link(&mut self, from: (FolderId, String), to: (FolderId, String)) -> FileResult {
+        let number = self.lookup(from.0, "link", &from.1)?;
+        if self.folder(to.0).seen.contains_key(&to.1) {
+            return Err(DiskError { name: from.1, ..refused("link", "File exists") });
+        }
+        self.change_names(to.0, "link", None, Some((to.1, number)))
     }
 
     /// Carries out a job of the thread of the log; its numbers are of another thread, and mean other files.

@@ -90,4 +90,18 @@ pub(super) const ROWS: &[Directive] = &[
         .hidden()
         .applies(Effect::AofGarbage)
         .doc("Leaves append only files that are no longer needed."),
+    text("backupdirname", "backupdir", |c| &mut c.backupdirname)
+        .origin(Origin::Redis810)
+        .immutable()
+        .check(check::backupdirname)
+        .doc("Directory of the backup, within the working directory."),
+    number("backup-sealed-ttl", "0", 0, I64, |c| &mut c.backup_sealed_ttl_s)
+        .origin(Origin::Redis810)
+        .applies(Effect::Backup)
+        .doc("Seconds after which a sealed backup is removed; 0 keeps it."),
+    text("preload-file", "", |c| &mut c.preload_file)
+        .origin(Origin::Redis810)
+        .immutable()
+        .check(check::preload_file)
+        .doc("What is loaded at the start in place of anything else: `rdb:` or `aof:` and an absolute path."),
 ];

@@ -286,7 +286,8 @@ impl Engine {
         let log = &self.durability.log;
         let is_late = log.unsynced_ms(self.now.mono_ms()) > LOG_LATE_MS;
         let mode = match self.conf.appendfsync {
-            _ if log.stage() != LogStage::On => Mode::Open,
+            // Nobody was promised that what is logged for a backup alone is durable.
+            _ if log.stage() != LogStage::On || self.durability.backup.owns_log() => Mode::Open,
             AppendFsync::Always => Mode::All,
             AppendFsync::Everysec if is_late => Mode::Writers,
             _ if log.unwritten_bytes() > LOG_BACKLOG_BYTES_MAX => Mode::Writers,

@@ -259,10 +259,14 @@ impl Engine {
 
     /// Begins to load the dump file. Clients are told LOADING until it is loaded.
     pub fn begin_loading(&mut self) {
+        self.begin_loading_of(self.conf.dir.clone(), self.conf.dbfilename.clone());
+    }
+
+    /// Begins to load the dump file with this name in a folder.
+    pub(super) fn begin_loading_of(&mut self, path: String, name: String) {
         let folder = self.next_folder();
-        self.file_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        self.file_job(FileJob::OpenFolder(folder, path));
         let reader = Reader::Dump(Box::new(FileReader::new(self.read_options())));
-        let name = self.conf.dbfilename.clone();
         let (file, open) = self.open_to_load(folder, name.clone());
         self.begin_load(Load { folder, file, name, open, ..Load::new(reader, self.now) });
     }

@@ -57,6 +57,8 @@ pub struct Log {
     framer: Framer,
     buffer: Vec<u8>,
     file: Option<FileId>,
+    /// The job that opens it, while that is not done.
+    opening: Option<u64>,
     /// Its name in the folder.
     file_name: String,
     /// Bytes of it.
@@ -107,6 +109,11 @@ impl Log {
     /// The file that is written.
     pub(super) fn file(&self) -> Option<FileId> {
         self.file
+    }
+
+    /// Whether its file is not open yet.
+    pub(super) fn is_opening(&self) -> bool {
+        self.opening.is_some()
     }
 
     /// Whether changes are to be logged.
@@ -240,6 +247,12 @@ impl Log {
         self.base_bytes = self.bytes();
     }
 
+    /// Forgets all of it, as if there had never been one.
+    pub(super) fn forget_all(&mut self) {
+        self.forget();
+        self.found(Manifest::default(), 0);
+    }
+
     /// The files that the disk holds, at a start.
     pub(super) fn found(&mut self, manifest: Manifest, bytes: u64) {
         self.manifest = manifest;
@@ -332,6 +345,10 @@ impl Engine {
 
     /// What was handed over from here on is kept and tried again.
     fn log_write_failed(&mut self, error: DiskError) {
+        if self.durability.backup.owns_log() {
+            self.fail_backup(&error);
+            return;
+        }
         if self.conf.appendfsync == AppendFsync::Always {
             self.end_for_error(&error);
             return;
@@ -350,6 +367,11 @@ impl Engine {
 
     /// A sync has failed: nobody knows what of the file is durable, and it is not written to any more.
     fn seal_log(&mut self, error: DiskError) {
+        let is_of_backup = self.durability.backup.owns_log();
+        self.fail_backup(&error);
+        if is_of_backup {
+            return;
+        }
         if self.conf.appendfsync == AppendFsync::Always {
             self.end_for_error(&error);
             return;
@@ -624,7 +646,9 @@ impl Engine {
         let file = self.next_file();
         let folder = self.log_path();
         let job = self.log_job(LogJob::Open { file, folder, name: name.clone() });
-        self.jobs.then(job, |engine, _, _, result| {
+        self.durability.log.opening = Some(job);
+        self.jobs.then(job, |engine, _, job, result| {
+            engine.durability.log.opening.take_if(|opening| *opening == job);
             match result {
                 Ok(done) => {
                     let log = &mut engine.durability.log;
@@ -634,9 +658,13 @@ impl Engine {
                 }
                 Err(error) => {
                     log::warn!("Can't open the append-only file {}: {}", error.name, error.text);
-                    engine.jobs.queue.push_back(Job::Exit(1));
+                    match engine.durability.backup.owns_log() {
+                        true => engine.fail_backup(&error),
+                        false => engine.jobs.queue.push_back(Job::Exit(1)),
+                    }
                 }
             }
+            engine.place_when_open();
         });
         let log = &mut self.durability.log;
         log.file_name = name;
@@ -686,6 +714,7 @@ impl Engine {
                 self.release_gate();
                 self.answer_waiting();
                 self.rewrite_went_on();
+                self.backup_was_switched(Ok(()));
             }
             Err(error) => {
                 log.file_name = old_name;
@@ -695,12 +724,14 @@ impl Engine {
                 if error.op == "fdatasync" {
                     log.sync_errors += 1;
                     log::warn!("Fail to fsync the AOF file: {}", error.text);
-                    self.fail_rewrite();
+                    self.fail_rewrite(&error);
                     self.seal_log(error);
+                    self.end_log_of_backup();
                     return;
                 }
                 log::warn!("Can't open the append-only file: {}", error.text);
-                self.fail_rewrite();
+                self.fail_rewrite(&error);
+                self.backup_was_switched(Err(error));
             }
         }
     }

@@ -5,7 +5,9 @@
 //!
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start, or a part
 //! of it ([`moment`]).
+//! [`backup`] keeps a base and what came behind it beside the log.
 
+mod backup;
 mod bounds;
 mod gate;
 mod handed;
@@ -14,6 +16,7 @@ mod load;
 mod log;
 mod moment;
 mod points;
+mod preload;
 mod reload;
 mod replay;
 mod rewrite;
@@ -23,6 +26,7 @@ mod writer;
 
 use super::disk::{FileDone, FileResult};
 use super::{Done, Engine, Host};
+pub use backup::{Backup, State as BackupState};
 pub use gate::{Marks, Mode};
 pub(in crate::engine) use load::Origin;
 pub use load::{Counts, Progress};
@@ -66,6 +70,8 @@ pub struct Durability {
     pub last_sync_us: u64,
     /// Its rewrites.
     pub rewrites: rewrite::Rewrites,
+    /// What is known of backups.
+    pub backup: Backup,
     /// The log goes on in another increment as soon as that is durable.
     switch: Option<log::PendingSwitch>,
     /// The manifest that no longer names what a rewrite has made superfluous is being written.
@@ -116,6 +122,7 @@ impl Durability {
             gate: gate::Gate::default(),
             last_sync_us: 0,
             rewrites: rewrite::Rewrites::default(),
+            backup: Backup::default(),
             switch: None,
             forgetting: false,
             configuring: None,
@@ -222,6 +229,8 @@ impl Engine {
         if self.durability.is_scheduled {
             self.save_as_scheduled(host);
         }
+        more |= self.seal_as_wanted();
+        more |= self.answer_for_backup(host);
         if self.durability.save.is_some() {
             more |= self.save_some(host);
         }

@@ -12,7 +12,7 @@ use super::super::{Done, Engine, Host, Job};
 use super::load::{Counts, Load, Reader, Refusal, log_counts};
 use super::moment::Times;
 use crate::base::id::ClientId;
-use crate::persist::aof::manifest::{Form, Kind, Manifest, Names};
+use crate::persist::aof::manifest::{File, Form, Kind, Manifest, Names};
 use crate::persist::aof::scan::{BadAof, Cause, Scanner};
 use crate::resp::Args;
 use std::collections::VecDeque;
@@ -37,6 +37,8 @@ pub(super) struct Replay {
     waiter: Option<u64>,
     /// What is known of the times in it.
     pub times: Times,
+    /// The files are not those of the log of this server.
+    is_preload: bool,
 }
 
 impl Replay {
@@ -60,7 +62,7 @@ impl Replay {
 
 /// A file of the log.
 #[derive(Clone, Debug)]
-struct Part {
+pub(super) struct Part {
     name: String,
     kind: Kind,
     bytes: u64,
@@ -76,6 +78,7 @@ fn is_end(bad: &BadAof) -> bool {
 impl Engine {
     /// Loads what was saved, if anything was. Clients are told LOADING until it is loaded.
     pub fn load_at_start(&mut self, host: &mut dyn Host) {
+        self.find_backup(host);
         match self.manifest_on_disk(host) {
             Ok(manifest) => self.durability.log.found(manifest, 0),
             Err(lines) => {
@@ -88,6 +91,10 @@ impl Engine {
             self.refuse_moment(&why);
             return;
         }
+        if self.preloads() {
+            self.begin_preload(host);
+            return;
+        }
         if !self.conf.appendonly {
             let path = format!("{}/{}", self.conf.dir, self.conf.dbfilename);
             match host.apply(Request::Exists(&path)) {
@@ -97,7 +104,7 @@ impl Engine {
             return;
         }
         match self.take_over(host).and_then(|()| self.parts(host)) {
-            Ok(parts) => self.begin_replay(host, parts, None),
+            Ok(parts) => self.begin_replay(host, parts, None, None),
             Err(error) => {
                 log::warn!("{}: {}", error.name, error.text);
                 self.jobs.queue.push_back(Job::Exit(1));
@@ -106,7 +113,7 @@ impl Engine {
     }
 
     /// The manifest, or an empty one if there is none.
-    fn manifest_on_disk(&mut self, host: &mut dyn Host) -> Result<Manifest, Vec<String>> {
+    pub(super) fn manifest_on_disk(&mut self, host: &mut dyn Host) -> Result<Manifest, Vec<String>> {
         let path = format!("{}/{}", self.log_path(), Names(&self.conf.appendfilename).manifest());
         let mut text = Vec::new();
         match host.apply(Request::ReadFile(&path, &mut text)) {
@@ -176,13 +183,28 @@ impl Engine {
     /// The files of the manifest, with their lengths.
     fn parts(&mut self, host: &mut dyn Host) -> Result<VecDeque<Part>, DiskError> {
         let files: Vec<_> = self.durability.log.manifest.needed().cloned().collect();
+        self.parts_in(host, &self.log_path(), files)
+    }
+
+    /// Files in a folder, with their lengths.
+    pub(super) fn parts_in(
+        &mut self,
+        host: &mut dyn Host,
+        path: &str,
+        files: Vec<File>,
+    ) -> Result<VecDeque<Part>, DiskError> {
         let mut parts = VecDeque::new();
         for file in files {
             let name = String::from_utf8_lossy(&file.name).into_owned();
             let open = self.next_file();
-            let status = self.at_log_folder(host, |_, folder| {
-                vec![FileJob::OpenToRead { file: open, folder, name: name.clone() }, FileJob::Close(open)]
-            });
+            let folder = self.next_folder();
+            let jobs = vec![
+                FileJob::OpenFolder(folder, path.to_owned()),
+                FileJob::OpenToRead { file: open, folder, name: name.clone() },
+                FileJob::Close(open),
+                FileJob::CloseFolder(folder),
+            ];
+            let status = self.disk_at_once(host, jobs);
             let bytes = status.map_err(|error| DiskError {
                 name: format!("Unable to obtain the AOF file {name} length. stat"),
                 ..error
@@ -198,25 +220,34 @@ impl Engine {
         Ok(parts)
     }
 
-    fn begin_replay(&mut self, host: &mut dyn Host, parts: VecDeque<Part>, waiter: Option<u64>) {
+    /// Begins to run files, which lie in the folder of the log unless they are preloaded from another.
+    pub(super) fn begin_replay(
+        &mut self,
+        host: &mut dyn Host,
+        parts: VecDeque<Part>,
+        waiter: Option<u64>,
+        preloaded: Option<String>,
+    ) {
         let client = self.open_replaying_client();
         let folder = self.next_folder();
         let total_bytes = parts.iter().map(|part| part.bytes).sum();
         self.commit();
         self.durability.is_replaying = true;
-        if waiter.is_none() {
+        if waiter.is_none() && preloaded.is_none() {
             let manifest = self.durability.log.manifest.clone();
             self.durability.log.found(manifest, total_bytes);
         }
         let last_bytes = parts.back().map_or(0, |part| part.bytes);
         let begun_mono_us = self.now.mono_us;
+        let is_preload = preloaded.is_some();
+        let times = Times::default();
         let replay =
-            Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter, times: Times::default() };
+            Replay { client, parts, part: None, begun_mono_us, last_bytes, waiter, times, is_preload };
         let mut load = Load::new(Reader::Log(Box::new(Scanner::new(self.read_options(), None))), self.now);
         load.replay = Some(Box::new(replay));
         load.total_bytes = total_bytes;
         load.set_folder(folder);
-        self.file_job(FileJob::OpenFolder(folder, self.log_path()));
+        self.file_job(FileJob::OpenFolder(folder, preloaded.unwrap_or_else(|| self.log_path())));
         self.begin_load(load);
         if let Some(load) = self.durability.load.take() {
             self.next_part(host, load);
@@ -269,7 +300,9 @@ impl Engine {
 
     /// Whether a file may be cut before what is wrong with it: its end is missing or was not written, or little is damaged.
     pub(super) fn may_cut(&self, load: &Load, bad: &BadAof) -> bool {
-        let part = load.replay.as_ref().and_then(|replay| replay.part.as_ref());
+        // What is preloaded is not ours to be changed.
+        let replay = load.replay.as_ref().filter(|replay| !replay.is_preload);
+        let part = replay.and_then(|replay| replay.part.as_ref());
         self.conf.aof_load_truncated
             && part.is_some_and(|part| part.is_last && (is_end(bad) || self.is_small_tail(load, part, bad)))
     }
@@ -372,12 +405,13 @@ impl Engine {
             self.completed(host, job, Done::File(Ok(FileDone::default())));
             return;
         }
-        if let Some(unix_s) = self.stands_at() {
+        if let Some(unix_s) = self.stands_at().filter(|_| !replay.is_preload) {
             self.stand_at(host, unix_s);
             return;
         }
-        if !self.conf.appendonly {
-            // Somebody has changed his mind meanwhile.
+        if replay.is_preload || !self.conf.appendonly {
+            // A log of its own begins with a base of what was preloaded. Or somebody has changed his mind meanwhile.
+            self.configure_log(host);
             self.note_ready(host);
             return;
         }
@@ -402,7 +436,7 @@ impl Engine {
         match refusal {
             Refusal::BadLog(bad) => {
                 let is_last = replay.part.as_ref().is_some_and(|part| part.is_last);
-                if bad.is_short() && !is_last && self.conf.aof_load_truncated {
+                if bad.is_short() && !is_last && self.conf.aof_load_truncated && !replay.is_preload {
                     log::warn!("Fatal error: the truncated file is not the last file");
                 }
                 log::warn!("{}", bad.refusal(name));
@@ -454,7 +488,7 @@ impl Engine {
         let Some(waiter) = self.durability.reloading.take() else { return };
         self.durability.load = None;
         match self.parts(host) {
-            Ok(parts) => self.begin_replay(host, parts, Some(waiter)),
+            Ok(parts) => self.begin_replay(host, parts, Some(waiter), None),
             Err(error) => {
                 log::warn!("{}: {}", error.name, error.text);
                 self.loaded(host, Counts::default());

@@ -10,9 +10,10 @@
 //!
 //! A server that begins to log has no increment yet: it writes to a temporary one, which gets its name with the first base.
 
-use super::super::disk::{FileJob, FileResult, LogJob, Options};
+use super::super::disk::{DiskError, FileJob, FileResult, LogJob, Options};
 use super::super::timers::Timer;
 use super::super::{Engine, Host};
+use super::backup;
 use super::log::Stage as LogStage;
 use super::save::{Save, Stage};
 use crate::base::crc::crc64;
@@ -93,6 +94,7 @@ impl Engine {
     pub fn begin_rewrite(&mut self, host: &mut dyn Host) {
         self.durability.rewrites.is_scheduled = false;
         self.durability.rewrites.begun += 1;
+        self.durability.backup.note_rewrite();
         if self.stands_at().is_some() && self.conf.appendonly && self.durability.log.stage() == LogStage::Off
         {
             self.durability.log.set_stage(LogStage::Beginning);
@@ -249,8 +251,9 @@ impl Engine {
     }
 
     /// A rewrite has come to its end, or failed.
-    pub(super) fn end_rewrite(&mut self, save: &Save, is_ok: bool) {
+    pub(super) fn end_rewrite(&mut self, save: &Save, result: Result<(), &DiskError>) {
         let Some(rewrite) = save.rewrite else { return };
+        let is_ok = result.is_ok();
         let us = self.now.mono_us.saturating_sub(save.begun_mono_us);
         let rewrites = &mut self.durability.rewrites;
         rewrites.last_kept_bytes = save.kept_bytes;
@@ -271,9 +274,13 @@ impl Engine {
             self.leave_moment();
             self.remove_history();
             log::info!("Background AOF rewrite finished successfully");
+            self.pin_base();
         } else {
             log::warn!("Background AOF rewrite terminated with error");
             rewrites.failures += 1;
+            if let Err(error) = result {
+                self.fail_backup_without_base(error);
+            }
             if self.durability.log.stage() == LogStage::Beginning {
                 self.end_temporary_increment();
                 self.try_rewrite_again();
@@ -309,10 +316,10 @@ impl Engine {
     }
 
     /// The switch of a rewrite has failed: the rewrite does too.
-    pub(super) fn fail_rewrite(&mut self) {
+    pub(super) fn fail_rewrite(&mut self, error: &DiskError) {
         if let Some(save) = self.durability.save.take_if(|save| save.rewrite.is_some()) {
             self.discard_save(&save);
-            self.end_rewrite(&save, false);
+            self.end_rewrite(&save, Err(error));
         }
     }
 
@@ -324,6 +331,7 @@ impl Engine {
         if self.durability.log.stage() == LogStage::Beginning {
             self.end_temporary_increment();
         }
+        self.fail_backup_without_base(&backup::because("the rewrite was ended"));
         true
     }
 
@@ -397,6 +405,7 @@ impl Engine {
             || bytes <= self.conf.auto_aof_rewrite_min_size_bytes
             || (bytes * 100 / base).saturating_sub(100) < percentage
             || log.stage() != LogStage::On
+            || self.durability.backup.owns_log()
             || self.durability.save.is_some()
             || self.durability.rewrites.is_scheduled
             || self.is_rewrite_limited()
@@ -415,7 +424,11 @@ impl Engine {
         if is_early {
             return;
         }
-        let is_limited = !self.durability.log.is_sealed() && self.is_rewrite_limited();
+        let is_sealed = self.durability.log.is_sealed();
+        if self.durability.backup.holds_rewrites() && !is_sealed {
+            return;
+        }
+        let is_limited = !is_sealed && self.is_rewrite_limited();
         if is_free && !self.durability.is_loading() && !self.is_shutting_down() && !is_limited {
             self.begin_rewrite(host);
         }
@@ -437,7 +450,11 @@ impl Engine {
         }
         match (self.conf.appendonly, self.durability.log.stage()) {
             (true, LogStage::Off) => self.begin_to_log(host),
-            (false, LogStage::Beginning | LogStage::On) => self.end_log(),
+            (true, _) if self.durability.backup.owns_log() => self.keep_log_of_backup(),
+            (false, LogStage::Beginning | LogStage::On) if !self.durability.backup.owns_log() => {
+                self.fail_backup(&backup::because("appendonly is stopped"));
+                self.end_log();
+            }
             _ => {}
         }
     }
@@ -454,12 +471,19 @@ impl Engine {
 
     /// The dataset is going to be another one: what was logged ends, and `configure_log` begins anew.
     pub(in crate::engine) fn stop_log_for_sync(&mut self, _: &mut dyn Host) {
-        if self.durability.log.stage() != LogStage::Off {
+        if self.durability.backup.owns_log() {
+            // Its files are removed as soon as the switch is done that is under way.
+            self.let_go_of_log();
+        } else if self.durability.log.stage() != LogStage::Off {
             self.end_log();
         }
     }
 
     fn begin_to_log(&mut self, host: &mut dyn Host) {
+        if self.durability.backup.owns_log() {
+            // What was logged for a backup has ended; this log takes its place.
+            self.keep_log_of_backup();
+        }
         self.commit();
         self.durability.log.set_stage(LogStage::Beginning);
         self.note_followers();

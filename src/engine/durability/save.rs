@@ -112,6 +112,8 @@ pub(in crate::engine) struct Save {
     delay_us: u64,
     /// It waits for that delay.
     is_delayed: bool,
+    /// The bytes of a base are durable.
+    is_synced: bool,
     sums_up: bool,
 }
 
@@ -268,6 +270,7 @@ impl Engine {
             kept_bytes: 0,
             delay_us: 0,
             is_delayed: false,
+            is_synced: false,
             sums_up: options.checksum,
         }));
     }
@@ -463,8 +466,9 @@ impl Engine {
         }
         match save.stage {
             Stage::Syncing(sync) if sync == job && save.rewrite.is_some() => {
-                save.stage = Stage::Placing(self.place_base(&mut save));
+                save.is_synced = true;
                 self.durability.save = Some(save);
+                self.place_when_open();
             }
             Stage::Placing(place) if place == job => self.base_was_placed(save),
             Stage::Syncing(sync) if sync == job && !matches!(save.target, Target::File) => {
@@ -482,18 +486,30 @@ impl Engine {
         }
     }
 
+    /// A base that is durable gets its place, unless the thread of the log has not opened the increment yet which gets its name
+    /// with it: it would make another one of the old name.
+    pub(super) fn place_when_open(&mut self) {
+        if self.durability.log.is_opening() {
+            return;
+        }
+        let is_due = |save: &mut Box<Save>| save.is_synced && matches!(save.stage, Stage::Syncing(_));
+        let Some(mut save) = self.durability.save.take_if(is_due) else { return };
+        save.stage = Stage::Placing(self.place_base(&mut save));
+        self.durability.save = Some(save);
+    }
+
     /// The file is there, or will not come.
     fn end_save(&mut self, host: &mut dyn Host, save: Save, result: Result<(), DiskError>) {
         let is_ok = result.is_ok();
         if save.rewrite.is_some() {
-            match result {
+            match &result {
                 Ok(()) => drop(self.file_job(FileJob::CloseFolder(save.folder))),
                 Err(error) => {
                     log::warn!("Write error writing append only file on disk: {}", error.text);
                     self.discard_save(&save);
                 }
             }
-            self.end_rewrite(&save, is_ok);
+            self.end_rewrite(&save, result.as_ref().copied());
             return;
         }
         if !matches!(save.target, Target::File) {

@@ -142,6 +142,7 @@ impl Engine {
     /// Empties the databases, or makes others beside them, and begins to load: from a file, or what comes.
     fn begin_to_load_from_primary(&mut self, host: &mut dyn Host, file: Option<String>) {
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
+        self.fail_backup_for_sync();
         self.cancel_save(host);
         let is_beside = file.is_none() && self.conf.repl_diskless_load == DisklessLoad::Swapdb;
         let (mut fresh, mut freeing) = (None, None);
@@ -176,6 +177,7 @@ impl Engine {
         }
         self.drop_replicas();
         self.replication.feed.drop_all();
+        self.fail_backup_for_sync();
         self.stop_log_for_sync(host);
         self.note_followers();
     }
@@ -204,6 +206,8 @@ impl Engine {
     ) {
         if let Some(fresh) = fresh {
             self.leave_history(host);
+            // What was begun beside the load walks databases that go.
+            self.cancel_save(host);
             log::info!("MASTER <-> REPLICA sync: Discarding old DB in background");
             self.replace_databases(*fresh);
         }

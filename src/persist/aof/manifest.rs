@@ -79,6 +79,13 @@ impl fmt::Display for File {
     }
 }
 
+impl File {
+    /// A file that is all there is.
+    pub fn alone(name: &str) -> File {
+        File { kind: Kind::Base, ..file(name.to_owned(), 1) }
+    }
+}
+
 /// A text that is no manifest. `Display` is what is wrong with it, in the words of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadManifest {
@@ -262,7 +269,7 @@ impl Manifest {
     /// The one file of a server before 7.0 becomes the base. Write the manifest, then move the file into the folder.
     pub fn take_over(&mut self, names: Names<'_>) {
         self.base_seq = 1;
-        self.base = Some(File { kind: Kind::Base, ..file(names.0.to_owned(), 1) });
+        self.base = Some(File::alone(names.0));
     }
 
     /// A new increment that begins at this replication offset; writes go to it from now on.
@@ -308,6 +315,14 @@ impl Manifest {
         let rewritten = self.increments.drain(..kept).chain(old);
         let history: Vec<File> = rewritten.map(|file| File { kind: Kind::History, ..file }).collect();
         self.history.splice(..0, history);
+    }
+
+    /// What was there before the last increment was begun.
+    pub fn before_last_increment(&self) -> Manifest {
+        let mut before = self.clone();
+        before.increments.pop();
+        before.history.clear();
+        before
     }
 
     /// The files of the history are removed.

@@ -17,4 +17,5 @@ pub mod manifest;
 mod number;
 pub mod rewrite;
 pub mod scan;
+pub mod seal;
 pub mod write;

@@ -71,6 +71,7 @@ impl Files {
             FileJob::Append(file, block) => self.file(file).append(block),
             FileJob::WriteAt { file, offset, bytes } => self.file(file).write_at(offset, &bytes),
             FileJob::Read(file, max) => self.file(file).read(max),
+            FileJob::Sum(file, max) => self.file(file).sum(max),
             FileJob::Sync(file) => self.file(file).sync(),
             FileJob::Truncate(file, bytes) => self.file(file).truncate(bytes),
             FileJob::Close(file) => {
@@ -94,6 +95,12 @@ impl Files {
             }),
             FileJob::Link { folder, from, to } => self
                 .on_folder(folder, "link", &from, |fd| file::link(fd, &from, &to).map(|()| Found::Nothing)),
+            FileJob::LinkInto { from, to, name } => {
+                let other = self.folder(to).as_ref().map_err(DiskError::clone)?;
+                self.on_folder(from, "link", &name, |fd| {
+                    file::link_into(fd, other, &name).map(|()| Found::Nothing)
+                })
+            }
             FileJob::Remove(folder, name) => {
                 self.on_folder(folder, "unlink", &name, |fd| self.remove(fd, &name).map(|()| Found::Nothing))
             }

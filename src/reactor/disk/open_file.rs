@@ -5,6 +5,7 @@
 //! write behind one that was cut off would leave a hole in the text.
 
 use super::disk_error;
+use crate::base::crc::crc64;
 use crate::base::limit::DISK_READ_AHEAD_READS;
 use crate::engine::disk::{Block, DiskError, FileDone, FileResult, FileState, Found, Options, Piece};
 use crate::sys::file::{self, Advice, Open};
@@ -116,6 +117,15 @@ impl OpenFile {
         })?;
         self.read += done.bytes;
         Ok(FileDone { found: Found::Bytes(bytes), ..done })
+    }
+
+    /// Reads on, and tells the checksum of all that was read.
+    pub fn sum(&mut self, max: usize) -> FileResult {
+        let done = self.read(max)?;
+        if let Found::Bytes(bytes) = &done.found {
+            self.state.crc = crc64(self.state.crc, bytes);
+        }
+        Ok(FileDone { found: Found::Sum(self.state.crc), ..done })
     }
 
     /// Makes its bytes durable. They need not stay in memory then, as nobody reads them soon.

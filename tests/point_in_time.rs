@@ -92,7 +92,7 @@ fn write_log(peer: &Peer, rng: &mut Rng, from_s: i64) -> Vec<i64> {
             let mut batch = Vec::new();
             framer.batch(frames.iter().map(|(db, frame)| (*db, &frame[..])), Some(at_s), &mut batch);
             if number % 2 == 0 {
-                let (line, next) = integrity::line(sum, &[&batch]);
+                let (line, next) = integrity::line(sum, None, &[&batch]);
                 bytes.extend(line);
                 sum = next;
             }

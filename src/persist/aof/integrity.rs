@@ -123,7 +123,9 @@ fn well_formed(line: &[u8]) -> Option<Line> {
 
 /// What a damaged line leaves to go on from: all numbers in it that may be its checksum.
 pub(super) fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
-    line.split(|byte| !byte.is_ascii_digit()).filter_map(number)
+    let runs = line.split(|byte| !byte.is_ascii_digit()).filter(|run| !run.is_empty());
+    // What stands around a number may have become a digit.
+    runs.flat_map(|run| [run, &run[1..], &run[..run.len() - 1]]).filter_map(number)
 }
 
 /// The part of a damaged line that counts for its checksum, where it can be found.

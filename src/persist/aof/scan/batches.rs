@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// So many lines of batches behind a damage are looked at at a time.
 const CANDIDATES_MAX: usize = 64;
 /// So many checksums that may have been before are kept at a time.
-const SUMS_MAX: usize = 16;
+const SUMS_MAX: usize = 24;
 /// So many checksums are compared behind a damage; where none of them is right nothing is known.
 const TRIALS_MAX: usize = 20_000;
 

@@ -294,7 +294,9 @@ fn flip_every_bit(is_synced: bool) {
         assert!(found.items == sound[..found.items.len()], "bit {bit}: no damaged command comes out");
         let is_cut = (bad.is_short() || bad.is_hole() || bad.is_in_batch()) && !bad.is_followed;
         assert!(!is_cut || found.valid_up_to >= last as u64, "bit {bit}: {bad} loses {}", found.valid_up_to);
-        assert!(!is_synced || bad.is_followed == bad.synced.is_some(), "bit {bit}: {bad}");
+        // A first line that has lost the word may be one of those that do not say it.
+        let is_told = bad.is_followed == bad.synced.is_some();
+        assert!(!is_synced || is_told || bit / 8 < at[1], "bit {bit}: {bad}");
         assert!(bad.is_followed || bit / 8 >= last, "bit {bit}: {bad}");
         // What was whole before is not lost.
         let before = at.iter().rev().find(|&&at| at <= bit / 8).copied().unwrap_or(0);
@@ -387,6 +389,6 @@ fn a_value_that_looks_like_a_line_says_nothing_of_what_was_durable() {
         let mut damaged = bytes.clone();
         damaged[at[batch] + 50..][..30].fill(0);
         let bad = scan_of(&damaged, 100, false).end.expect_err("it is found");
-        assert!(bad.is_in_batch() && !bad.is_followed, "{bad}");
+        assert!((bad.is_hole() || bad.is_in_batch()) && !bad.is_followed, "{bad}");
     }
 }

@@ -9,6 +9,7 @@
 
 mod backup;
 mod bounds;
+mod ends;
 mod gate;
 mod handed;
 mod leftovers;

@@ -95,7 +95,7 @@ impl Feed {
 
     /// Memory of what is kept, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.room_bytes + self.open.capacity()
+        self.room_bytes + self.open.capacity() + self.chunks.capacity() * size_of::<(u64, Vec<u8>)>()
     }
 
     /// The database of the last frame; none before the first.

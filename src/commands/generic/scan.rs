@@ -5,7 +5,7 @@
 use crate::commands::scan::{Of, Pattern, ScanOptions, cursor_at};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdResult, Outcome};
-use crate::engine::spec::flag::{FAST, READONLY};
+use crate::engine::spec::flag::{FAST, READONLY, TOUCHES_ARBITRARY_KEYS};
 use crate::engine::spec::{Group, Spec, acl};
 use crate::keyspace::Db;
 use crate::keyspace::db::is_past;
@@ -27,7 +27,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         )
         .syntax("pattern:pattern"),
     Spec::local("scan", -2, scan)
-        .flags(READONLY)
+        .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
         .acl(acl::KEYSPACE)
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
         .doc(
@@ -39,7 +39,7 @@ pub(in crate::commands) const COMMANDS: &[Spec] = &[
         .syntax("cursor:integer MATCH=pattern:pattern? COUNT=count:integer? TYPE=type?#6.0.0")
         .history(&[("6.0.0", "`TYPE` came.")]),
     Spec::local("randomkey", 1, randomkey)
-        .flags(READONLY)
+        .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
         .acl(acl::KEYSPACE)
         .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"])
         .doc(Group::Generic, "1.0.0", "O(1)", "Gives any key of the database."),

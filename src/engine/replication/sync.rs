@@ -220,8 +220,10 @@ impl Engine {
         }
         log::info!("Diskless rdb transfer, done reading from pipe, {} replicas still up.", slots.len());
         log::info!("Background RDB transfer terminated with success");
+        let now_us = self.now.mono_us;
         for slot in slots {
-            self.replica_mut(slot).stage = Stage::Proving;
+            let replica = self.replica_mut(slot);
+            (replica.stage, replica.heard_us) = (Stage::Proving, now_us);
             self.tell_replica(slot, mark.as_bytes());
             log::info!(
                 "Streamed RDB transfer with replica {} succeeded (socket). Waiting for REPLCONF ACK from replica to enable \
@@ -229,6 +231,7 @@ impl Engine {
                 self.replica_name(slot)
             );
         }
+        self.count_good_replicas();
     }
 
     /// A dump for replicas is not worth being sent any more: they ask again.

@@ -226,7 +226,9 @@ fn one_run(seed: u64, met: &mut Met, mistake: Option<Mistake>) -> Result<(), Str
         return Err(format!("there is a manifest, and {list} is listed"));
     }
     met.listed += 1;
-    let Some(Sealing { from, upto }) = sealing else { return Err("nobody has sealed it".to_owned()) };
+    let Some(Sealing { from, upto }) = sealing else {
+        return Err(format!("nobody has sealed it: {}", told.join(", ")));
+    };
     let found = load_backup(&after, seed)?;
     if found < from || found > upto.unwrap_or(written) {
         return Err(format!("{found} numbers are in it, not {from} to {upto:?}: {}", told.join(", ")));
@@ -264,6 +266,13 @@ fn the_power_may_fail_at_any_job_of_a_backup() {
         met.crashes_within_jobs,
     ];
     assert!(runs.get() < 400 || is_met.iter().all(|&count| count > 0), "not all has happened: {met:?}");
+}
+
+/// A folder's sync had failed while a manifest was removed, and the next said nothing of it: the manifest came back.
+#[test]
+fn a_removal_that_has_failed_is_made_anew() {
+    let result = one_run(5927, &mut Met::default(), None);
+    assert!(result.is_ok(), "{result:?}");
 }
 
 #[test]

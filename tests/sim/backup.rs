@@ -106,8 +106,12 @@ impl Actor {
             _ => {
                 met.refused += 1;
                 if what == Some("SEAL") {
-                    // One whose removal has failed may still be there.
-                    self.sealing = self.before;
+                    match &mut self.sealing {
+                        // Where the power fails before its manifest is removed for good it is there, and whole.
+                        Some(sealing) if reply.contains("Backup failed") => sealing.upto = Some(self.written),
+                        // One whose removal has failed may still be there.
+                        sealing => *sealing = self.before,
+                    }
                 }
             }
         }
@@ -272,6 +276,13 @@ fn the_power_may_fail_at_any_job_of_a_backup() {
 #[test]
 fn a_removal_that_has_failed_is_made_anew() {
     let result = one_run(5927, &mut Met::default(), None);
+    assert!(result.is_ok(), "{result:?}");
+}
+
+/// The sync that makes a manifest durable had failed, and the power fails before it is removed.
+#[test]
+fn a_seal_that_has_failed_may_leave_a_whole_backup() {
+    let result = one_run(12_696, &mut Met::default(), None);
     assert!(result.is_ok(), "{result:?}");
 }
 

@@ -281,6 +281,13 @@ fn a_removal_that_has_failed_is_made_anew() {
     assert!(result.is_ok(), "{result:?}");
 }
 
+/// What was logged before the seal could not be written, and went to the increment behind it.
+#[test]
+fn a_seal_waits_for_what_could_not_be_written() {
+    let result = one_run(40_592, &mut Met::default(), None);
+    assert!(result.is_ok(), "{result:?}");
+}
+
 /// The sync that makes a manifest durable had failed, and the power fails before it is removed.
 #[test]
 fn a_seal_that_has_failed_may_leave_a_whole_backup() {

@@ -365,6 +365,31 @@ fn what_is_not_ours_stays_and_what_fails_is_told() {
 }
 
 #[test]
+fn a_backup_that_lacks_a_file_is_told_and_can_be_removed() {
+    let mut peer = start("yes", &[]);
+    fill(&peer);
+    back_up(&peer);
+    let base = names(&folder(&peer)).into_iter().find(|name| name.contains(".base.")).expect("it has one");
+    fs::remove_file(folder(&peer).join(&base)).expect("it is there");
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(status(&peer, "state"), "failed");
+    let error = status(&peer, "error");
+    assert_eq!(error, format!("The backup that was found cannot be used: {base} is missing"));
+    let refused = peer.ask(&["BACKUP", "START"]);
+    assert_eq!(refused, "(error) ERR There are files of a backup that cannot be used, CLEANUP them first");
+    assert_eq!(peer.ask(&["BACKUP", "CLEANUP"]), "OK");
+    assert_eq!(names(&folder(&peer)), [""; 0]);
+    back_up(&peer);
+    // An empty manifest is the rest of a removal.
+    fs::write(folder(&peer).join("appendonly.aof.manifest"), "").expect("it can be written");
+    peer.restart();
+    until("it is loaded", || info(&peer, "loading") == "0");
+    assert_eq!(status(&peer, "state"), "idle");
+    until("it is removed", || names(&folder(&peer)).is_empty());
+}
+
+#[test]
 fn a_byte_that_is_flipped_is_found() {
     let peer = start("yes", &["--rdbchecksum", "no"]);
     fill(&peer);

@@ -70,6 +70,8 @@ pub struct Backup {
     path: String,
     /// The folder was empty, or has a backup of ours: what is in it may be removed.
     is_ours: bool,
+    /// A removal of its manifest has failed, which may come back with the next start; or one was found that cannot be used.
+    is_doubtful: bool,
     /// Names in the folder that are there for good.
     pinned: Vec<String>,
     /// Names in the folder that may be there.
@@ -282,8 +284,12 @@ impl Engine {
     }
 
     fn look_for_files(&mut self, found: Found) -> Result<(), DiskError> {
+        let is_doubtful = self.durability.backup.is_doubtful;
         match found {
-            Found::Names(names) if names.is_empty() => {}
+            Found::Names(names) if names.is_empty() && !is_doubtful => {}
+            _ if is_doubtful => {
+                return Err(because("There are files of a backup that cannot be used, CLEANUP them first"));
+            }
             _ => return Err(because("Backup directory is not empty")),
         }
         let (start_unix_s, is_off) = (self.now.unix_s(), self.durability.log.stage() == LogStage::Off);

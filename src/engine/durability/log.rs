@@ -21,6 +21,7 @@ use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
 use super::Mode;
+use super::backup;
 use super::handed::{Batch, Handed};
 use crate::base::limit::{LOG_LATE_MS, LOG_SYNC_AFTER_MS};
 use crate::config::AppendFsync;
@@ -707,6 +708,8 @@ impl Engine {
         let manifest = log.switching.take();
         match result {
             Ok(_) => {
+                // What could not be written goes to the new increment.
+                let is_whole = log.written >= upto;
                 log.synced = log.synced.max(upto);
                 if let Some(manifest) = manifest {
                     log.manifest = manifest;
@@ -714,7 +717,11 @@ impl Engine {
                 self.release_gate();
                 self.answer_waiting();
                 self.rewrite_went_on();
-                self.backup_was_switched(Ok(()));
+                self.backup_was_switched(if is_whole {
+                    Ok(())
+                } else {
+                    Err(backup::because("What was logged could not be written yet"))
+                });
             }
             Err(error) => {
                 log.file_name = old_name;

@@ -1,6 +1,6 @@
 //! How a backup ends: by a client, by its age, by the disk, or with the server; and the log that was begun for it.
 
-use super::super::super::disk::{DiskError, ErrorKind, FileJob, FileResult, LogJob};
+use super::super::super::disk::{DiskError, ErrorKind, FileJob, FileResult, LogJob, Options};
 use super::super::super::timers::Timer;
 use super::super::super::{Engine, Host};
 use super::super::LogStage;
@@ -113,23 +113,34 @@ impl Engine {
         removal.names.append(&mut backup.given);
         if !is_begun {
             let names = Names(&self.conf.appendfilename);
-            let first = [names.manifest(), names.temporary_manifest()];
-            self.remove_names(first.to_vec());
+            let (name, temporary) = (names.manifest(), names.temporary_manifest());
+            let first = vec![name.clone(), temporary.clone()];
+            if self.durability.backup.is_doubtful {
+                // A sync says nothing of what an earlier one could not do: the name has to go once more.
+                self.remove_names(first, Some((temporary, name)));
+            } else {
+                self.remove_names(first, None);
+            }
         }
     }
 
-    fn remove_names(&mut self, names: Vec<String>) {
+    /// Removes names; an empty file that is made under a first name takes the place of a second before.
+    fn remove_names(&mut self, names: Vec<String>, empty: Option<(String, String)>) {
         let folder = self.next_folder();
         let path = self.durability.backup.path.clone();
-        let mut numbers = Vec::new();
+        let mut jobs = Vec::new();
         if !names.is_empty() && self.durability.backup.is_ours {
-            numbers.push(self.file_job(FileJob::OpenFolder(folder, path)));
-            for name in names {
-                numbers.push(self.file_job(FileJob::Remove(folder, name)));
+            jobs.push(FileJob::OpenFolder(folder, path));
+            if let Some((from, to)) = empty {
+                let file = self.next_file();
+                let (name, options) = (from.clone(), Options::default());
+                jobs.push(FileJob::Create { file, folder, name, options });
+                jobs.extend([FileJob::Close(file), FileJob::Rename { folder, from, to }]);
             }
-            numbers.push(self.file_job(FileJob::SyncFolder(folder)));
-            numbers.push(self.file_job(FileJob::CloseFolder(folder)));
+            jobs.extend(names.into_iter().map(|name| FileJob::Remove(folder, name)));
+            jobs.extend([FileJob::SyncFolder(folder), FileJob::CloseFolder(folder)]);
         }
+        let numbers: Vec<u64> = jobs.into_iter().map(|job| self.file_job(job)).collect();
         let Some(&last) = numbers.last() else {
             self.end_removal();
             return;
@@ -155,7 +166,7 @@ impl Engine {
             self.end_removal();
         } else {
             let names = mem::take(&mut removal.names);
-            self.remove_names(names);
+            self.remove_names(names, None);
         }
     }
 
@@ -163,6 +174,8 @@ impl Engine {
         let backup = &mut self.durability.backup;
         let Some(Removal { waiters, error, names, .. }) = backup.removal.take() else { return };
         backup.is_ours &= error.is_some();
+        let manifest = Names(&self.conf.appendfilename).manifest();
+        backup.is_doubtful = error.is_some() && names.contains(&manifest);
         if let Some(error) = &error {
             log::warn!("The files of a backup could not be removed: {}", told(error));
             // Who asks again tries again.

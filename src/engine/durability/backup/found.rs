@@ -21,19 +21,35 @@ impl Engine {
             log::warn!("Can't remove the temporary log {}: {}", error.name, error.text);
         }
         let manifest = Names(&self.conf.appendfilename).manifest();
-        if names.contains(&manifest) {
+        let appendfilename = self.conf.appendfilename.clone();
+        let is_rest = |name: &String| *name == manifest || is_of_backup(Names(&appendfilename), name);
+        let mut text = Vec::new();
+        // An empty one is what is left of a removal.
+        let is_empty = names.contains(&manifest)
+            && host.apply(Request::ReadFile(&format!("{path}/{manifest}"), &mut text)).is_ok()
+            && text.is_empty();
+        if names.contains(&manifest) && !is_empty {
             match self.sealed_backup(host, &path, &names) {
                 Ok(backup) => {
                     self.durability.backup = backup;
                     self.arm_backup_ttl();
                 }
-                Err(what) => log::warn!("The backup in {path} cannot be used: {what}"),
+                Err(what) => {
+                    log::warn!("The backup in {path} cannot be used: {what}");
+                    self.durability.backup = Backup {
+                        state: State::Failed,
+                        error: format!("The backup that was found cannot be used: {what}"),
+                        path,
+                        is_ours: true,
+                        is_doubtful: true,
+                        given: names.into_iter().filter(is_rest).collect(),
+                        ..Backup::default()
+                    };
+                }
             }
             return;
         }
-        let appendfilename = self.conf.appendfilename.clone();
-        let left: Vec<String> =
-            names.into_iter().filter(|name| is_of_backup(Names(&appendfilename), name)).collect();
+        let left: Vec<String> = names.into_iter().filter(is_rest).collect();
         let folder = self.next_folder();
         self.file_job(FileJob::OpenFolder(folder, path));
         for name in left {

@@ -70,6 +70,9 @@ pub const SAVED_BYTES_IN_FLIGHT: u64 = 8 << 20;
 /// A primary is not read while so many bytes of it wait for the disk, for the loader, or for the end of the load.
 pub const LINK_BYTES_AHEAD: u64 = 16 << 20;
 
+/// How long a turn runs what came from a primary and was waiting: clients are answered in between.
+pub const STREAM_US_PER_TURN: u64 = 1000;
+
 /// A dump that goes straight to replicas pauses while one of them has so many bytes of it to take.
 pub const SYNC_BYTES_IN_FLIGHT: usize = 4 << 20;
 

@@ -149,10 +149,10 @@ impl Engine {
         }
     }
 
-    /// Weighs a client; one that is going weighs nothing.
+    /// Weighs a client; one that is going weighs nothing, nor do links to other servers.
     fn weigh(&mut self, slot: usize) {
         let client = &mut self.clients[slot];
-        let counts = !client.is(state::CLOSE_ASAP);
+        let counts = !client.is(state::CLOSE_ASAP | state::REPLICA | state::PRIMARY);
         let bytes = if counts { client.memory_bytes() } else { 0 };
         let bucket = (counts && !client.is(state::NO_EVICT)).then(|| bucket_of(bytes));
         let before = std::mem::replace(&mut client.weight, Weight { bytes, bucket });

@@ -121,8 +121,8 @@ impl Engine {
         if std::mem::take(&mut self.eviction.is_late) {
             self.shrink_to_limit(host);
         }
-        self.go_on_with_stream(host);
-        let more = self.expire_keys(host) | self.deliver_waiting(host);
+        let more = self.go_on_with_link(host);
+        let more = more | self.expire_keys(host) | self.deliver_waiting(host);
         let more = more | self.tend_tracking(host);
         self.tend_databases();
         more || self.has_runnable()

@@ -13,6 +13,7 @@ use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS};
 use crate::support::{World, encoded};
 use crate::with_seeds;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use waterwheel::base::rng::Rng;
 
 /// Servers of a run.
@@ -21,6 +22,8 @@ const SERVERS: usize = 4;
 const STEPS: usize = 150;
 /// Steps in which all has to come to rest.
 const REST_STEPS: usize = 600;
+/// What a server reads at once.
+const READ_BYTES: usize = 64 * 1024;
 /// The port of the first server.
 const PORT: u16 = 7000;
 const MONTH_MS: i64 = 30 * 86_400_000;
@@ -50,6 +53,8 @@ struct Servers {
     wires: Vec<Wire>,
     rng: Rng,
     wires_made: u64,
+    /// Links that were full: nobody reads them before the engine asks for it.
+    resting: BTreeSet<(usize, u32)>,
     met: Met,
 }
 
@@ -74,7 +79,8 @@ impl Servers {
                 assert_eq!(world.run(&line), "OK", "{line}");
             }
         }
-        Servers { several, wires: Vec::new(), rng, wires_made: 0, met: Met::default() }
+        let resting = BTreeSet::new();
+        Servers { several, wires: Vec::new(), rng, wires_made: 0, resting, met: Met::default() }
     }
 
     fn world(&mut self, at: usize) -> &mut World {
@@ -106,15 +112,29 @@ impl Servers {
         self.connect();
         let now_us = self.several.mono_us();
         let mut moved = false;
+        for at in 0..SERVERS {
+            for id in std::mem::take(&mut self.world(at).read_on) {
+                self.resting.remove(&(at, id.slot));
+            }
+        }
         let mut wires = std::mem::take(&mut self.wires);
         wires.retain_mut(|wire| {
             let ends = [(wire.near, End::Far, End::Near), (wire.far, End::Near, End::Far)];
             for (at, to, here) in ends {
                 let out = self.world(at).received_bytes(&wire.name);
-                wire.link.send(to, now_us, &out);
+                // As much as one read takes.
+                for piece in out.chunks(READ_BYTES) {
+                    wire.link.send(to, now_us, piece);
+                }
                 while !self.world(at).has_closed(&wire.name) {
                     let id = self.world(at).id_of(&wire.name);
+                    if self.resting.contains(&(at, id.slot)) {
+                        break;
+                    }
                     if self.world(at).engine.is_full(id) {
+                        if self.world(at).engine.is_link(id) {
+                            self.resting.insert((at, id.slot));
+                        }
                         break;
                     }
                     let Some(bytes) = wire.link.receive(here, now_us) else { break };
@@ -135,6 +155,10 @@ impl Servers {
     }
 
     fn break_wire(&mut self, wire: &mut Wire) {
+        for at in [wire.near, wire.far] {
+            let slot = self.world(at).id_of(&wire.name).slot;
+            self.resting.remove(&(at, slot));
+        }
         self.met.lost_bytes += wire.link.cut().iter().sum::<usize>();
         self.world(wire.near).disconnect(&wire.name);
         self.world(wire.far).disconnect(&wire.name);
@@ -289,4 +313,34 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
     let met =
         [all.full, all.partial, all.refused, all.promotions, all.cuts, all.lost_bytes as u64, all.failovers];
     assert!(met.iter().all(|&count| count > 0), "{all:?}");
+}
+
+/// A dump that goes straight into a replica which loads it slowly is not read faster than it loads, and is read to its end.
+#[test]
+fn a_replica_that_loads_slowly_is_read_on() {
+    const VALUES: usize = 60;
+    let mut servers = Servers::new(7);
+    for (at, line) in [
+        (0, "CONFIG SET repl-diskless-sync yes"),
+        (0, "CONFIG SET rdbcompression no"),
+        (1, "CONFIG SET repl-diskless-load swapdb"),
+        (1, "CONFIG SET key-load-delay 50000"),
+    ] {
+        assert_eq!(servers.world(at).run(line), "OK");
+    }
+    for i in 0..VALUES {
+        let set = vec![b"SET".to_vec(), format!("k{i}").into_bytes(), vec![b'v'; 1 << 20]];
+        servers.world(0).send_bytes("writer", &encoded(&[set]));
+    }
+    servers.world(1).run("REPLICAOF host 7000");
+    let mut was_full = false;
+    for _ in 0..400 {
+        servers.pass(100);
+        was_full |= !servers.resting.is_empty();
+        if servers.several.servers[1].engine.replication.primary.as_ref().is_some_and(|p| p.is_up()) {
+            break;
+        }
+    }
+    assert!(was_full, "it came faster than it was loaded");
+    assert_eq!(servers.world(1).run("DBSIZE"), format!("(integer) {VALUES}"));
 }

@@ -54,6 +54,8 @@ pub struct World {
     sent: u64,
     /// Connections that the server has asked for: the client, the host and the port.
     pub wanted: VecDeque<(ClientId, String, u16)>,
+    /// Connections that were full and are to be read again.
+    pub read_on: Vec<ClientId>,
 }
 
 /// A mistake in the order in which files are made durable: whoever looks at what a crash leaves has to find it.
@@ -120,6 +122,7 @@ impl World {
             log_syncs: 0,
             sent: 0,
             wanted: VecDeque::new(),
+            read_on: Vec::new(),
         }
     }
 
@@ -432,7 +435,7 @@ impl World {
                 }
                 Job::Exit(code) => self.exit = Some(code),
                 Job::Connect { id, host, port, .. } => self.wanted.push_back((id, host, port)),
-                Job::ReadOn(_) => {}
+                Job::ReadOn(id) => self.read_on.push(id),
                 later => self.jobs.push_back(later),
             }
         }

@@ -589,6 +589,7 @@ impl Engine {
 
     /// Ends a save before its end, whoever wanted it; a client that waits is told that it failed.
     pub(in crate::engine) fn cancel_save(&mut self, host: &mut dyn Host) {
+        self.give_sync_up();
         if self.cancel_background_save() || self.cancel_rewrite() {
             return;
         }

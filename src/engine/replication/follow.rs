@@ -7,6 +7,7 @@
 use super::super::admission::gate;
 use super::super::client::state;
 use super::super::{Engine, Host};
+use crate::base::limit::STREAM_US_PER_TURN;
 use crate::replication::stream::BadStream;
 use crate::resp::Args;
 use crate::resp::reply::encode_request;
@@ -33,9 +34,11 @@ impl Engine {
             return;
         };
         primary.is_held_up = false;
+        let until = host.ticks() + STREAM_US_PER_TURN * self.ticker.per_ms / 1000;
         // What was run and is not passed on: a transaction goes as a whole.
         let mut stream = mem::take(&mut primary.stream);
         let mut passed = mem::take(&mut self.replication.passed);
+        let mut is_held_up = false;
         loop {
             match stream.find() {
                 Ok(Some(bytes)) => {
@@ -50,7 +53,8 @@ impl Engine {
                         self.pass_on(&passed);
                         passed.clear();
                     }
-                    if self.gates & gate::PAUSE != 0 {
+                    if self.gates & gate::PAUSE != 0 || host.ticks() > until {
+                        is_held_up = stream.waiting() > 0;
                         break;
                     }
                 }
@@ -67,7 +71,7 @@ impl Engine {
         self.replication.passed = passed;
         if let Some(primary) = self.replication.primary.as_mut().filter(|primary| primary.client == Some(id))
         {
-            primary.is_held_up = stream.waiting() > 0 && self.gates & gate::PAUSE != 0;
+            primary.is_held_up = is_held_up;
             primary.stream = stream;
         } else {
             self.replication.passed.clear();
@@ -96,12 +100,35 @@ impl Engine {
         }
     }
 
-    /// What held up the feed is over.
-    pub(in crate::engine) fn go_on_with_stream(&mut self, host: &mut dyn Host) {
-        let is_held_up = self.replication.primary.as_ref().is_some_and(|primary| primary.is_held_up);
-        if is_held_up && self.gates & gate::PAUSE == 0 && !self.is_busy() {
+    /// What held up the link is over, or a turn: goes on. True when there is more to do at once.
+    pub(in crate::engine) fn go_on_with_link(&mut self, host: &mut dyn Host) -> bool {
+        if self.replication.primary.is_none() || self.is_busy() {
+            return false;
+        }
+        self.take_early_bytes(host);
+        let is_held_up = |engine: &Engine| {
+            let primary = engine.replication.primary.as_ref();
+            primary.is_some_and(|primary| primary.is_held_up) && engine.gates & gate::PAUSE == 0
+        };
+        if is_held_up(self) {
             self.run_stream(host);
             self.read_on_from_primary();
+        }
+        is_held_up(self)
+    }
+
+    /// Takes what came while a command let others speak.
+    fn take_early_bytes(&mut self, host: &mut dyn Host) {
+        let Some(primary) = &mut self.replication.primary else { return };
+        if primary.early.is_empty() && primary.loads_later.is_none() {
+            return;
+        }
+        let (early, file) = (mem::take(&mut primary.early), primary.loads_later.take());
+        if file.is_some() {
+            self.begin_to_load_from_primary(host, file);
+        }
+        if let Some(slot) = self.primary_slot() {
+            self.primary_input(host, slot, &early);
         }
     }
 

@@ -80,6 +80,10 @@ pub struct Primary {
     pub(super) promised: Option<(String, u64)>,
     /// What came of the feed.
     pub(super) stream: Stream,
+    /// What came while a command let others speak: nothing may change beneath it.
+    pub(super) early: Vec<u8>,
+    /// As well, the file of the dump that is to be loaded.
+    pub(super) loads_later: Option<String>,
     /// It waits for the end of a pause, or of a command that lets others speak.
     pub(super) is_held_up: bool,
     /// It is not read until there is room.
@@ -103,6 +107,8 @@ impl Primary {
             db: 0,
             promised: None,
             stream: Stream::default(),
+            early: Vec::new(),
+            loads_later: None,
             is_held_up: false,
             is_full: false,
             failures: 0,
@@ -261,6 +267,7 @@ impl Engine {
         self.replication.lost_link = Some(std::mem::take(&mut primary.link));
         primary.client = None;
         primary.stream = Stream::default();
+        (primary.early, primary.loads_later) = (Vec::new(), None);
         (primary.is_held_up, primary.is_full) = (false, false);
         if let Some(Link::Up) = self.replication.lost_link {
             log::warn!("Connection with master lost.");
@@ -294,6 +301,7 @@ impl Engine {
             Link::Up if primary.is_held_up => primary.stream.waiting() as u64,
             _ => 0,
         };
+        let ahead = ahead + primary.early.len() as u64;
         primary.is_full = ahead > LINK_BYTES_AHEAD;
         primary.is_full
     }
@@ -317,6 +325,13 @@ impl Engine {
     pub(in crate::engine) fn primary_input(&mut self, host: &mut dyn Host, slot: usize, bytes: &[u8]) {
         let id = self.clients[slot].handle;
         let now_us = self.now.mono_us;
+        if self.is_busy() {
+            if let Some(primary) = self.replication.primary.as_mut().filter(|p| p.client == Some(id)) {
+                primary.heard_us = now_us;
+                primary.early.extend_from_slice(bytes);
+            }
+            return;
+        }
         self.stats.total_net_repl_input_bytes += bytes.len() as u64;
         let mut rest = bytes;
         while !rest.is_empty() {

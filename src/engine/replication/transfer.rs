@@ -136,11 +136,19 @@ impl Engine {
             );
             return self.give_link_up_for_a_while();
         }
-        self.begin_to_load_from_primary(host, Some(self.conf.dbfilename.clone()));
+        let file = self.conf.dbfilename.clone();
+        if self.is_busy()
+            && let Some(primary) = &mut self.replication.primary
+        {
+            // Nothing may change beneath a command that lets others speak.
+            primary.loads_later = Some(file);
+            return;
+        }
+        self.begin_to_load_from_primary(host, Some(file));
     }
 
     /// Empties the databases, or makes others beside them, and begins to load: from a file, or what comes.
-    fn begin_to_load_from_primary(&mut self, host: &mut dyn Host, file: Option<String>) {
+    pub(super) fn begin_to_load_from_primary(&mut self, host: &mut dyn Host, file: Option<String>) {
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         self.fail_backup_for_sync();
         self.cancel_save(host);

@@ -35,7 +35,11 @@ impl Engine {
     /// The offset up to which a client has written.
     pub fn written_upto(&mut self, slot: usize) -> u64 {
         self.commit();
-        self.clients[slot].wrote_upto
+        match self.clients[slot].wrote_upto {
+            // Within a transaction: what came before it is all that can be waited for.
+            NOT_COMMITTED => self.replication.feed.end(),
+            offset => offset,
+        }
     }
 
     /// Replicas that have what somebody waits for.

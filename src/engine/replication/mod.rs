@@ -60,6 +60,8 @@ pub struct Replication {
     ticks: u64,
     /// Since when there is no replica, in monotonic microseconds.
     alone_since_us: u64,
+    /// Replicas that left after a whole dump without a word: how often, and until when none is sent, in monotonic microseconds.
+    disappointed: BTreeMap<(String, u16), (u32, u64)>,
     /// Whose piece of a file a job reads.
     reads: BTreeMap<u64, ClientId>,
     /// Whom this server follows.
@@ -101,6 +103,7 @@ impl Replication {
             is_ticking: false,
             ticks: 0,
             alone_since_us: now_us,
+            disappointed: BTreeMap::new(),
             reads: BTreeMap::new(),
             primary: None,
             own_keys: BTreeSet::new(),

@@ -113,6 +113,10 @@ pub struct Replica {
     pub heard_us: u64,
     /// When it asked for a dump, in monotonic microseconds.
     pub asked_us: u64,
+    /// It was sent a dump, as a whole.
+    pub(super) got_dump: bool,
+    /// It has said how far it is.
+    pub(super) has_acked: bool,
     /// Bytes of its output that are no reply to what it sent.
     pub told: u64,
     pub(super) sending: Option<Sending>,
@@ -255,6 +259,7 @@ impl Engine {
         }
         log::info!("Connection with replica {} lost.", self.replica_name(slot));
         self.replication.replicas.retain(|other| *other != id);
+        self.note_silent_end(slot);
         if let Some(replica) = self.clients[slot].replica.take() {
             self.stop_sending(*replica);
         }
@@ -466,6 +471,11 @@ impl Engine {
             replica.acked_log = replica.acked_log.max(offset.max(0) as u64);
         }
         replica.heard_us = now_us;
+        if !std::mem::replace(&mut replica.has_acked, true) {
+            let address = self.replica_address(slot);
+            self.replication.disappointed.remove(&address);
+        }
+        let replica = self.replica_mut(slot);
         if replica.stage == Stage::Proving && self.clients[slot].out.is_empty() {
             self.put_replica_online(slot);
         }

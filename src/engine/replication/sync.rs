@@ -23,6 +23,8 @@ use bytes::Bytes;
 
 /// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// So many replicas are remembered that could not take their dump.
+const DISAPPOINTED_MAX: usize = 1000;
 /// A version of Valkey from which on it reads its own dialect: 9.0.0.
 const VALKEY_9: u32 = 0x9_0000;
 
@@ -67,7 +69,7 @@ impl Engine {
             log::info!(
                 "No BGSAVE in progress, but another BG operation is active. BGSAVE for replication delayed"
             );
-        } else {
+        } else if !self.is_resting(self.clients[slot].handle) {
             self.begin_sync(host, kind);
         }
     }
@@ -117,12 +119,44 @@ impl Engine {
         }
     }
 
+    /// A replica leaves. One that was sent a whole dump and has said nothing could not take it, and would not take the next one either:
+    /// it gets that later, each time later still.
+    pub(super) fn note_silent_end(&mut self, slot: usize) {
+        let Some(replica) = self.clients[slot].replica.as_deref() else { return };
+        let is_told = self.clients[slot].out.is_empty();
+        if !replica.got_dump || replica.has_acked || replica.is_old || replica.only_dump || !is_told {
+            return;
+        }
+        let address = self.replica_address(slot);
+        let count = self.replication.disappointed.get(&address).map_or(1, |(count, _)| count + 1);
+        let rest_s = (1 << count.min(6)) - 1;
+        let until_us = self.now.mono_us + rest_s * 1_000_000;
+        if self.replication.disappointed.len() < DISAPPOINTED_MAX {
+            self.replication.disappointed.insert(address, (count, until_us));
+        }
+        log::warn!(
+            "Replica {} has left after a whole dump without a word, {count} times by now; it may not read this version of the \
+             format (deadlines of fields need 12, or Valkey 9). It is sent the next one in {rest_s} s at the earliest",
+            self.replica_name(slot)
+        );
+    }
+
+    /// Whether a replica is not to be sent a dump yet.
+    fn is_resting(&self, id: ClientId) -> bool {
+        !self.replication.disappointed.is_empty()
+            && self.slot_of(id).is_some_and(|slot| {
+                let found = self.replication.disappointed.get(&self.replica_address(slot));
+                found.is_some_and(|(_, until_us)| *until_us > self.now.mono_us)
+            })
+    }
+
     /// Begins a dump if replicas wait, nothing else is walked, and those who may wait for company have waited.
     pub(in crate::engine) fn begin_sync_if_due(&mut self, host: &mut dyn Host) {
         if self.durability.saving().is_some() || self.durability.is_loading() {
             return;
         }
-        let waiting = self.replication.replicas.iter().filter_map(|&id| self.replica_of(id));
+        let waiting = self.replication.replicas.iter().filter(|&&id| !self.is_resting(id));
+        let waiting = waiting.filter_map(|&id| self.replica_of(id));
         let mut kind = None;
         let (mut count, mut waited_us) = (0, 0);
         for replica in waiting.filter(|replica| replica.stage == Stage::Waiting) {
@@ -154,7 +188,7 @@ impl Engine {
             let Some(slot) = self.slot_of(id) else { continue };
             let waits =
                 |replica: &&Replica| replica.stage == Stage::Waiting && self.kind_for(replica) == kind;
-            if self.clients[slot].replica.as_deref().filter(waits).is_some() {
+            if !self.is_resting(id) && self.clients[slot].replica.as_deref().filter(waits).is_some() {
                 self.tell_offset(slot, offset);
                 ids.push(id);
             }
@@ -223,7 +257,7 @@ impl Engine {
         let now_us = self.now.mono_us;
         for slot in slots {
             let replica = self.replica_mut(slot);
-            (replica.stage, replica.heard_us) = (Stage::Proving, now_us);
+            (replica.stage, replica.heard_us, replica.got_dump) = (Stage::Proving, now_us, true);
             self.tell_replica(slot, mark.as_bytes());
             log::info!(
                 "Streamed RDB transfer with replica {} succeeded (socket). Waiting for REPLCONF ACK from replica to enable \
@@ -354,6 +388,7 @@ impl Engine {
                 if let Some(sending) = replica.sending.take() {
                     self.close_sent(&sending);
                 }
+                self.replica_mut(slot).got_dump = true;
                 self.put_replica_online(slot);
                 self.remove_sync_file();
             }

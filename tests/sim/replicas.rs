@@ -344,3 +344,34 @@ fn a_replica_that_loads_slowly_is_read_on() {
     assert!(was_full, "it came faster than it was loaded");
     assert_eq!(servers.world(1).run("DBSIZE"), format!("(integer) {VALUES}"));
 }
+
+/// Who leaves after a whole dump without a word could not take it: the next one comes later, each time later still, until one is
+/// taken.
+#[test]
+fn a_replica_that_takes_no_dump_is_sent_the_next_one_later() {
+    let mut world = World::new();
+    assert_eq!(world.run("CONFIG SET repl-diskless-sync-delay 0"), "OK");
+    let mut next_dump = |says: Option<&str>| {
+        world.send("replica", "REPLCONF listening-port 7002 capa eof capa psync2");
+        world.received_bytes("replica");
+        world.send("replica", "PSYNC ? -1");
+        let mut waited_ms = 0;
+        while !world.received_bytes("replica").windows(5).any(|bytes| bytes == b"$EOF:") {
+            world.advance_ms(100);
+            waited_ms += 100;
+            assert!(waited_ms < 20_000, "no dump comes");
+        }
+        if let Some(line) = says {
+            world.send("replica", line);
+        }
+        world.disconnect("replica");
+        waited_ms
+    };
+    assert_eq!(next_dump(None), 0);
+    for seconds in [1, 3, 7] {
+        let waited_ms = next_dump(None);
+        assert!((seconds * 1000 - 100..=seconds * 1000 + 1100).contains(&waited_ms), "{waited_ms}");
+    }
+    assert!(next_dump(Some("REPLCONF ACK 0")) > 10_000);
+    assert_eq!(next_dump(None), 0);
+}

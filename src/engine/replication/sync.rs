@@ -135,7 +135,7 @@ impl Engine {
             self.replication.disappointed.insert(address, (count, until_us));
         }
         log::warn!(
-            "Replica {} has left after a whole dump without a word, {count} times by now; it may not read this version of the \
+            "Replica {} has left after a whole dump without a word ({count} in a row); it may not read this version of the \
              format (deadlines of fields need 12, or Valkey 9). It is sent the next one in {rest_s} s at the earliest",
             self.replica_name(slot)
         );

@@ -168,11 +168,14 @@ impl Engine {
         self.count_input(slot, bytes.len());
         // What comes after QUIT is read, for the end has to be seen, and goes nowhere.
         let mut rest = bytes;
-        if self.clients[slot].is(state::CLOSE_AFTER_REPLY | state::PRIMARY) {
+        if self.clients[slot].is(state::CLOSE_AFTER_REPLY | state::PRIMARY | state::REPLICA) {
             if self.clients[slot].is(state::PRIMARY) {
                 return self.primary_input(host, slot, bytes);
             }
-            rest = &[];
+            self.heard_from_replica(slot);
+            if self.clients[slot].is(state::CLOSE_AFTER_REPLY) {
+                rest = &[];
+            }
         }
         if self.clients[slot].inbox.large.is_some() {
             let taken = self.fill_large(slot, rest);

@@ -375,3 +375,30 @@ fn a_replica_that_takes_no_dump_is_sent_the_next_one_later() {
     assert!(next_dump(Some("REPLCONF ACK 0")) > 10_000);
     assert_eq!(next_dump(None), 0);
 }
+
+/// A replica that loads for long says so by newlines, and is not cut; one that says nothing is.
+#[test]
+fn a_replica_that_loads_for_long_is_not_cut() {
+    for (takes_mark, says) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut world = World::new();
+        assert_eq!(world.run("CONFIG SET repl-diskless-sync-delay 0"), "OK");
+        assert_eq!(world.run("CONFIG SET repl-timeout 10"), "OK");
+        if takes_mark {
+            world.send("replica", "REPLCONF capa eof");
+        }
+        world.send("replica", "PSYNC ? -1");
+        world.advance_ms(1000);
+        world.received_bytes("replica");
+        for _ in 0..30 {
+            world.advance_ms(1000);
+            if world.has_closed("replica") {
+                break;
+            }
+            world.received_bytes("replica");
+            if says {
+                world.send_bytes("replica", b"\n");
+            }
+        }
+        assert_eq!(world.has_closed("replica"), !says, "mark {takes_mark}");
+    }
+}

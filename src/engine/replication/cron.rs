@@ -117,8 +117,10 @@ impl Engine {
             let Some(replica) = client.replica.as_deref() else { continue };
             let what = match replica.stage {
                 // One of old says nothing.
-                Stage::Online if replica.is_old => continue,
-                Stage::Online if now_us.saturating_sub(replica.heard_us) > timeout_us => "streaming sync",
+                Stage::Online | Stage::Proving if replica.is_old => continue,
+                Stage::Online | Stage::Proving if now_us.saturating_sub(replica.heard_us) > timeout_us => {
+                    "streaming sync"
+                }
                 // As long as it takes anything it is there.
                 Stage::Saving if straight && !client.out.is_empty() => {
                     if now_us.saturating_sub(client.active_us) <= timeout_us {

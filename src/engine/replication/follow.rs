@@ -153,19 +153,27 @@ impl Engine {
         if !self.durability.is_logging() {
             return None;
         }
-        let (synced, is_durable) = (self.durability.log.synced(), self.durability.log.is_durable());
+        let is_durable = self.durability.log.is_durable();
+        self.pass_durable();
+        let replication = &self.replication;
+        let has_all = is_durable && replication.logged.is_empty();
+        Some(if has_all { replication.feed.end() } else { replication.durable })
+    }
+
+    /// Forgets positions of the log that are durable.
+    fn pass_durable(&mut self) {
+        let synced = self.durability.log.synced();
         let replication = &mut self.replication;
         while let Some((_, offset)) = replication.logged.pop_front_if(|(position, _)| *position <= synced) {
             replication.durable = offset;
         }
-        let has_all = is_durable && replication.logged.is_empty();
-        Some(if has_all { replication.feed.end() } else { replication.durable })
     }
 
     /// What was committed is handed over to the log up to this position.
     #[inline]
     pub(in crate::engine) fn note_logged(&mut self) {
         if self.is_replica() && self.durability.is_logging() {
+            self.pass_durable();
             let (position, offset) = (self.durability.log.end(), self.replication.feed.end());
             if self.replication.logged.back().is_none_or(|(last, _)| *last < position) {
                 self.replication.logged.push_back((position, offset));

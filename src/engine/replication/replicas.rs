@@ -459,6 +459,15 @@ impl Engine {
         true
     }
 
+    /// A replica says anything, be it a newline while it loads: it is there.
+    #[cold]
+    pub(in crate::engine) fn heard_from_replica(&mut self, slot: usize) {
+        let now_us = self.now.mono_us;
+        if let Some(replica) = self.clients[slot].replica.as_deref_mut() {
+            replica.heard_us = now_us;
+        }
+    }
+
     /// REPLCONF ACK: a replica says how far it has the feed, and how far its log is durable.
     pub fn replica_acked(&mut self, slot: usize, offset: i64, log_offset: Option<i64>) {
         if !self.clients[slot].is(state::REPLICA) {

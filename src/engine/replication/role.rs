@@ -85,6 +85,7 @@ impl Engine {
         self.replication.previous = Some((before, end));
         self.replication.is_cached = false;
         self.replication.own_keys.clear();
+        self.replication.logged.clear();
         // They learn of the new history when they ask again.
         self.drop_replicas();
         self.replication.feed.forget_database();

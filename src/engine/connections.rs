@@ -59,6 +59,7 @@ impl Engine {
     /// The other end will send no more. What it sent is answered, then the connection goes.
     pub fn half_closed(&mut self, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
+        self.note_silent_end(slot);
         let client = &mut self.clients[slot];
         client.set(state::HALF_CLOSED, true);
         if client.is(state::RUNNABLE) && !client.is(state::CLOSE_ASAP) {
@@ -74,6 +75,9 @@ impl Engine {
     /// The connection is gone.
     pub fn closed(&mut self, host: &mut dyn Host, id: ClientId) {
         let Some(slot) = self.slot_of(id) else { return };
+        if !self.clients[slot].is(state::CLOSE_ASAP) {
+            self.note_silent_end(slot);
+        }
         self.forget_client(slot);
         if self.upkeep.give_back.has_fallen(host.allocated_bytes()) {
             // Somebody has to see what it held, and give it back.

@@ -259,7 +259,6 @@ impl Engine {
         }
         log::info!("Connection with replica {} lost.", self.replica_name(slot));
         self.replication.replicas.retain(|other| *other != id);
-        self.note_silent_end(slot);
         if let Some(replica) = self.clients[slot].replica.take() {
             self.stop_sending(*replica);
         }

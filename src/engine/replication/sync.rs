@@ -119,9 +119,9 @@ impl Engine {
         }
     }
 
-    /// A replica leaves. One that was sent a whole dump and has said nothing could not take it, and would not take the next one either:
+    /// A replica leaves by itself. One that was sent a whole dump and has said nothing could not take it, and would not take the next one either:
     /// it gets that later, each time later still.
-    pub(super) fn note_silent_end(&mut self, slot: usize) {
+    pub(in crate::engine) fn note_silent_end(&mut self, slot: usize) {
         let Some(replica) = self.clients[slot].replica.as_deref() else { return };
         let is_told = self.clients[slot].out.is_empty();
         if !replica.got_dump || replica.has_acked || replica.is_old || replica.only_dump || !is_told {

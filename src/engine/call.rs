@@ -91,11 +91,11 @@ impl Engine {
     fn end_request(&mut self, slot: usize, row: Option<&Row>) -> Ran {
         // A client that asks for its own end leaves after its turn, so this is still the one that asked.
         let client = &mut self.clients[slot];
-        // A client that waits has its request, and the reply that may be left out, still before it.
         if client.is(state::REPLICA) {
             self.judge_replica(slot);
         }
         let client = &mut self.clients[slot];
+        // A client that waits has its request, and the reply that may be left out, still before it.
         if client.is(state::REPLY_SKIP | state::TRACKING) && !client.is(state::BLOCKED) {
             client.state &= !state::REPLY_SKIP;
             if let Some(tracker) = &mut client.tracker
@@ -320,7 +320,7 @@ impl Engine {
         if self.clients[slot].is(state::REPLAYS) {
             self.note_failed_replay(slot, text);
         } else if self.clients[slot].is(state::REPLICA) {
-            self.note_failed_replica(slot, text);
+            self.note_disagreement(slot, "master", "replica", text);
         }
         let client = &mut self.clients[slot];
         Reply::new(&mut client.out, client.resp, client.state & state::MUTED != 0).error(text);

@@ -293,6 +293,11 @@ impl Client {
         self.state & bits != 0
     }
 
+    /// Whether it replays the log, and not what a primary sends.
+    pub fn replays_log(&self) -> bool {
+        self.state & (state::REPLAYS | state::PRIMARY) == state::REPLAYS
+    }
+
     /// Sets or clears bits of [`state`].
     pub fn set(&mut self, bits: u32, on: bool) {
         if on { self.state |= bits } else { self.state &= !bits }

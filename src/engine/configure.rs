@@ -61,7 +61,7 @@ impl Engine {
             Effect::Eviction => self.configure_eviction(),
             Effect::ClientMemory => self.configure_client_memory(),
             Effect::Notifications => self.note_wanted(),
-            Effect::ImportMode => self.listeners.expiry_held = self.is_keyspace_held(),
+            Effect::ImportMode => self.note_held(),
             Effect::CommandLogs => {
                 self.ticker.configure(&self.conf);
                 self.logs.configure(&self.conf);
@@ -93,7 +93,7 @@ impl Engine {
         self.configure_gates();
         self.configure_client_memory();
         self.note_wanted();
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         self.ticker.configure(&self.conf);
         self.logs.configure(&self.conf);
     }

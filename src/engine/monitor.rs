@@ -48,7 +48,7 @@ impl Engine {
     pub(super) fn feed_monitors(&mut self, slot: usize, row: &Row, args: Args<'_>) {
         let us = self.now.unix_us;
         let client = &self.clients[slot];
-        if client.is(state::REPLAYS) && !client.is(state::PRIMARY) {
+        if client.replays_log() {
             return;
         }
         let from = match &client.peer {

@@ -36,11 +36,16 @@ impl Engine {
             || self.is_replica()
     }
 
+    /// Tells the expiry of keys whether the keyspace is held: each part of [`Engine::is_keyspace_held`] calls it when it changes.
+    pub(in crate::engine) fn note_held(&mut self) {
+        self.listeners.expiry_held = self.is_keyspace_held();
+    }
+
     /// Pauses writes, or everything, until a monotonic time. A pause that is under way is never weakened.
     pub fn pause_clients(&mut self, until_us: u64, all: bool) {
         self.pause.until_us = self.pause.until_us.max(until_us);
         self.pause.all |= all;
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         self.set_gate(gate::PAUSE, true);
         self.timers.insert(self.pause.until_us.div_ceil(1000), Timer::PauseEnd);
     }
@@ -49,7 +54,7 @@ impl Engine {
     pub fn unpause_clients(&mut self) {
         self.pause.until_us = 0;
         self.pause.all = false;
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         self.set_gate(gate::PAUSE, self.is_shutting_down() || self.replication.failover.is_some());
         if self.replication.failover.is_some() || self.waits_for_replicas() {
             return;

@@ -103,32 +103,29 @@ impl Engine {
         if self.outermost.nesting.script {
             return;
         }
+        match self.clients[slot].is(state::PRIMARY) {
+            true => self.note_disagreement(slot, "replica", "master", text),
+            false => self.note_disagreement(slot, "server", "AOF-loading-client", text),
+        }
+    }
+
+    /// An error goes to the other end of a stream of propagated requests: the two do not agree.
+    #[cold]
+    pub(super) fn note_disagreement(&mut self, slot: usize, from: &str, to: &str, text: &str) {
         self.stats.unexpected_error_replies += 1;
-        let name = match self.clients[slot].last_row {
-            0 => "<unknown>",
-            row => self.table.at(row - 1).full_name,
-        };
+        let name = self.last_command(slot);
         let shown: String = text.chars().take(SHOWN_BYTES_MAX).collect();
-        let is_link = self.clients[slot].is(state::PRIMARY);
         log::warn!(
-            "== CRITICAL == This {} is sending an error to its {}: '-{shown}' after processing the command '{name}'",
-            if is_link { "replica" } else { "server" },
-            if is_link { "master" } else { "AOF-loading-client" },
+            "== CRITICAL == This {from} is sending an error to its {to}: '-{shown}' after processing the command '{name}'"
         );
     }
 
-    /// A replica is answered an error: it and this server do not agree.
-    #[cold]
-    pub(super) fn note_failed_replica(&mut self, slot: usize, text: &str) {
-        self.stats.unexpected_error_replies += 1;
-        let name = match self.clients[slot].last_row {
+    /// The name of the command that a client ran last, for the server's log.
+    pub(super) fn last_command(&self, slot: usize) -> &str {
+        match self.clients[slot].last_row {
             0 => "<unknown>",
             row => self.table.at(row - 1).full_name,
-        };
-        let shown: String = text.chars().take(SHOWN_BYTES_MAX).collect();
-        log::warn!(
-            "== CRITICAL == This master is sending an error to its replica: '-{shown}' after processing the command '{name}'"
-        );
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Engine {
         if let Some(shutdown) = &mut self.durability.shutdown {
             shutdown.waits_until_us = Some(until_us);
         }
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         log::info!("Waiting for replicas before shutting down.");
         self.timers.insert(self.now.mono_ms() + LOOK_MS, Timer::Shutdown);
     }
@@ -189,7 +189,7 @@ impl Engine {
     fn stay(&mut self, host: &mut dyn Host) {
         log::warn!("Errors trying to shut down the server. Check the logs for more information.");
         let Some(shutdown) = self.durability.shutdown.take() else { return };
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         if self.pause.until_us == 0 {
             self.unpause_clients();
         }

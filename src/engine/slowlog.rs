@@ -2,7 +2,6 @@
 //! was larger than Valkey's directives `commandlog-…` say.
 
 use super::Engine;
-use super::client::state;
 use super::spec::flag;
 use super::table::Row;
 use crate::config::Config;
@@ -123,9 +122,7 @@ impl Engine {
     /// A request or a reply was large: notes it in the log of these.
     #[cold]
     pub(super) fn note_large(&mut self, slot: usize, args: Args<'_>, row: &Row, request: u64, reply: u64) {
-        if row.has(flag::SKIP_SLOWLOG)
-            || (self.clients[slot].is(state::REPLAYS) && !self.clients[slot].is(state::PRIMARY))
-        {
+        if row.has(flag::SKIP_SLOWLOG) || self.clients[slot].replays_log() {
             return;
         }
         if request >= self.ticker.pace.large_request_bytes {

@@ -363,7 +363,7 @@ impl Engine {
         self.set_gate(gate::LOADING, is_loading);
         self.set_gate(gate::LOADING_BESIDE, self.durability.is_loading_beside());
         self.note_followers();
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
     }
 
     pub(super) fn read_options(&self) -> ReadOptions {

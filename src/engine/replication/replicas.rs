@@ -338,12 +338,9 @@ impl Engine {
         if is_told || client.is(state::CLOSE_ASAP) {
             return;
         }
-        let command = match client.last_row {
-            0 => "<unknown>",
-            row => self.table.at(row - 1).full_name,
-        };
         log::warn!(
-            "Replica generated a reply to command '{command}', disconnecting it: {}",
+            "Replica generated a reply to command '{}', disconnecting it: {}",
+            self.last_command(slot),
             self.describe_client(slot)
         );
         self.close_soon(slot);

@@ -22,7 +22,7 @@ impl Engine {
         self.set_gate(gate::READ_ONLY, is_replica && self.conf.replica_read_only);
         self.set_gate(gate::WRITABLE_REPLICA, is_replica && !self.conf.replica_read_only);
         self.set_gate(gate::STALE, is_stale && !self.conf.replica_serve_stale_data);
-        self.listeners.expiry_held = self.is_keyspace_held();
+        self.note_held();
         self.listeners.follows = is_replica;
     }
 

@@ -319,6 +319,11 @@ impl<'a> Ctx<'a> {
         None
     }
 
+    /// Whether the client runs what was propagated before.
+    pub fn replays(&self) -> bool {
+        *self.client_state & state::REPLAYS != 0
+    }
+
     /// Whether keys and fields are there for the client although their deadline has passed. It replays what was propagated,
     /// where their removal stands if they were removed, or imports a dataset, and says itself when they go.
     #[inline]
@@ -336,7 +341,7 @@ impl<'a> Ctx<'a> {
     /// Whether a deadline in the past is stored like any other, where it would remove the key or field at once: the removal
     /// comes by itself. Redis: `checkAlreadyExpired`.
     pub fn stores_the_past(&self) -> bool {
-        self.conf.import_mode || self.listeners.follows || *self.client_state & state::REPLAYS != 0
+        self.conf.import_mode || self.listeners.follows || self.replays()
     }
 
     /// The time by which the client judges deadlines, Unix time in milliseconds: what has a deadline before it is dead. For

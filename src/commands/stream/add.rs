@@ -95,7 +95,10 @@ fn propagate(
 ) {
     let (key, has_holes) = (ctx.key(1), done.has_holes());
     let mut words: Vec<Option<Vec<u8>>> = ctx.args.iter_from(0).map(|word| Some(word.to_vec())).collect();
-    if let Some(id) = id {
+    // What was given as a whole stays as it was written.
+    if let Some(id) = id
+        && options.id.is_none_or(|given| given.seq.is_none())
+    {
         words[options.id_at] = Some(id.to_vec());
     }
     if let Some(at) = options.references_at {
@@ -108,13 +111,12 @@ fn propagate(
                 Keep::Len(_) => kept.0.to_string().into_bytes(),
                 Keep::From(_) => kept.1.to_vec(),
             });
-            // A limit makes no sense any more, and would be refused.
-            if let Some(at) = limit_at {
-                words[at - 1..=at].fill(None);
-            }
         }
         if has_holes {
             words[from..=threshold_at].fill(None);
+            if let Some(at) = limit_at {
+                words[at - 1..=at].fill(None);
+            }
         } else {
             done.is_trimming();
         }

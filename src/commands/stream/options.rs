@@ -113,6 +113,8 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
         }
         None if limit_at.is_some() => return Err(NOT_APPROXIMATE),
         None => {}
+        // The threshold that was propagated is exact, whatever limit stands beside it.
+        Some(trimming) if ctx.replays() => trimming.limit_at = limit_at,
         Some(trimming) => {
             if limit_at.is_some() && !trimming.trim.approximate {
                 return Err(NOT_APPROXIMATE);

@@ -79,7 +79,7 @@ pub(in crate::commands) fn add_places(ctx: &mut Ctx<'_>, data: usize, pairs: &[(
     let changes = ctx.changes();
     let result = set_pairs(ctx, how, has("ch"), pairs.len(), || pairs.iter().copied());
     if ctx.changes() != changes && ctx.is_followed() {
-        let mut words: Vec<Vec<u8>> = vec![b"ZADD".to_vec()];
+        let mut words: Vec<Vec<u8>> = vec![b"zadd".to_vec()];
         words.extend((1..data).map(|index| args.at(index).to_vec()));
         for (score, member) in pairs {
             words.extend([(*score as u64).to_string().into_bytes(), member.to_vec()]);

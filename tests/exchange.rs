@@ -15,10 +15,9 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::peer::{Connection, Peer};
+use support::peer::{Connection, Peer, built};
 use support::reply::Resp;
 use waterwheel::base::rng::Rng;
 
@@ -138,18 +137,6 @@ fn fill_key(to: &mut Sender, rng: &mut Rng, key: &str, which: u64, large: u64, w
             to.line(&format!("XGROUP CREATECONSUMER {key} group idle"));
         }
     }
-}
-
-/// A server of those that `tests/peers/prepare` builds; none, and a note, where it is not there.
-fn built(name: &str) -> Option<String> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let peers = std::env::var("PEERS").unwrap_or_else(|_| format!("{home}/.cache/waterwheel-peers"));
-    let path = format!("{peers}/{name}");
-    let is_there = PathBuf::from(&path).exists();
-    if !is_there {
-        println!("note: left out, for it is not built here: {name}");
-    }
-    is_there.then_some(path)
 }
 
 /// Waits until a server has loaded what is there.

@@ -14,6 +14,18 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use waterwheel::resp::reply::encode_request;
 
+/// A server of those that `tests/peers/prepare` builds; none, and a note, where it is not there.
+pub fn built(name: &str) -> Option<String> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let peers = std::env::var("PEERS").unwrap_or_else(|_| format!("{home}/.cache/waterwheel-peers"));
+    let path = format!("{peers}/{name}");
+    let is_there = PathBuf::from(&path).exists();
+    if !is_there {
+        println!("note: left out, for it is not built here: {name}");
+    }
+    is_there.then_some(path)
+}
+
 /// A server of our own, in a folder of its own.
 pub struct Peer {
     program: String,

@@ -221,3 +221,55 @@ fn a_log_whose_file_was_left_can_be_turned_off() {
     assert_eq!(world.run("CONFIG SET appendonly no"), "OK");
     assert_eq!(world.run("SET key 2"), "OK");
 }
+
+/// What a replica got since the last look, as text.
+fn feed(world: &mut World) -> String {
+    String::from_utf8_lossy(&world.received_bytes("replica")).into_owned()
+}
+
+#[test]
+fn with_always_replicas_get_what_is_durable() {
+    let mut world = logging("always");
+    world.run("CONFIG SET repl-diskless-sync-delay 0");
+    world.send("replica", "REPLCONF capa eof capa psync2");
+    world.send("replica", "PSYNC ? -1");
+    world.advance_ms(1000);
+    world.send("replica", "REPLCONF ACK 0");
+    world.do_jobs();
+    feed(&mut world);
+    world.hold_jobs();
+    world.run_as("writer", "SET key first");
+    assert!(!feed(&mut world).contains("first"));
+    // What clients say about it is as far.
+    world.run_as("waiter", "SET key second");
+    world.run_as("waiter", "WAIT 1 0");
+    assert_eq!(feed(&mut world), "");
+    world.do_jobs();
+    let got = feed(&mut world);
+    let (first, second, asks) = (got.find("first"), got.find("second"), got.find("GETACK"));
+    assert!(first.is_some() && first < second && second < asks, "{got}");
+    // A policy that promises less holds nothing back.
+    world.hold_jobs();
+    world.run_as("writer", "SET key third");
+    assert_eq!(feed(&mut world), "");
+    world.run_as("admin", "CONFIG SET appendfsync everysec");
+    assert!(feed(&mut world).contains("third"));
+}
+
+#[test]
+fn with_always_a_dump_waits_for_what_it_shows() {
+    let mut world = logging("always");
+    world.run("CONFIG SET repl-diskless-sync-delay 0");
+    world.send("replica", "REPLCONF capa eof capa psync2");
+    feed(&mut world);
+    world.disk_jobs_left = 0;
+    world.run_as("writer", "SET key shown");
+    world.send("replica", "PSYNC ? -1");
+    world.advance_ms(1000);
+    assert!(!feed(&mut world).contains("FULLRESYNC"));
+    world.disk_jobs_left = u64::MAX;
+    world.do_jobs();
+    world.advance_ms(1000);
+    let got = feed(&mut world);
+    assert!(got.starts_with("+FULLRESYNC") && got.contains("shown"), "{got}");
+}

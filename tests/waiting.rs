@@ -103,3 +103,56 @@ fn flushall_answers_ok_also_when_its_dump_cannot_be_saved_and_at_once_where_nobo
     world.do_jobs();
     assert_eq!((world.received("a"), world.received("c")), ("OK".to_owned(), "OK".to_owned()));
 }
+
+#[test]
+fn a_replica_sends_clients_that_can_follow_to_its_primary() {
+    let mut world = World::new();
+    world.run("SET key value");
+    for client in ["plain", "able", "reader", "waits", "reads", "leaves"] {
+        world.run_as(client, "PING");
+    }
+    for client in ["able", "reader", "waits", "reads"] {
+        assert_eq!(world.run_as(client, "CLIENT CAPA REDIRECT"), "OK");
+    }
+    assert_eq!(world.run_as("plain", "READONLY"), "(error) ERR This instance has cluster support disabled");
+    for client in ["reader", "reads"] {
+        assert_eq!(world.run_as(client, "READONLY"), "OK");
+    }
+    assert_eq!(world.run_as("able", "SET key other"), "OK");
+    assert!(world.run_as("reader", "CLIENT INFO").contains(" flags=r "));
+    for (client, line) in [
+        ("able", "MULTI"),
+        ("able", "SET key queued"),
+        ("waits", "BLPOP list 0"),
+        ("leaves", "BLPOP list 0"),
+        ("reads", "XREAD BLOCK 0 STREAMS stream 0"),
+    ] {
+        world.send(client, line);
+        world.received(client);
+    }
+    assert_eq!(world.run_as("admin", "REPLICAOF there 7000"), "OK");
+    let redirection = "(error) REDIRECT there:7000";
+    // Who waits for what only a primary brings hears of it, and stays if it can follow.
+    assert_eq!(world.received("waits"), redirection);
+    assert!(world.received("leaves").starts_with("(error) UNBLOCKED"));
+    assert!(world.has_closed("leaves"));
+    assert_eq!(world.received("reads"), "");
+    assert_eq!(world.run_as("able", "EXEC"), redirection);
+    for line in ["GET key", "SET key value", "EVAL '#!lua\nreturn 1' 0"] {
+        assert_eq!(world.run_as("able", line), redirection, "{line}");
+    }
+    for line in ["PING", "PUBLISH channel text", "EVAL 'return 1' 0", "CLIENT ID"] {
+        assert_ne!(world.run_as("able", line), redirection, "{line}");
+    }
+    assert_eq!(world.run_as("able", "MULTI"), "OK");
+    assert_eq!(world.run_as("able", "GET key"), redirection);
+    assert!(world.run_as("able", "EXEC").starts_with("(error) EXECABORT"));
+    assert_eq!(world.run_as("plain", "GET key"), "\"other\"");
+    assert!(world.run_as("plain", "SET key value").starts_with("(error) READONLY"));
+    assert_eq!(world.run_as("reader", "GET key"), "\"other\"");
+    assert_eq!(world.run_as("reader", "SET key value"), redirection);
+    assert_eq!(world.run_as("reader", "READWRITE"), "OK");
+    assert_eq!(world.run_as("reader", "GET key"), redirection);
+    assert_eq!(world.run_as("admin", "REPLICAOF NO ONE"), "OK");
+    assert_eq!(world.run_as("able", "SET key value"), "OK");
+}

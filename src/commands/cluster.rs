@@ -1,9 +1,11 @@
 //! Cluster mode, which there is not yet: every command of it is known and says so.
 
+use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
 use crate::engine::spec::{Group, Spec, acl};
+use crate::engine::{Call, Engine};
 
 /// Changes what the cluster looks like.
 const CHANGES: u32 = ADMIN | STALE | NO_ASYNC_LOADING;
@@ -26,18 +28,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         "O(1)",
         "Tells that the next command follows a redirection.",
     ),
-    Spec::local("readonly", 1, no_cluster).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
-        Group::Cluster,
-        "3.0.0",
-        "O(1)",
-        "Lets a cluster's replica answer reads on this connection.",
-    ),
-    Spec::local("readwrite", 1, no_cluster).flags(LOADING | STALE | FAST).acl(acl::CONNECTION).doc(
-        Group::Cluster,
-        "3.0.0",
-        "O(1)",
-        "Takes READONLY back.",
-    ),
+    Spec::global("readonly", 1, readonly, "what its client wants lies with the connection")
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(
+            Group::Cluster,
+            "3.0.0",
+            "O(1)",
+            "Lets a replica answer reads on this connection: in a cluster, or after CLIENT CAPA REDIRECT.",
+        ),
+    Spec::global("readwrite", 1, readwrite, "what its client wants lies with the connection")
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::CONNECTION)
+        .doc(Group::Cluster, "3.0.0", "O(1)", "Takes READONLY back."),
 ];
 
 const fn row(
@@ -126,6 +129,26 @@ const SUBCOMMANDS: &[Spec] = &[
         .deprecated("7.0.0", "`CLUSTER SHARDS`"),
 ];
 
+const NO_CLUSTER: CmdError = CmdError::coded("ERR This instance has cluster support disabled");
+
 fn no_cluster(_: &mut Ctx<'_>) -> CmdResult {
-    Err(CmdError::coded("ERR This instance has cluster support disabled"))
+    Err(NO_CLUSTER)
+}
+
+fn readonly(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    read_replica(engine, call.slot, true)
+}
+
+fn readwrite(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    read_replica(engine, call.slot, false)
+}
+
+/// Outside a cluster only who would be redirected needs it; Redis refuses it there.
+fn read_replica(engine: &mut Engine, slot: usize, wants: bool) -> CmdResult {
+    if !engine.clients[slot].is(state::CAPA_REDIRECT) {
+        return Err(NO_CLUSTER);
+    }
+    engine.clients[slot].reads_replica = wants;
+    engine.reply(slot).ok();
+    Ok(Outcome::Done)
 }

@@ -209,6 +209,7 @@ fn reset(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let forgotten = state::REPLY_OFF | state::NO_TOUCH | state::NO_EVICT | state::IMPORT_SOURCE;
     client.state &= !forgotten;
     client.db = 0;
+    client.reads_replica = false;
     client.resp = 2;
     if let Some(labels) = &mut client.labels {
         labels.name = Bytes::new();

@@ -119,6 +119,8 @@ enum Gate {
     Script,
     /// The user may not run the request.
     Permission,
+    /// The client wants to be told who the primary is.
+    Redirect,
     /// The script does not run in cluster mode.
     Cluster,
     /// The script promised to write nothing.
@@ -153,6 +155,7 @@ const SOCKET: &[Gate] = &[
     Gate::Authentication,
     Gate::Transaction,
     Gate::Permission,
+    Gate::Redirect,
     Gate::Memory,
     Gate::Disk,
     Gate::Replicas,
@@ -263,6 +266,9 @@ impl Engine {
                 CmdError::coded("ERR This Redis command is not allowed from script")
             }
             Gate::Permission => return self.judge(asked),
+            Gate::Redirect if self.gates & (gate::READ_ONLY | gate::WRITABLE_REPLICA) != 0 => {
+                return self.redirect(asked);
+            }
             Gate::Cluster => return self.fits_cluster(asked.by),
             Gate::ReadOnly => return self.may_write(asked),
             Gate::Memory => return self.has_memory(host, asked),
@@ -323,6 +329,31 @@ impl Engine {
             let context = if is_scripted { Context::Lua } else { self.context_of(slot) };
             Refusal::Error(self.deny(slot, row, args, denial, context))
         })
+    }
+
+    /// On a replica, the refusal of a request for data of a client that can follow a redirection. Valkey:
+    /// `clientSupportStandAloneRedirect`.
+    fn redirect(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        let client = &self.clients[asked.slot];
+        if !client.is(state::CAPA_REDIRECT) {
+            return Ok(());
+        }
+        let flags = self.flags_of(asked.slot, asked.row, asked.args);
+        let reads_elsewhere = flags & flag::READONLY != 0 && !client.reads_replica;
+        if flags & flag::WRITE == 0 && !reads_elsewhere {
+            return Ok(());
+        }
+        // The one that takes over may still be a replica, and would send it back.
+        if self.replication.failover.is_some() {
+            return Err(Refusal::Wait(Block { on: BlockOn::Unpause, deadline_us: None }));
+        }
+        self.redirection().map_or(Ok(()), |error| Err(Refusal::Error(error)))
+    }
+
+    /// Where a client of a replica finds the primary.
+    pub(super) fn redirection(&self) -> Option<CmdError> {
+        let primary = self.replication.primary.as_ref()?;
+        Some(CmdError::Text(format!("REDIRECT {}:{}", primary.host, primary.port).into()))
     }
 
     /// Whether a script runs in this mode.
@@ -429,7 +460,7 @@ impl Engine {
             Asker::Socket => {
                 self.flags_of(asked.slot, asked.row, asked.args) & flag::STALE == 0
                     || (asked.row.has(flag::RUNS_QUEUE)
-                        && queued.is_some_and(|queued| queued.must_be_fresh()))
+                        && queued.is_some_and(|queued| queued.lacks(flag::STALE)))
             }
         };
         if is_refused { Err(Refusal::Error(STALE)) } else { Ok(()) }
@@ -439,7 +470,7 @@ impl Engine {
     fn must_be_loaded(&self, asked: &Asked<'_>) -> bool {
         let queued = self.clients[asked.slot].transaction.as_ref();
         !asked.row.has(flag::LOADING)
-            || (asked.row.has(flag::RUNS_QUEUE) && queued.is_some_and(|queued| queued.must_be_loaded()))
+            || (asked.row.has(flag::RUNS_QUEUE) && queued.is_some_and(|queued| queued.lacks(flag::LOADING)))
     }
 
     fn script_minds_memory(&self) -> bool {

@@ -164,6 +164,8 @@ pub struct Client {
     pub user: UserId,
     /// Protocol version, 2 or 3.
     pub resp: u8,
+    /// READONLY: on a replica it reads there, although it can follow a redirection.
+    pub reads_replica: bool,
     /// Row of the last command, plus one; 0 before the first.
     pub last_row: u16,
     /// Requests that did not run yet.
@@ -261,6 +263,7 @@ impl Client {
             db: 0,
             user: UserId::DEFAULT,
             resp,
+            reads_replica: false,
             last_row: 0,
             inbox: Inbox::default(),
             out: Output::default(),

@@ -160,6 +160,7 @@ impl Engine {
             true => transaction.map_or(0, Transaction::len) as i64,
             false => -1,
         };
+        let (feed_bytes, feed_chunks) = self.feed_ahead(slot);
         let empty = super::client::Labels::default();
         let labels = client.labels.as_deref().unwrap_or(&empty);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -192,10 +193,10 @@ impl Engine {
             client.reply_peak.size,
             client.reply_peak.peak,
             client.out.open_bytes(),
-            client.out.pieces(),
-            client.out.piece_bytes(),
-            client.memory_bytes(),
-            if client.out.is_empty() { "r" } else { "rw" },
+            client.out.pieces() + feed_chunks,
+            client.out.piece_bytes() + feed_bytes,
+            client.memory_bytes() + feed_bytes,
+            if client.out.is_empty() && feed_bytes == 0 { "r" } else { "rw" },
             command,
             text(&self.acl.users.get(client.user).name),
             client.tracker.as_ref().map_or(-1, |t| t.mode.redirect as i64),
@@ -230,8 +231,9 @@ pub fn flag_letters(client: &Client) -> String {
         (state::NO_TOUCH, 'T'),
         (state::IMPORT_SOURCE, 'I'),
     ];
-    let shown: String =
+    let shown: Vec<char> =
         letters.iter().filter(|(bit, _)| client.is(*bit)).map(|(_, letter)| *letter).collect();
+    let shown: String = shown.into_iter().chain(client.reads_replica.then_some('r')).collect();
     if shown.is_empty() { "N".to_owned() } else { shown }
 }
 

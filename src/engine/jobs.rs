@@ -33,6 +33,8 @@ pub enum Job {
     },
     /// Read again from this client, which was full.
     ReadOn(ClientId),
+    /// Let the system gather small pieces for this client before it sends them.
+    Gather(ClientId),
     /// End the process in order, with this exit code.
     Exit(i32),
 }

@@ -84,8 +84,13 @@ impl Engine {
     pub fn output(&self, id: ClientId) -> Option<Outgoing<'_>> {
         let slot = self.slot_of(id)?;
         let client = &self.clients[slot];
-        let feed = if client.is(state::REPLICA) { self.feed_for(client) } else { None };
-        let outgoing = Outgoing { out: &client.out, bytes: self.free_bytes(slot), feed };
+        let bytes = self.free_bytes(slot);
+        // The feed comes behind all else.
+        let feed = match client.is(state::REPLICA) && bytes == client.out.len() {
+            true => self.feed_for(client),
+            false => None,
+        };
+        let outgoing = Outgoing { out: &client.out, bytes, feed };
         (outgoing.bytes() > 0).then_some(outgoing)
     }
 

@@ -15,16 +15,19 @@
 //! Redis runs them without most of this: `loadSingleAppendOnlyFile` calls the handlers itself, `CLIENT_ID_AOF` and
 //! `mustObeyClient` mark the exceptions.
 
+use super::admission::gate;
 use super::client::{Client, state};
 use super::spec::{Group, flag};
 use super::table::{NoRow, Row};
-use super::{Engine, Host};
+use super::{Engine, Host, Job};
 use crate::base::id::ClientId;
 use crate::base::lossless;
 use crate::engine::error::CmdError;
 use crate::resp::Args;
 use std::fmt;
 
+/// That the disk takes no writes of the primary is told once in such a span, in microseconds.
+const TOLD_EVERY_US: u64 = 10_000_000;
 /// Bytes of an error that the log shows.
 const SHOWN_BYTES_MAX: usize = 4096;
 
@@ -79,6 +82,9 @@ impl Engine {
         if concerns_connection(row) && !is_meant {
             return Ok(());
         }
+        if self.gates & gate::DISK != 0 && self.clients[slot].is(state::PRIMARY) && row.has(flag::WRITE) {
+            self.write_of_primary_unsaved()?;
+        }
         self.clients[slot].note_row(row);
         if self.clients[slot].is(state::MULTI) && !row.has(flag::RUNS_IN_MULTI) {
             self.queue_request(slot, args, row, None, row.flags);
@@ -95,6 +101,24 @@ impl Engine {
             self.follow_up(host, slot, args, row, false);
         }
         Ok(())
+    }
+
+    /// The primary sends a write, and the disk takes none. Redis ends the process, too.
+    #[cold]
+    fn write_of_primary_unsaved(&mut self) -> Result<(), ReplayError> {
+        if self.conf.replica_ignore_disk_write_errors {
+            let span = Some(self.now.mono_us / TOLD_EVERY_US);
+            if std::mem::replace(&mut self.replication.told_unsaved, span) != span {
+                log::warn!("Replica is applying a command even though it is unable to write to disk.");
+            }
+            return Ok(());
+        }
+        if !self.is_ending() {
+            log::error!("Replica was unable to write command to disk. Exiting...");
+            self.jobs.queue.push_back(Job::Exit(1));
+        }
+        self.give_link_up();
+        Err(ReplayError::Failed("the disk takes no writes".to_owned()))
     }
 
     /// A request that was propagated answers an error: this server and its writer do not agree.

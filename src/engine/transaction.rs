@@ -118,10 +118,8 @@ pub struct Transaction {
     argument_bytes: usize,
     /// All flags of the rows of the queue.
     flags: u32,
-    /// One of the queue does not run while a dataset is loaded.
-    must_be_loaded: bool,
-    /// One of the queue does not run on a replica that has lost its primary.
-    must_be_fresh: bool,
+    /// Flags that a row of the queue does not have.
+    lacking: u32,
     /// Requests, those included that EXEC runs at the moment.
     len: usize,
     /// The keys that are watched, by database.
@@ -141,14 +139,9 @@ impl Transaction {
         self.len == 0
     }
 
-    /// Whether a request that waits does not run while a dataset is loaded.
-    pub fn must_be_loaded(&self) -> bool {
-        self.must_be_loaded
-    }
-
-    /// Whether a request that waits does not run on a replica that has lost its primary.
-    pub fn must_be_fresh(&self) -> bool {
-        self.must_be_fresh
+    /// Whether a request that waits lacks any of these bits of [`flag`].
+    pub fn lacks(&self, flags: u32) -> bool {
+        self.lacking & flags != 0
     }
 
     /// Bytes of all arguments that wait.
@@ -172,8 +165,7 @@ impl Transaction {
     /// Forgets the queue, not what is watched.
     fn clear_queue(&mut self) {
         self.queue.clear();
-        (self.argument_bytes, self.flags, self.len) = (0, 0, 0);
-        (self.must_be_loaded, self.must_be_fresh) = (false, false);
+        (self.argument_bytes, self.flags, self.lacking, self.len) = (0, 0, 0, 0);
     }
 }
 
@@ -224,8 +216,7 @@ impl Engine {
             transaction.queue.push(args, bytes, row, hint);
             transaction.argument_bytes += bytes;
             transaction.flags |= flags;
-            transaction.must_be_loaded |= flags & flag::LOADING == 0;
-            transaction.must_be_fresh |= flags & flag::STALE == 0;
+            transaction.lacking |= !flags;
             transaction.len += 1;
         }
         self.reply(slot).raw(b"+QUEUED\r\n");
@@ -246,6 +237,9 @@ impl Engine {
     ) -> Option<String> {
         if row.is_some_and(|row| row.has(flag::RUNS_QUEUE)) {
             self.discard_transaction(slot);
+            if error.starts_with("REDIRECT ") {
+                return None;
+            }
             let error = error.strip_prefix("ERR ").unwrap_or(error);
             return Some(format!("EXECABORT Transaction discarded because of: {error}"));
         }

@@ -241,6 +241,15 @@ impl Connections {
         }
     }
 
+    /// Lets the system gather small pieces for a client before it sends them.
+    pub fn gather_small(&mut self, id: ClientId) {
+        if let Some(Connection { socket: Socket::Tcp(socket), .. }) = self.get_mut(id)
+            && let Err(error) = socket.set_nodelay(false)
+        {
+            log::debug!("a connection takes no options: {error}");
+        }
+    }
+
     /// Closes a socket.
     pub fn close(&mut self, registry: &Registry, id: ClientId) {
         let Some(slot) = self.slots.get_mut(id.slot as usize) else { return };

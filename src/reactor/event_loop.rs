@@ -219,6 +219,7 @@ impl EventLoop {
                     self.host.connect(&mut self.engine, Target { id, host, port, source });
                 }
                 Job::ReadOn(id) => self.host.read_on(id),
+                Job::Gather(id) => self.host.connections.gather_small(id),
                 other => self.host.hand_over(other),
             }
         }

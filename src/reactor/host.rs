@@ -137,7 +137,7 @@ impl ShellHost {
         match job {
             Job::Free(garbage, number) => self.helper.free(garbage, number),
             Job::File(number, job) => self.disk.do_file(number, job),
-            Job::Close(_) | Job::Exit(_) | Job::Connect { .. } | Job::ReadOn(_) => {
+            Job::Close(_) | Job::Exit(_) | Job::Connect { .. } | Job::ReadOn(_) | Job::Gather(_) => {
                 unreachable!("the loop does these itself")
             }
         }

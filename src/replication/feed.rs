@@ -213,6 +213,12 @@ impl Feed {
         &piece[..piece.len().min((end - from) as usize)]
     }
 
+    /// In how many chunks the bytes from an offset on lie.
+    pub fn chunks_from(&self, from: u64) -> usize {
+        let behind = self.chunks.partition_point(|(first, chunk)| first + chunk.len() as u64 <= from);
+        self.chunks.len() - behind + usize::from(from < self.end() && !self.open.is_empty())
+    }
+
     /// All bytes from an offset on.
     pub fn copy_from(&self, from: u64) -> Vec<u8> {
         let mut all = Vec::new();
@@ -325,6 +331,8 @@ mod tests {
             assert!(feed.piece(slow, slow + 10).len() <= 10);
         }
         assert!(feed.start() > 1000);
+        assert_eq!(feed.chunks_from(feed.start()), feed.chunks.len() + 1);
+        assert_eq!((feed.chunks_from(feed.end() - 1), feed.chunks_from(feed.end())), (1, 0));
         let all = feed.copy_from(feed.start());
         assert!((feed.start()..).zip(&all).all(|(offset, &b)| b == byte(offset)));
     }

@@ -436,6 +436,7 @@ impl World {
                 Job::Exit(code) => self.exit = Some(code),
                 Job::Connect { id, host, port, .. } => self.wanted.push_back((id, host, port)),
                 Job::ReadOn(id) => self.read_on.push(id),
+                Job::Gather(_) => {}
                 later => self.jobs.push_back(later),
             }
         }

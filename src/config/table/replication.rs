@@ -38,7 +38,6 @@ pub(super) const ROWS: &[Directive] = &[
     flag("replica-announced", "yes", |c| &mut c.replica_announced)
         .doc("Lets sentinels see this replica."),
     flag("replica-ignore-disk-write-errors", "no", |c| &mut c.replica_ignore_disk_write_errors)
-        .inert(Why::Replication)
         .doc("Goes on following although writes to the disk fail."),
     optional("replica-announce-ip", |c| &mut c.replica_announce_ip)
         .alias("slave-announce-ip")
@@ -69,7 +68,6 @@ pub(super) const ROWS: &[Directive] = &[
     number("repl-backlog-ttl", "3600", 0, I64, |c| &mut c.repl_backlog_ttl_s)
         .doc("Seconds without replicas after which the backlog is dropped; 0 never."),
     flag("repl-disable-tcp-nodelay", "no", |c| &mut c.repl_disable_tcp_nodelay)
-        .inert(Why::Replication)
         .doc("Lets the kernel collect small packets to replicas, for less traffic and more delay."),
     flag("repl-diskless-sync", "yes", |c| &mut c.repl_diskless_sync)
         .debug()

@@ -297,8 +297,11 @@ impl Engine {
         if gate.mode == mode {
             return;
         }
-        gate.mode = mode;
+        let held_feed = std::mem::replace(&mut gate.mode, mode) == Mode::All;
         self.listeners.set_after(after::GATE, mode != Mode::Open);
+        if held_feed {
+            self.log_is_further();
+        }
         let gate = &mut self.durability.gate;
         match mode {
             Mode::Open => {
@@ -359,6 +362,7 @@ impl Engine {
             return;
         }
         self.release_gate();
+        self.log_is_further();
         if self.durability.gate.mode == Mode::All && !self.durability.log.is_durable() {
             self.durability.gate.sync_at_us = Some(self.now.mono_us + us / 8);
             self.sync_for_gate();

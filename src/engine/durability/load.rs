@@ -513,7 +513,7 @@ impl Engine {
                 Step::End => return Ok(None),
                 Step::Item(Item::Key(key)) => {
                     // A primary says itself when a key goes.
-                    let keeps = replays.is_some() || self.conf.replicaof.is_some();
+                    let keeps = replays.is_some() || self.is_replica();
                     let dead = if keeps { Dead::Keep } else { Dead::Remove };
                     self.load_key(key, counts, Twice::Refuse, dead)?;
                 }

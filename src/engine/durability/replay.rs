@@ -78,6 +78,7 @@ fn is_end(bad: &BadAof) -> bool {
 impl Engine {
     /// Loads what was saved, if anything was. Clients are told LOADING until it is loaded.
     pub fn load_at_start(&mut self, host: &mut dyn Host) {
+        self.be_replica_as_configured();
         self.find_backup(host);
         match self.manifest_on_disk(host) {
             Ok(manifest) => self.durability.log.found(manifest, 0),

@@ -99,6 +99,7 @@ impl Engine {
     /// The replica has taken over.
     pub(super) fn end_failover(&mut self) {
         if self.replication.failover.take().is_some() {
+            self.end_waits_of_role();
             self.unpause_after_failover();
         }
     }

@@ -6,6 +6,7 @@
 
 use super::super::admission::gate;
 use super::super::client::state;
+use super::super::durability::Mode;
 use super::super::{Engine, Host};
 use crate::base::limit::STREAM_US_PER_TURN;
 use crate::replication::stream::BadStream;
@@ -153,11 +154,18 @@ impl Engine {
         if !self.durability.is_logging() {
             return None;
         }
-        let is_durable = self.durability.log.is_durable();
         self.pass_durable();
         let replication = &self.replication;
-        let has_all = is_durable && replication.logged.is_empty();
-        Some(if has_all { replication.feed.end() } else { replication.durable })
+        Some(if self.durability.log.is_durable() { replication.feed.end() } else { replication.durable })
+    }
+
+    /// More of the log is durable: replicas may have more.
+    #[inline]
+    pub(in crate::engine) fn log_is_further(&mut self) {
+        self.pass_durable();
+        if !self.replication.replicas.is_empty() {
+            self.offer_feed();
+        }
     }
 
     /// Forgets positions of the log that are durable.
@@ -172,7 +180,8 @@ impl Engine {
     /// What was committed is handed over to the log up to this position.
     #[inline]
     pub(in crate::engine) fn note_logged(&mut self) {
-        if self.is_replica() && self.durability.is_logging() {
+        let holds_feed = self.durability.gate.mode() == Mode::All && self.replication.feed.is_kept();
+        if holds_feed || self.is_replica() && self.durability.is_logging() {
             self.pass_durable();
             let (position, offset) = (self.durability.log.end(), self.replication.feed.end());
             if self.replication.logged.back().is_none_or(|(last, _)| *last < position) {

@@ -82,6 +82,8 @@ pub struct Replication {
     logged: VecDeque<(u64, u64)>,
     /// The last of these offsets that is durable.
     durable: u64,
+    /// In which span of time it was last told that the primary's writes are run although the disk fails.
+    pub(super) told_unsaved: Option<u64>,
 }
 
 impl Replication {
@@ -114,6 +116,7 @@ impl Replication {
             passed: Vec::new(),
             logged: VecDeque::new(),
             durable: 0,
+            told_unsaved: None,
         }
     }
 
@@ -186,6 +189,11 @@ impl Engine {
         if self.replication.feed.wants_trim() {
             self.trim_feed();
         }
+        self.offer_feed();
+    }
+
+    /// Replicas may be sent more of the feed.
+    fn offer_feed(&mut self) {
         // One that has too much to take goes, and another one takes its place.
         let mut i = 0;
         while let Some(&id) = self.replication.replicas.get(i) {

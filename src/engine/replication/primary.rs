@@ -84,6 +84,8 @@ pub struct Primary {
     pub(super) early: Vec<u8>,
     /// As well, the file of the dump that is to be loaded.
     pub(super) loads_later: Option<String>,
+    /// The dump is loaded as it comes, and no file has it.
+    pub(super) loads_straight: bool,
     /// It waits for the end of a pause, or of a command that lets others speak.
     pub(super) is_held_up: bool,
     /// It is not read until there is room.
@@ -109,6 +111,7 @@ impl Primary {
             stream: Stream::default(),
             early: Vec::new(),
             loads_later: None,
+            loads_straight: false,
             is_held_up: false,
             is_full: false,
             failures: 0,
@@ -166,12 +169,15 @@ impl Primary {
 
 /// Making and losing the connection.
 impl Engine {
-    /// Tries to connect to the primary, if there is one and nothing is under way.
+    /// Tries to connect to the primary, if there is one and nothing is under way; what is being loaded comes first.
     pub(super) fn connect_to_primary(&mut self) {
         let now = self.now;
         let Some(primary) = self.replication.primary.as_ref().filter(|p| matches!(p.link, Link::Down)) else {
             return;
         };
+        if self.durability.is_loading() {
+            return;
+        }
         let (host, port) = (primary.host.clone(), primary.port);
         log::info!("Connecting to MASTER {host}:{port}");
         let bits = state::PRIMARY | state::REPLAYS | state::REPLY_OFF | state::AUTHENTICATED;
@@ -241,7 +247,7 @@ impl Engine {
     }
 
     /// Gives the link up, for a reason that the log has already.
-    pub(super) fn give_link_up(&mut self) {
+    pub(in crate::engine) fn give_link_up(&mut self) {
         if let Some(slot) = self.primary_slot() {
             self.close_soon(slot);
         }

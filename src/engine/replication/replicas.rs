@@ -14,8 +14,9 @@
 
 use super::super::client::{Client, state};
 use super::super::disk::{FileId, FolderId};
+use super::super::durability::Mode;
 use super::super::error::CmdError;
-use super::super::{Engine, Host};
+use super::super::{Engine, Host, Job};
 use crate::base::id::ClientId;
 use crate::config::OutputLimit;
 use crate::replication::feed::Feed;
@@ -148,8 +149,18 @@ impl Engine {
     /// The feed, and from where to where a replica may be sent it; none while there is nothing.
     pub(in crate::engine) fn feed_for(&self, client: &Client) -> Option<(&Feed, u64, u64)> {
         let replica = client.replica.as_deref().filter(|replica| replica.stage == Stage::Online)?;
-        let (feed, from) = (&self.replication.feed, replica.position);
-        (from < feed.end() && !replica.only_dump).then(|| (feed, from, feed.end()))
+        let (from, end) = (replica.position, self.feed_end_for_replicas());
+        (from < end && !replica.only_dump).then_some((&self.replication.feed, from, end))
+    }
+
+    /// Where the feed ends for replicas. With `appendfsync always` they get what is durable: what this server may lose nobody
+    /// else has.
+    fn feed_end_for_replicas(&self) -> u64 {
+        let end = self.replication.feed.end();
+        match self.durability.gate.mode() {
+            Mode::All if !self.durability.log.is_durable() => self.replication.durable.min(end),
+            _ => end,
+        }
     }
 
     /// Bytes that wait for a replica, in its output and in the feed.
@@ -157,7 +168,14 @@ impl Engine {
         let client = &self.clients[slot];
         let out = client.out.len() as u64;
         let wanted = client.replica.as_deref().and_then(Replica::wanted);
-        wanted.map_or(out, |position| out + (self.replication.feed.end() - position))
+        wanted.map_or(out, |position| out + self.feed_end_for_replicas().saturating_sub(position))
+    }
+
+    /// What waits for a replica in the feed: bytes, and chunks in which they lie. Others may wait for the same.
+    pub fn feed_ahead(&self, slot: usize) -> (usize, usize) {
+        let feed = &self.replication.feed;
+        let wanted = self.clients[slot].replica.as_deref().and_then(Replica::wanted);
+        wanted.map_or((0, 0), |from| (feed.end().saturating_sub(from) as usize, feed.chunks_from(from)))
     }
 
     /// The address and port of a replica, as it gave them or as they are.
@@ -246,6 +264,9 @@ impl Engine {
         (replica.stage, replica.heard_us, replica.asked_us) = (stage, now_us, now_us);
         replica.told = told;
         self.clients[slot].set(state::REPLICA, true);
+        if self.conf.repl_disable_tcp_nodelay {
+            self.jobs.queue.push_back(Job::Gather(id));
+        }
         self.replication.replicas.push(id);
         self.count_good_replicas();
         self.arm_replication_timer();
@@ -297,15 +318,12 @@ impl Engine {
     pub(super) fn replica_has_more(&mut self, slot: usize) {
         let limit = self.conf.client_output_buffer_limits[OutputLimit::REPLICA];
         let lag = self.replica_lag_bytes(slot);
-        // Whoever could go on by the backlog is not cut.
-        let hard_bytes = match limit.hard_bytes {
+        // Whoever could go on by the backlog is not cut; no limit stays none.
+        let backlog_bytes = self.conf.repl_backlog_size_bytes;
+        let [hard_bytes, soft_bytes] = [limit.hard_bytes, limit.soft_bytes].map(|bytes| match bytes {
             0 => 0,
-            bytes => bytes.max(self.conf.repl_backlog_size_bytes),
-        };
-        let soft_bytes = match limit.soft_bytes {
-            0 => 0,
-            bytes => bytes.max(self.conf.repl_backlog_size_bytes),
-        };
+            bytes => bytes.max(backlog_bytes),
+        });
         if self.is_over_limit(slot, OutputLimit { hard_bytes, soft_bytes, ..limit }, lag) {
             return self.close_over_limit(slot);
         }

@@ -7,6 +7,7 @@
 use super::super::admission::gate;
 use super::super::client::{Client, state};
 use super::super::error::BlockOn;
+use super::super::spec::flag;
 use super::super::{Engine, Host};
 use super::Primary;
 
@@ -31,7 +32,6 @@ impl Engine {
         let was_primary = !self.is_replica();
         self.commit();
         self.leave_primary(host);
-        self.end_waits_of_role();
         if was_primary {
             log::info!(
                 "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to \
@@ -46,6 +46,7 @@ impl Engine {
         }
         self.replication.primary = Some(Box::new(primary));
         self.conf.replicaof = Some((name.to_owned(), port));
+        self.end_waits_of_role();
         self.note_role();
         self.note_followers();
         self.connect_to_primary();
@@ -106,10 +107,19 @@ impl Engine {
         }
     }
 
-    /// Clients that wait for what only a primary brings are told so, and go.
-    fn end_waits_of_role(&mut self) {
+    /// Clients that wait for what only a primary brings are told so, and go. One that can follow a redirection stays, and is told
+    /// where to, once it is known who is the primary; one that reads replicas waits on for what it reads.
+    pub(super) fn end_waits_of_role(&mut self) {
+        let is_known = self.replication.failover.is_none();
         let waits = |client: &Client| {
-            client.block.as_ref().is_some_and(|b| matches!(b.block.on, BlockOn::Keys | BlockOn::Offset(_)))
+            let Some(blocked) = &client.block else { return false };
+            let reads_here = client.reads_replica && !self.table.at(blocked.row).has(flag::WRITE);
+            match blocked.block.on {
+                BlockOn::Keys if reads_here => false,
+                BlockOn::Keys => is_known || !client.is(state::CAPA_REDIRECT),
+                BlockOn::Offset(_) => true,
+                BlockOn::Unpause | BlockOn::Job(_) => false,
+            }
         };
         let slots: Vec<usize> =
             self.clients.iter().filter(|(_, client)| waits(client)).map(|(slot, _)| slot).collect();
@@ -117,8 +127,17 @@ impl Engine {
             let Some(blocked) = self.unblock(slot) else { continue };
             self.lend_buffer(slot);
             self.count_ended_wait(slot, &blocked, true);
-            self.error_reply(slot, UNBLOCKED);
-            self.clients[slot].set(state::CLOSE_AFTER_REPLY, true);
+            let follows = self.clients[slot].is(state::CAPA_REDIRECT) && blocked.block.on == BlockOn::Keys;
+            match self.redirection().filter(|_| follows) {
+                Some(redirection) => {
+                    self.error_reply(slot, &redirection.to_string());
+                    self.resume(slot);
+                }
+                None => {
+                    self.error_reply(slot, UNBLOCKED);
+                    self.clients[slot].set(state::CLOSE_AFTER_REPLY, true);
+                }
+            }
             self.queue_output(slot);
         }
     }
@@ -153,15 +172,23 @@ impl Engine {
         self.arm_replication_timer();
     }
 
-    /// Begins to follow as the configuration says, at a start.
-    pub(in crate::engine) fn follow_as_configured(&mut self) {
+    /// Is a replica if the configuration says so, at a start. It says that from the first moment on: a Sentinel would take a primary
+    /// that loads for one that has to be told.
+    pub(in crate::engine) fn be_replica_as_configured(&mut self) {
         if let Some((name, port)) = self.conf.replicaof.clone()
             && !self.is_replica()
         {
-            let is_cached = self.replication.is_cached;
-            let mut primary = Primary::new(name, port, is_cached);
-            primary.db = self.replication.cached_db;
-            self.replication.primary = Some(Box::new(primary));
+            self.replication.primary = Some(Box::new(Primary::new(name, port, false)));
+            self.note_role();
+        }
+    }
+
+    /// Begins to follow as the configuration says, when what was saved is loaded.
+    pub(in crate::engine) fn follow_as_configured(&mut self) {
+        self.be_replica_as_configured();
+        let (is_cached, db) = (self.replication.is_cached, self.replication.cached_db);
+        if let Some(primary) = &mut self.replication.primary {
+            (primary.is_cached, primary.db) = (is_cached, db);
             self.note_role();
             self.note_followers();
             self.arm_replication_timer();

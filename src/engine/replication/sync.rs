@@ -113,7 +113,10 @@ impl Engine {
     fn tell_offset(&mut self, slot: usize, offset: u64) {
         let replica = self.replica_mut(slot);
         (replica.stage, replica.position, replica.dump_offset) = (Stage::Saving, offset, offset);
-        if !replica.is_old {
+        // What the dump shows may not be durable yet.
+        let from = self.clients[slot].out.appended();
+        self.gate_message(slot, from);
+        if !self.replica_mut(slot).is_old {
             let text = format!("+FULLRESYNC {} {offset}\r\n", self.replication.id);
             self.tell_replica(slot, text.as_bytes());
         }

@@ -152,6 +152,9 @@ impl Engine {
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         self.fail_backup_for_sync();
         self.cancel_save(host);
+        if let Some(primary) = &mut self.replication.primary {
+            primary.loads_straight = file.is_none();
+        }
         let is_beside = file.is_none() && self.conf.repl_diskless_load == DisklessLoad::Swapdb;
         let (mut fresh, mut freeing) = (None, None);
         if is_beside {
@@ -225,8 +228,13 @@ impl Engine {
         (self.replication.id, self.replication.previous) = (id, None);
         self.replication.feed.jump_to(offset);
         self.replication.feed.keep(self.conf.repl_backlog_size_bytes);
+        let databases = self.dbs.count();
         if let Some(primary) = &mut self.replication.primary {
-            primary.db = if (db as usize) < self.dbs.count() { db } else { 0 };
+            primary.db = if (db as usize) < databases { db } else { 0 };
+            if primary.loads_straight {
+                // No file holds it: a save point is to see that.
+                self.propagation.changed(counts.loaded);
+            }
         }
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.link_is_up(host);

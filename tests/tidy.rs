@@ -88,7 +88,7 @@ const GLOBAL: &str = "
     debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro flushall flushdb function|delete
     function|dump function|flush function|kill function|list function|load function|restore function|stats hello info
     lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset memory|doctor
-    memory|stats monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
+    memory|stats migrate monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
     pubsub|shardnumsub punsubscribe replconf replicaof reset role save script|debug script|exists script|flush
     script|kill script|load script|show shutdown slaveof slowlog|get slowlog|len slowlog|reset spublish ssubscribe
     subscribe sunsubscribe sync time unsubscribe unwatch wait waitaof watch";
@@ -584,6 +584,7 @@ const NO_COMMAND: &[(&str, &str)] = &[
     ("src/engine/acl/user.rs", "rules of users"),
     ("src/engine/slowlog.rs", "events of LATENCY"),
     ("src/engine/listeners.rs", "events of the keyspace"),
+    ("src/engine/migrate/", "events of the keyspace"),
     ("src/engine/recorder.rs", "phases of a turn"),
     ("src/engine/script/", "functions of Lua's libraries and kinds of its values"),
 ];

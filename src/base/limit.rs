@@ -134,6 +134,18 @@ pub const DISK_FREE_SLICE_BYTES: u64 = 64 << 20;
 /// Reads that the system is asked to be ahead of who reads a file.
 pub const DISK_READ_AHEAD_READS: u64 = 4;
 
+/// Bytes of keys on their way to another server that wait for the socket, beside one payload.
+pub const MIGRATION_BYTES_AHEAD: usize = 256 * 1024;
+
+/// A payload of fewer bytes is copied behind the others.
+pub const SHARED_PAYLOAD_BYTES_MIN: usize = 64 * 1024;
+
+/// Connections to other servers that keys go to. Redis: `MIGRATE_SOCKET_CACHE_ITEMS`.
+pub const LINKS_MAX: usize = 64;
+
+/// How long such a connection is kept when it is not used. Redis: `MIGRATE_SOCKET_CACHE_TTL`.
+pub const LINK_KEPT_MS: u64 = 10_000;
+
 /// Descriptors kept for files, listeners and the poll itself. Redis: `CONFIG_MIN_RESERVED_FDS`.
 pub const RESERVED_DESCRIPTORS: u64 = 32;
 

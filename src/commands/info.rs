@@ -406,7 +406,7 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("pubsubshard_channels", shards);
     text.field("latest_fork_usec", stats.latest_fork_us);
     text.field("total_forks", stats.total_forks);
-    text.idle(&["migrate_cached_sockets"]);
+    text.field("migrate_cached_sockets", engine.pause.migrations.connections());
     text.field("slave_expires_tracked_keys", replication.own_keys.len());
     text.idle(&[
         "active_defrag_hits",

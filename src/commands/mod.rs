@@ -20,6 +20,7 @@ mod latency;
 mod list;
 mod lolwut;
 mod memory;
+mod migrate;
 mod persistence;
 mod pubsub;
 mod replication;
@@ -72,6 +73,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     list::COMMANDS,
     lolwut::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     persistence::COMMANDS,

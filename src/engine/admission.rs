@@ -39,6 +39,8 @@ pub(super) mod gate {
     pub const LOADING_BESIDE: u32 = 1 << 8;
     /// What clients write on a replica is looked at.
     pub const WRITABLE_REPLICA: u32 = 1 << 9;
+    /// Keys are on their way to another server.
+    pub const MIGRATION: u32 = 1 << 10;
 }
 
 /// Bits of [`state`] for which the requests of a client are looked at closely.
@@ -145,6 +147,8 @@ enum Gate {
     Monitor,
     /// Clients are paused.
     Pause,
+    /// A key is on its way to another server.
+    Migration,
     /// The client is between MULTI and EXEC.
     Queue,
 }
@@ -166,6 +170,7 @@ const SOCKET: &[Gate] = &[
     Gate::Busy,
     Gate::Monitor,
     Gate::Pause,
+    Gate::Migration,
     Gate::Queue,
 ];
 
@@ -305,6 +310,11 @@ impl Engine {
                     .paused_for(self.flags_of(slot, row, args))
                     .map_or(Ok(()), |block| Err(Refusal::Wait(block)));
             }
+            Gate::Migration
+                if self.gates & gate::MIGRATION != 0 && self.waits_for_migration(slot, row, args) =>
+            {
+                return Err(Refusal::Wait(Block { on: BlockOn::Unpause, deadline_us: None }));
+            }
             Gate::Queue if client.is(state::MULTI) && !row.has(flag::RUNS_IN_MULTI) => {
                 return Err(Refusal::Queue(self.flags_of(slot, row, args)));
             }
@@ -314,7 +324,7 @@ impl Engine {
     }
 
     /// The flags of a request: those of its row, or of what it runs in its place.
-    fn flags_of(&self, slot: usize, row: &Row, args: Args<'_>) -> u32 {
+    pub(super) fn flags_of(&self, slot: usize, row: &Row, args: Args<'_>) -> u32 {
         row.spec.flags_of.map_or(row.flags, |flags_of| flags_of(self, slot, row, args))
     }
 

@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// Does what is left to do when the handler of a request has run.
-    fn conclude(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>, request: Unfinished) {
+    pub(super) fn conclude(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>, request: Unfinished) {
         let Unfinished { row, db, before, replied, result } = request;
         let is_rerun = self.outermost.rerun.is_some();
         let failed = !matches!(result, Ok(Outcome::Done)) && self.is_failure(slot, args, row, result);
@@ -214,7 +214,11 @@ impl Engine {
     }
 
     /// Runs a global command; what it, or one within it, sends to its own client comes behind the reply.
-    fn holding_messages(&mut self, id: ClientId, run: impl FnOnce(&mut Engine) -> CmdResult) -> CmdResult {
+    pub(super) fn holding_messages(
+        &mut self,
+        id: ClientId,
+        run: impl FnOnce(&mut Engine) -> CmdResult,
+    ) -> CmdResult {
         let before = self.outermost.replying_to.replace(id);
         let result = run(self);
         self.outermost.replying_to = before;
@@ -285,7 +289,8 @@ impl Engine {
         if client.is(state::REPLAYS) {
             return client.is(state::PRIMARY);
         }
-        match client.block.as_mut().filter(|blocked| blocked.block.on == BlockOn::Keys) {
+        let counts_later = |on: BlockOn| matches!(on, BlockOn::Keys | BlockOn::Migration);
+        match client.block.as_mut().filter(|blocked| counts_later(blocked.block.on)) {
             Some(blocked) => {
                 // It counts when it has run.
                 blocked.spent_ticks += spent;

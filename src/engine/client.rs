@@ -80,7 +80,8 @@ pub mod state {
     pub const GATED: u32 = 1 << 29;
     /// It gets the feed, or will.
     pub const REPLICA: u32 = 1 << 30;
-    /// It stands for the link to the primary.
+    /// It stands for a connection that this server has made: if it [`REPLAYS`], for the link to the primary, else for one by
+    /// which keys go to another server.
     pub const PRIMARY: u32 = 1 << 31;
     /// A client of this kind runs nothing that was not asked of it already.
     pub const STOPPED: u32 = CLOSE_AFTER_REPLY | CLOSE_ASAP | BLOCKED | GATED | PRIMARY;
@@ -299,6 +300,12 @@ impl Client {
     /// Whether it replays the log, and not what a primary sends.
     pub fn replays_log(&self) -> bool {
         self.state & (state::REPLAYS | state::PRIMARY) == state::REPLAYS
+    }
+
+    /// Whether it stands for a connection by which keys go to another server.
+    #[inline]
+    pub fn carries_keys(&self) -> bool {
+        self.state & (state::PRIMARY | state::REPLAYS) == state::PRIMARY
     }
 
     /// Sets or clears bits of [`state`].

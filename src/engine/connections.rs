@@ -86,20 +86,24 @@ impl Engine {
     }
 
     /// Forgets a client and all that it waited for, listened to or watched.
-    fn forget_client(&mut self, slot: usize) {
+    pub(super) fn forget_client(&mut self, slot: usize) {
         let id = self.clients[slot].handle;
         self.unsubscribe_all(id);
         self.track_no_longer(slot);
         self.unwatch(slot);
         self.forget_replica(slot);
-        if self.clients[slot].is(state::PRIMARY) {
+        if self.clients[slot].carries_keys() {
+            self.link_lost(id);
+        } else if self.clients[slot].is(state::PRIMARY) {
             self.forget_link(slot);
         }
         if self.clients[slot].is(state::MONITOR) {
             self.remove_monitor(id);
         }
         // What follows from a job that it waited for follows all the same.
-        self.unblock(slot);
+        if let Some(blocked) = self.unblock(slot) {
+            self.leave_migration(id, blocked);
+        }
         self.forget_weight(slot);
         self.clients.remove(slot);
     }

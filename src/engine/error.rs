@@ -33,8 +33,10 @@ pub struct Block {
 pub enum BlockOn {
     /// Replicas or the log have what was written (WAIT, WAITAOF).
     Offset(Offset),
-    /// CLIENT PAUSE ends; then the command runs.
+    /// What holds the request up ends, CLIENT PAUSE or the migration of a key; then the command runs.
     Unpause,
+    /// Keys have got to another server; then the client gets OK or an error.
+    Migration,
     /// A job of the shell completes (FLUSHALL SYNC, CONFIG REWRITE); then the client gets OK or an error.
     Job(u64),
     /// One of the keys of the request has what the command takes from it; then the command runs again.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::disk::{FileJob, FileResult};
+use crate::base::id::ClientId;
 use crate::base::time::Now;
 
 /// Facts about the process that only the system knows.
@@ -95,4 +96,7 @@ pub trait Host {
     /// Lets the shell append input, note closings and flush output while a command that takes too long goes on. When nobody
     /// has anything to say it waits for that, for `wait_ms` milliseconds at most.
     fn breathe(&mut self, engine: &mut Engine, wait_ms: u64);
+    /// Serves one connection of the engine's own, and nobody else: makes it if it is to be made, writes and reads. When there is
+    /// nothing to do it waits, for `wait_ms` milliseconds at most. The engine is told the time.
+    fn attend(&mut self, engine: &mut Engine, id: ClientId, wait_ms: u64);
 }

@@ -10,7 +10,7 @@
 //! there. Only what is left over is copied.
 
 use super::call::Ran;
-use super::client::{LargeRequest, state};
+use super::client::{Client, LargeRequest, state};
 use super::opening::Opening;
 use super::spec::flag;
 use super::table::{Row, Table};
@@ -169,6 +169,9 @@ impl Engine {
         // What comes after QUIT is read, for the end has to be seen, and goes nowhere.
         let mut rest = bytes;
         if self.clients[slot].is(state::CLOSE_AFTER_REPLY | state::PRIMARY | state::REPLICA) {
+            if self.clients[slot].carries_keys() {
+                return self.heard_by_link(slot, bytes);
+            }
             if self.clients[slot].is(state::PRIMARY) {
                 return self.primary_input(host, slot, bytes);
             }
@@ -233,7 +236,8 @@ impl Engine {
 
     /// Whether some client has requests that wait for a turn: the shell must not sleep.
     pub fn has_runnable(&self) -> bool {
-        !self.queues.runnable.is_empty()
+        self.has_news_of_migrations()
+            || !self.queues.runnable.is_empty()
             || !self.queues.outputs.is_empty()
             || !self.queues.messaged.is_empty()
             || !self.queues.deliveries.is_empty()
@@ -286,7 +290,8 @@ impl Engine {
 
     /// Whether reading more from this client should wait: it has requests, or replies, that have to go first.
     pub fn is_full(&mut self, id: ClientId) -> bool {
-        if self.client(id).is_some_and(|client| client.is(state::PRIMARY)) && self.is_link_full() {
+        let is_link = |client: &Client| client.is(state::PRIMARY) && !client.carries_keys();
+        if self.client(id).is_some_and(is_link) && self.is_link_full() {
             return true;
         }
         self.client(id).is_none_or(|c| {

@@ -173,6 +173,13 @@ impl Engine {
         self.jobs.queue.remove(at)
     }
 
+    /// The connection that a client of the engine's own waits for is to be made now, while everything else stands still.
+    pub fn poll_connect(&mut self, wanted: ClientId) -> Option<Job> {
+        let is_wanted = |job: &Job| matches!(job, Job::Connect { id, .. } if *id == wanted);
+        let at = self.jobs.queue.iter().position(is_wanted)?;
+        self.jobs.queue.remove(at)
+    }
+
     /// The next piece of work for the thread of the log, with its number; `completed` is to be told of it. The shell takes
     /// all of it before a turn's replies leave.
     pub fn poll_log_job(&mut self) -> Option<(u64, LogJob)> {

@@ -36,7 +36,8 @@ pub fn only_key(row: &Row, args: Args<'_>) -> Option<KeyAt> {
 
 /// The keys of a request, in the order of the row's specs. None when a spec does not fit: the request is wrong.
 pub fn keys_of(row: &Row, args: Args<'_>) -> Option<Vec<KeyAt>> {
-    if row.spec.keys.iter().any(|spec| spec.begin == Begin::Unknown) {
+    let is_silent = |spec: &KeySpec| spec.begin == Begin::Unknown || spec.flags & key::INCOMPLETE != 0;
+    if row.spec.keys.iter().any(is_silent) {
         return Some(row.spec.keys_of.map_or(Vec::new(), |keys_of| keys_of(args)));
     }
     let mut keys = Vec::new();

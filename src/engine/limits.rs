@@ -40,6 +40,10 @@ impl Engine {
     #[inline]
     pub(super) fn check_output_limit(&mut self, slot: usize) {
         let client = &self.clients[slot];
+        if client.is(state::PRIMARY) {
+            // What it is sent is bounded where it is made.
+            return;
+        }
         let normal = self.conf.client_output_buffer_limits[OutputLimit::NORMAL];
         let is_normal = !client.is(state::PUBSUB | state::MONITOR | state::LIMITED);
         if is_normal && normal.hard_bytes == 0 && normal.soft_bytes == 0 {

@@ -30,6 +30,7 @@ pub mod keys;
 pub mod latency;
 pub mod limits;
 pub mod listeners;
+pub mod migrate;
 pub mod monitor;
 mod opening;
 mod outermost;
@@ -96,7 +97,7 @@ pub struct Engine {
     pub latency: latency::LatencyMonitor,
     /// Phases of the loop's turns.
     pub recorder: recorder::Recorder,
-    /// CLIENT PAUSE.
+    /// What keeps requests waiting: CLIENT PAUSE, and keys that go to another server.
     pub pause: pause::Pause,
     /// What does not change while the process runs.
     pub process: Process,

@@ -184,6 +184,10 @@ impl Engine {
             return self.sent_to_replica(slot, n);
         }
         client.out.advance(n);
+        if client.carries_keys() {
+            self.sent_by_link(id, n);
+        }
+        let client = &mut self.clients[slot];
         if !client.out.is_empty() {
             return;
         }
@@ -255,7 +259,11 @@ impl Engine {
         let client = &mut self.clients[slot];
         if !client.is(state::CLOSE_ASAP) {
             client.set(state::CLOSE_ASAP, true);
-            self.jobs.queue.push_back(Job::Close(client.handle));
+            let (id, carries_keys) = (client.handle, client.carries_keys());
+            self.jobs.queue.push_back(Job::Close(id));
+            if carries_keys {
+                self.link_lost(id);
+            }
             // A replica counts no longer, also for a command that goes on meanwhile.
             self.forget_replica(slot);
         }

@@ -6,6 +6,7 @@
 use super::admission::gate;
 use super::client::{Blocked, state};
 use super::error::{Block, BlockOn, CmdError};
+use super::migrate::Migrations;
 use super::timers::Timer;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
@@ -22,6 +23,8 @@ pub struct Pause {
     pub all: bool,
     /// Clients with a request that waits, oldest first.
     waiting: VecDeque<ClientId>,
+    /// Keys that go to other servers: who names one of them waits like those who are paused.
+    pub migrations: Migrations,
 }
 
 impl Engine {
@@ -59,6 +62,11 @@ impl Engine {
         if self.replication.failover.is_some() || self.waits_for_replicas() {
             return;
         }
+        self.wake_paused();
+    }
+
+    /// Those whose requests were held up try again.
+    pub(super) fn wake_paused(&mut self) {
         for id in std::mem::take(&mut self.pause.waiting) {
             let Some(slot) = self.slot_of(id) else { continue };
             let is_paused = |b: &Blocked| b.block.on == BlockOn::Unpause;
@@ -222,9 +230,10 @@ impl Engine {
         self.resume(slot);
     }
 
-    /// Counts the call of a command that waited for keys in vain; one that is served counts as it runs.
+    /// Counts the call of a command that waited for keys in vain, or for keys to get elsewhere; one that is served counts as it
+    /// runs.
     pub(super) fn count_ended_wait(&mut self, slot: usize, blocked: &Blocked, failed: bool) {
-        if blocked.block.on == BlockOn::Keys {
+        if matches!(blocked.block.on, BlockOn::Keys | BlockOn::Migration) {
             let row = self.table.at(blocked.row);
             self.stats.total_commands_processed += 1;
             let args = Args::Owned(blocked.asked.as_ref().unwrap_or(&blocked.args));
@@ -259,7 +268,7 @@ impl Engine {
                 self.reply(slot).int(replicas as i64);
             }
             BlockOn::Keys if reply_is_array => reply.null_array(),
-            BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys => reply.null(),
+            BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys | BlockOn::Migration => reply.null(),
         }
     }
 }

@@ -70,13 +70,14 @@ impl Engine {
         self.durability.shutdown = Some(Shutdown { how, waiters: Vec::new(), waits_until_us: None });
         self.set_gate(gate::PAUSE, true);
         let timeout_s = u64::from(self.conf.shutdown_timeout_s);
-        if how.now || timeout_s == 0 || self.have_replicas_all() {
+        if how.now || timeout_s == 0 || (self.have_replicas_all() && !self.is_migrating()) {
             return self.finish_shutdown(host);
         }
         self.wait_for_replicas(timeout_s);
     }
 
-    /// Lets replicas have what was written before the server ends: it looks often, for so many seconds at most.
+    /// Lets replicas have what was written before the server ends, and keys get to where they are going: it looks often, for so
+    /// many seconds at most.
     fn wait_for_replicas(&mut self, timeout_s: u64) {
         self.request_acks();
         let until_us = self.now.mono_us.saturating_add(timeout_s.saturating_mul(1_000_000));
@@ -105,7 +106,7 @@ impl Engine {
         else {
             return;
         };
-        if self.now.mono_us < until_us && !self.have_replicas_all() {
+        if self.now.mono_us < until_us && (self.is_migrating() || !self.have_replicas_all()) {
             self.timers.insert(self.now.mono_ms() + LOOK_MS, Timer::Shutdown);
             return;
         }

@@ -352,7 +352,8 @@ pub struct Spec {
     pub serves_links: bool,
 }
 
-/// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`], else those that the
+/// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`] or is
+/// [`key::INCOMPLETE`], else those that the
 /// handler finds besides, where a word of a spec stands more than once.
 pub type KeysOf = fn(Args<'_>) -> Vec<KeyAt>;
 

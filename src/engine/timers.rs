@@ -82,6 +82,8 @@ pub enum Timer {
     SoftLimit(ClientId),
     /// End CLIENT PAUSE.
     PauseEnd,
+    /// Look at a connection by which keys go to another server.
+    Link(ClientId),
     /// Sample the `instantaneous_` figures.
     Sample,
     /// Look whether a save point is met.
@@ -118,6 +120,7 @@ impl Engine {
         }
         self.look_at_gate();
         self.tend_lost_link(host);
+        self.tend_migrations(host);
         if std::mem::take(&mut self.eviction.is_late) {
             self.shrink_to_limit(host);
         }
@@ -266,6 +269,7 @@ impl Engine {
                     self.unpause_clients();
                 }
             }
+            Timer::Link(id) => self.look_at_link(id),
             Timer::Sample => {
                 self.upkeep.samples_due -= 1;
                 self.sample(host);

@@ -144,6 +144,11 @@ impl Transaction {
         self.lacking & flags != 0
     }
 
+    /// The requests that wait: the number of the row of each, and its arguments.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (u16, Args<'_>)> {
+        self.queue.requests.iter().map(|queued| (queued.row, self.queue.args(queued)))
+    }
+
     /// Bytes of all arguments that wait.
     pub fn argument_bytes(&self) -> usize {
         self.argument_bytes

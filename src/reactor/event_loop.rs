@@ -166,7 +166,7 @@ impl EventLoop {
     }
 
     fn take_events(&mut self, events: &Events) {
-        if self.host.take_events(&mut self.engine, events) | std::mem::take(&mut self.host.has_missed) {
+        if self.host.take_events(&mut self.engine, events, None) | std::mem::take(&mut self.host.has_missed) {
             self.take_signals();
         }
         self.host.accept(&mut self.engine);

@@ -37,8 +37,8 @@ pub struct Helper {
     resolved: Receiver<Resolved>,
 }
 
-/// A host, and the address that was found.
-type Resolved = (Target, Result<SocketAddr, String>);
+/// A host, and the addresses that were found.
+type Resolved = (Target, Result<Vec<SocketAddr>, String>);
 
 impl Helper {
     /// Starts the thread.

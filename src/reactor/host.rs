@@ -6,6 +6,7 @@ use super::disk::files::Files;
 use super::event_loop::{ALARM, FIRST_SPECIAL, SIGNALS, WAKER};
 use super::helper::Helper;
 use super::listeners::Listeners;
+use super::outgoing::Target;
 use crate::base::id::ClientId;
 use crate::base::limit::MESSAGES_US_PER_TURN;
 use crate::base::time::Now;
@@ -92,9 +93,9 @@ impl ShellHost {
         Ok(())
     }
 
-    /// Notes which connections and listeners are ready, and writes to those that take more. True when there is something
-    /// that only the loop can deal with.
-    pub fn take_events(&mut self, engine: &mut Engine, events: &Events) -> bool {
+    /// Notes which connections and listeners are ready, and writes to those that take more, to `only` one if there is one: to all
+    /// others at the next turn. True when there is something that only the loop can deal with.
+    pub fn take_events(&mut self, engine: &mut Engine, events: &Events, only: Option<ClientId>) -> bool {
         let mut for_loop = false;
         for event in events {
             match event.token() {
@@ -114,7 +115,10 @@ impl ShellHost {
                         }
                     }
                     if event.is_writable() && std::mem::take(&mut connection.is_stuffed) {
-                        self.connections.write(engine, id);
+                        match only.is_none_or(|only| only == id) {
+                            true => self.connections.write(engine, id),
+                            false => engine.write_later(id),
+                        }
                     }
                 }
             }
@@ -367,7 +371,7 @@ impl Host for ShellHost {
         }
         let (now, ticks) = (self.now(), self.ticks());
         engine.set_now(now, ticks);
-        self.has_missed |= self.take_events(engine, &events);
+        self.has_missed |= self.take_events(engine, &events, None);
         self.breath_events = Some(events);
         // The client whose command waits is being served already, so it is in no list; it comes first. What follows from
         // what it says comes before the others, too.
@@ -393,5 +397,28 @@ impl Host for ShellHost {
         }
         self.write_replies(engine);
         self.write_messages(engine);
+    }
+
+    fn attend(&mut self, engine: &mut Engine, id: ClientId, wait_ms: u64) {
+        if let Some(Job::Connect { id, host, port, source }) = engine.poll_connect(id) {
+            self.connect(engine, Target { id, host, port, source });
+        }
+        self.connections.write(engine, id);
+        let is_ready = self.connections.get_mut(id).is_some_and(|connection| connection.is_ready);
+        let timeout = Duration::from_millis(if is_ready { 0 } else { wait_ms });
+        let mut events = self.breath_events.take().unwrap_or_else(|| Events::with_capacity(BREATH_EVENTS));
+        if let Err(error) = self.poll.poll(&mut events, Some(timeout)) {
+            log::debug!("poll in the middle of a command: {error}");
+        }
+        let (now, ticks) = (self.now(), self.ticks());
+        engine.set_now(now, ticks);
+        self.has_missed |= self.take_events(engine, &events, Some(id));
+        self.breath_events = Some(events);
+        while let Some((target, found)) = self.helper.take_resolved() {
+            self.connect_to(engine, &target, found);
+        }
+        if self.connections.get_mut(id).is_some_and(|connection| connection.is_ready) {
+            serve(engine, self, id);
+        }
     }
 }

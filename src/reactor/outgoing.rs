@@ -1,4 +1,4 @@
-//! Connections that this server makes: to a primary.
+//! Connections that this server makes: to a primary, and to servers that keys go to.
 //!
 //! An address is connected to at once, without waiting for the other end; a name is first looked up by the helper thread, since
 //! that may take seconds. That the connection is there, or cannot be had, is told when the poll says that the socket can be
@@ -28,15 +28,14 @@ pub struct Target {
 }
 
 impl Target {
-    /// Looks the name up. It may take long.
+    /// Looks the name up: its addresses. It may take long.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn resolve(&self) -> Result<SocketAddr, String> {
-        let mut found =
-            (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| error.to_string())?;
-        found.next().ok_or_else(|| format!("there is no address of {}", self.host))
+    pub fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
+        let found = (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| error.to_string())?;
+        Ok(found.collect())
     }
 
     /// The address, where the host is one.
@@ -50,17 +49,34 @@ impl ShellHost {
     /// Begins to connect a client to a host.
     pub fn connect(&mut self, engine: &mut Engine, target: Target) {
         match target.address() {
-            Some(address) => self.connect_to(engine, &target, Ok(address)),
+            Some(address) => self.connect_to(engine, &target, Ok(vec![address])),
             None => self.helper.resolve(target),
         }
     }
 
-    /// Begins to connect to an address, if one was found.
-    pub fn connect_to(&mut self, engine: &mut Engine, target: &Target, found: Result<SocketAddr, String>) {
-        let begun =
-            found.and_then(|address| self.begin_to_connect(target, address).map_err(|e| e.to_string()));
+    /// Begins to connect to the first address that does not refuse at once, if one was found.
+    pub fn connect_to(
+        &mut self,
+        engine: &mut Engine,
+        target: &Target,
+        found: Result<Vec<SocketAddr>, String>,
+    ) {
+        if engine.client(target.id).is_none() {
+            // Nobody waits for it any more, and its place may be another's.
+            return;
+        }
+        let begun = found.and_then(|addresses| {
+            let mut error = format!("there is no address of {}", target.host);
+            for address in addresses {
+                match self.begin_to_connect(target, address) {
+                    Ok(()) => return Ok(()),
+                    Err(refusal) => error = refusal.to_string(),
+                }
+            }
+            Err(error)
+        });
         if let Err(error) = begun {
-            engine.not_connected(target.id, &error);
+            engine.not_connected(target.id, &error, false);
         }
     }
 
@@ -82,7 +98,7 @@ impl ShellHost {
             }
             // It goes on.
             Ok(None) => {}
-            Err(error) => engine.not_connected(id, &crate::sys::file::error_text(&error)),
+            Err(error) => engine.not_connected(id, &crate::sys::file::error_text(&error), true),
         }
     }
 }

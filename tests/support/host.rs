@@ -1,9 +1,11 @@
 //! A shell without a machine: what the engine asks of it, it answers from a model.
 
 use super::disk::Disk;
+use waterwheel::base::id::ClientId;
 use waterwheel::base::rng::Rng;
 use waterwheel::base::time::Now;
 use waterwheel::config::Effect;
+use waterwheel::engine::client::Address;
 use waterwheel::engine::disk::FileDone;
 use waterwheel::engine::host::{ProcessFacts, Request};
 use waterwheel::engine::{Engine, Host};
@@ -27,7 +29,12 @@ pub struct FakeHost {
     pub disk: Disk,
     /// The effect of a changed configuration that it cannot carry out.
     pub refused: Option<Effect>,
+    /// What another server answers to bytes, while everything waits for it.
+    pub far: Option<Far>,
 }
+
+/// A server that answers at once what it is told, or nothing.
+pub type Far = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
 
 impl FakeHost {
     /// A shell whose clocks stand, with an empty disk.
@@ -41,6 +48,7 @@ impl FakeHost {
             requests: Vec::new(),
             disk: Disk::new(seed),
             refused: None,
+            far: None,
         }
     }
 }
@@ -113,6 +121,41 @@ impl Host for FakeHost {
     fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
         if let Some(id) = engine.busy_client().filter(|_| wait_ms > 0) {
             engine.half_closed(id);
+        }
+    }
+
+    /// The other end is [`FakeHost::far`], and there at once; without it the connection is refused.
+    fn attend(&mut self, engine: &mut Engine, id: ClientId, wait_ms: u64) {
+        if engine.poll_connect(id).is_some() {
+            match self.far.is_some() {
+                true => {
+                    let address: std::net::SocketAddr =
+                        "127.0.0.1:50001".parse().expect("the address is right");
+                    engine.connected(id, Address::Ip(address), Address::Ip(address), 0);
+                }
+                false => engine.not_connected(id, "Connection refused", true),
+            }
+            return;
+        }
+        let mut said = Vec::new();
+        while let Some(outgoing) = engine.output(id) {
+            let mut slices = [std::io::IoSlice::new(&[]); 64];
+            let filled = outgoing.gather(&mut slices, usize::MAX);
+            let before = said.len();
+            slices[..filled].iter().for_each(|slice| said.extend_from_slice(slice));
+            engine.sent(id, said.len() - before);
+        }
+        let answer = match &mut self.far {
+            Some(far) if !said.is_empty() => far(&said),
+            _ => Vec::new(),
+        };
+        if answer.is_empty() {
+            self.now = self.now.after_us(wait_ms.saturating_mul(1000));
+        }
+        let ticks = self.ticks();
+        engine.set_now(self.now, ticks);
+        if !answer.is_empty() {
+            engine.input(self, id, &answer);
         }
     }
 }

@@ -137,7 +137,7 @@ impl World {
 
     /// A connection that the server has asked for cannot be had.
     pub fn refuse(&mut self, id: ClientId) {
-        self.engine.not_connected(id, "Connection refused");
+        self.engine.not_connected(id, "Connection refused", true);
         self.turn();
     }
 

@@ -64,11 +64,7 @@ fn dump(ctx: &mut Ctx<'_>) -> CmdResult {
 
 /// The value of an entry as DUMP gives it.
 fn payload_of(ctx: &Ctx<'_>, handle: Handle) -> Vec<u8> {
-    let mut payload = Vec::new();
-    let options = Options { compress: ctx.conf.rdbcompression };
-    let version = rdb::encode(ctx.db_ref().value(handle), options, &mut payload);
-    rdb::seal(&mut payload, version);
-    payload
+    rdb::payload(ctx.db_ref().value(handle), Options { compress: ctx.conf.rdbcompression })
 }
 
 /// The options of RESTORE.

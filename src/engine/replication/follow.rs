@@ -14,6 +14,9 @@ use crate::resp::Args;
 use crate::resp::reply::encode_request;
 use std::mem;
 
+/// What holds the feed up: a pause, and keys that a writable replica sends elsewhere.
+const HOLDS_LINK: u32 = gate::PAUSE | gate::MIGRATION;
+
 impl Engine {
     /// Whether this server follows another one.
     #[inline]
@@ -25,7 +28,7 @@ impl Engine {
     pub(super) fn run_stream(&mut self, host: &mut dyn Host) {
         let Some(slot) = self.primary_slot() else { return };
         let id = self.clients[slot].handle;
-        if self.is_busy() || self.gates & gate::PAUSE != 0 {
+        if self.is_busy() || self.gates & HOLDS_LINK != 0 {
             if let Some(primary) = &mut self.replication.primary {
                 primary.is_held_up = true;
             }
@@ -54,7 +57,7 @@ impl Engine {
                         self.pass_on(&passed);
                         passed.clear();
                     }
-                    if self.gates & gate::PAUSE != 0 || host.ticks() > until {
+                    if self.gates & HOLDS_LINK != 0 || host.ticks() > until {
                         is_held_up = stream.waiting() > 0;
                         break;
                     }
@@ -109,7 +112,7 @@ impl Engine {
         self.take_early_bytes(host);
         let is_held_up = |engine: &Engine| {
             let primary = engine.replication.primary.as_ref();
-            primary.is_some_and(|primary| primary.is_held_up) && engine.gates & gate::PAUSE == 0
+            primary.is_some_and(|primary| primary.is_held_up) && engine.gates & HOLDS_LINK == 0
         };
         if is_held_up(self) {
             self.run_stream(host);

@@ -195,6 +195,9 @@ impl Engine {
     /// A connection that this server has asked for is there.
     pub fn connected(&mut self, id: ClientId, peer: Address, local: Address, fd: i32) {
         let Some(slot) = self.slot_of(id) else { return };
+        if self.clients[slot].carries_keys() {
+            return self.link_connected(slot, peer, local, fd);
+        }
         let client = &mut self.clients[slot];
         (client.peer, client.local, client.fd) = (peer, local, fd);
         log::info!("Non blocking connect for SYNC fired the event.");
@@ -209,8 +212,11 @@ impl Engine {
         self.tell_primary(&out);
     }
 
-    /// A connection that this server has asked for cannot be had.
-    pub fn not_connected(&mut self, id: ClientId, why: &str) {
+    /// A connection that this server has asked for cannot be had: it could not be tried, or it `was_tried` in vain.
+    pub fn not_connected(&mut self, id: ClientId, why: &str, was_tried: bool) {
+        if self.client(id).is_some_and(Client::carries_keys) {
+            return self.link_refused(id, was_tried);
+        }
         log::warn!("Error condition on socket for SYNC: {why}");
         if let Some(slot) = self.slot_of(id) {
             self.close_soon(slot);

@@ -110,6 +110,7 @@ impl Engine {
     /// Clients that wait for what only a primary brings are told so, and go. One that can follow a redirection stays, and is told
     /// where to, once it is known who is the primary; one that reads replicas waits on for what it reads.
     pub(super) fn end_waits_of_role(&mut self) {
+        self.give_migrations_up();
         let is_known = self.replication.failover.is_none();
         let waits = |client: &Client| {
             let Some(blocked) = &client.block else { return false };
@@ -117,7 +118,7 @@ impl Engine {
             match blocked.block.on {
                 BlockOn::Keys if reads_here => false,
                 BlockOn::Keys => is_known || !client.is(state::CAPA_REDIRECT),
-                BlockOn::Offset(_) => true,
+                BlockOn::Offset(_) | BlockOn::Migration => true,
                 BlockOn::Unpause | BlockOn::Job(_) => false,
             }
         };

@@ -24,6 +24,7 @@ pub use error::BadData;
 pub use function::{decode_functions, encode_functions};
 
 use crate::base::crc::crc64;
+use crate::keyspace::ValueRef;
 
 /// The highest version of the format that is read: Redis 8.0 writes it.
 pub const VERSION_MAX: u16 = 12;
@@ -111,6 +112,14 @@ pub mod kind {
 const NODE_PLAIN: u64 = 1;
 /// The node of a quicklist is a listpack.
 const NODE_PACKED: u64 = 2;
+
+/// A value as DUMP gives it, in the lowest version that can hold it.
+pub fn payload(value: ValueRef<'_>, options: Options) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let version = encode(value, options, &mut payload);
+    seal(&mut payload, version);
+    payload
+}
 
 /// Appends version and checksum to an encoded value.
 pub fn seal(payload: &mut Vec<u8>, version: u16) {

@@ -18,6 +18,7 @@ mod disk;
 mod follower;
 mod links;
 mod log;
+mod migrations;
 mod replicas;
 mod scans;
 mod snapshot;

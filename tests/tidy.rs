@@ -89,7 +89,7 @@ const GLOBAL: &str = "
     function|dump function|flush function|kill function|list function|load function|restore function|stats hello info
     lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset memory|doctor
     memory|stats migrate monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
-    pubsub|shardnumsub punsubscribe replconf replicaof reset role save script|debug script|exists script|flush
+    pubsub|shardnumsub punsubscribe readonly readwrite replconf replicaof reset role save script|debug script|exists script|flush
     script|kill script|load script|show shutdown slaveof slowlog|get slowlog|len slowlog|reset spublish ssubscribe
     subscribe sunsubscribe sync time unsubscribe unwatch wait waitaof watch";
 

@@ -91,7 +91,7 @@ const WORDS: &[(&[&str], &str, &str)] = &[
     (
         GROUPS,
         "XADD s MAXLEN ~ 0 LIMIT 0 DELREF 5-1 f v",
-        "MULTI | XADD s MAXLEN = 0 LIMIT 0 5-1 f v | XACK s g 1-1 2-1 | XACK s o 1-1 | EXEC",
+        "MULTI | XADD s MAXLEN = 0 5-1 f v | XACK s g 1-1 2-1 | XACK s o 1-1 | EXEC",
     ),
     (GROUPS, "XADD s MAXLEN 3 ACKED 5-1 f v", "XADD s 5-1 f v"),
     (ONE_GROUP, "XADD s MAXLEN 3 ACKED 5-1 f v", "XADD s MAXLEN 3 5-1 f v"),

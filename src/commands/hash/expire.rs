@@ -145,7 +145,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     let deadline = deadline_at(ctx, 2, unit)?;
     let words = [("nx", Condition::Nx), ("xx", Condition::Xx), ("gt", Condition::Gt), ("lt", Condition::Lt)];
     let condition = words.into_iter().find(|(word, _)| args.is(3, word));
-    let fields = fields_at(ctx, if condition.is_some() { 4 } else { 3 }, NO_COUNT_TO_EXPIRE)?;
+    let fields = fields_at(ctx, 3 + usize::from(condition.is_some()), NO_COUNT_TO_EXPIRE)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
     let (now_ms, is_past) = (ctx.judged_ms(), removes_at_once(ctx, deadline));
     let rule = condition.map_or(Condition::Always, |(_, condition)| condition);
@@ -176,9 +176,11 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     if !set.is_empty() {
         ctx.notify(EventClass::Hash, "hexpire", key.bytes);
         let (deadline, count) = (deadline.to_string(), set.len().to_string());
-        let mut frame = vec![&b"HPEXPIREAT"[..], key.bytes, deadline.as_bytes()];
+        // What need not be said otherwise stays as it was written.
+        let name = if ctx.row.full_name == "hpexpireat" { args.at(0) } else { b"HPEXPIREAT" };
+        let mut frame = vec![name, key.bytes, deadline.as_bytes()];
         frame.extend(condition.map(|_| args.at(3)));
-        frame.extend([&b"FIELDS"[..], count.as_bytes()]);
+        frame.extend([args.at(3 + usize::from(condition.is_some())), count.as_bytes()]);
         frame.extend(set);
         ctx.propagate_as(&frame);
     }

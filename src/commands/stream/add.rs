@@ -111,12 +111,13 @@ fn propagate(
                 Keep::Len(_) => kept.0.to_string().into_bytes(),
                 Keep::From(_) => kept.1.to_vec(),
             });
-        }
-        if has_holes {
-            words[from..=threshold_at].fill(None);
+            // A limit makes no sense any more, and who sends the feed on as a client would be refused.
             if let Some(at) = limit_at {
                 words[at - 1..=at].fill(None);
             }
+        }
+        if has_holes {
+            words[from..=threshold_at].fill(None);
         } else {
             done.is_trimming();
         }

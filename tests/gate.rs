@@ -273,3 +273,67 @@ fn with_always_a_dump_waits_for_what_it_shows() {
     let got = feed(&mut world);
     assert!(got.starts_with("+FULLRESYNC") && got.contains("shown"), "{got}");
 }
+
+#[test]
+fn who_waits_for_a_log_that_ends_waits_until_all_of_it_is_durable() {
+    let mut world = logging("always");
+    world.run_as("writer", "PING");
+    world.hold_jobs();
+    assert_eq!(world.run_as("writer", "SET key 1"), "");
+    assert_eq!(world.run("CONFIG SET appendonly no"), "");
+    assert_eq!(world.received("writer"), "");
+    assert_eq!(world.run_as("reader", "GET key"), "");
+    world.do_jobs();
+    assert_eq!((world.received("writer"), world.received("a")), ("OK".to_owned(), "OK".to_owned()));
+    assert_eq!(world.received("reader"), "\"1\"");
+    assert_eq!(world.run_as("writer", "SET key 2"), "OK");
+}
+
+#[test]
+fn a_log_that_ends_on_a_disk_that_fails_acknowledges_nothing_with_always() {
+    let mut world = logging("always");
+    world.run_as("writer", "PING");
+    world.hold_jobs();
+    assert_eq!(world.run_as("writer", "SET key 1"), "");
+    assert_eq!(world.run("CONFIG SET appendonly no"), "");
+    world.host.disk.fail_next("fdatasync", Failure::Broken);
+    world.do_jobs();
+    assert_eq!((world.received("writer"), world.exit), (String::new(), Some(1)));
+}
+
+/// Whatever fails on a file of the log fails also when it is synced, so a switch behind a write that failed fails, too: what could
+/// not be written is not called durable before it is.
+#[test]
+fn what_could_not_be_written_before_a_switch_is_not_called_durable() {
+    let mut world = logging("everysec");
+    assert_eq!(world.run("SET before 1"), "OK");
+    world.advance_ms(2000);
+    world.hold_jobs();
+    assert_eq!(world.run("SET key 1"), "OK");
+    world.host.disk.fail_next("write", Failure::Full);
+    world.run("BGREWRITEAOF");
+    assert_eq!(world.run_as("more", "SET more 1"), "OK");
+    world.send("patient", "WAITAOF 1 0 0");
+    world.do_jobs();
+    world.advance_ms(100);
+    assert_eq!(world.received("patient"), "");
+    world.advance_ms(2000);
+    world.advance_ms(2000);
+    assert_eq!(world.received("patient"), "1) (integer) 1\n2) (integer) 0");
+    let mut after = world.crash(1);
+    after.engine.conf.appendonly = true;
+    after.start();
+    assert_eq!((after.run("GET key"), after.run("GET more")), ("\"1\"".to_owned(), "\"1\"".to_owned()));
+}
+
+#[test]
+fn a_disk_that_fails_while_the_log_ends_refuses_no_write() {
+    let mut world = logging("everysec");
+    world.hold_jobs();
+    assert_eq!(world.run("SET key 1"), "OK");
+    world.send("b", "CONFIG SET appendonly no");
+    world.host.disk.fail_next("write", Failure::Full);
+    world.do_jobs();
+    assert_eq!(world.received("b"), "OK");
+    assert_eq!(world.run("SET key 2"), "OK");
+}

@@ -212,6 +212,7 @@ impl Engine {
 
     /// The log is closed, as well as it could be.
     pub(super) fn log_was_closed(&mut self, host: &mut dyn Host) {
+        self.durability.log_is_closed();
         self.end_configuring(host);
         if self.is_shutting_down() {
             self.jobs.queue.push_back(Job::Exit(0));

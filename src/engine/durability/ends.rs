@@ -1,8 +1,8 @@
 //! The beginning and the end of the append-only log ([`super::log`]): its folder, its first base, and what is said of it when it is
 //! closed.
 
-use super::super::disk::{FileJob, FileResult, LogJob};
-use super::super::{Engine, Host};
+use super::super::disk::{DiskError, FileJob, FileResult, LogJob};
+use super::super::{Engine, Host, Job};
 use super::log::Stage;
 use crate::config::AppendFsync;
 use crate::persist::aof::manifest::Manifest;
@@ -42,18 +42,51 @@ impl Engine {
         self.hand_over_buffer();
         let Some(file) = self.durability.log.file() else { return false };
         let sync = self.log_job(LogJob::Sync(file));
-        self.jobs.then(sync, |engine, host, _, result| match result {
-            Ok(_) => engine.write_manifest_of_closed(),
-            Err(error) => {
-                log::warn!("Fail to fsync the AOF file: {}", error.text);
-                engine.log_was_closed(host);
+        self.jobs.then(sync, |engine, host, job, result| {
+            if let Err(error) = &result
+                && engine.conf.appendfsync == AppendFsync::Always
+                && !engine.durability.backup.owns_log()
+            {
+                return engine.end_for_error(error);
+            }
+            engine.let_go_behind_log(job);
+            match result {
+                Ok(_) => engine.write_manifest_of_closed(),
+                Err(error) => {
+                    log::warn!("Fail to fsync the AOF file: {}", error.text);
+                    engine.log_was_closed(host);
+                }
             }
         });
         self.log_job(LogJob::Close(file));
         let end = self.replication.offset() as i64;
         self.durability.log.manifest.close_increment(end);
-        self.durability.log.forget();
+        self.durability.log.close(sync);
         true
+    }
+
+    /// With `always` what was not acknowledged must not happen either: there is no way but to end.
+    pub(super) fn end_for_error(&mut self, error: &DiskError) {
+        if error.op == "write" {
+            log::warn!("Error writing to the AOF file: {}", error.text);
+            log::warn!(
+                "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..."
+            );
+        } else {
+            log::warn!(
+                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {}. Exiting...",
+                error.text
+            );
+        }
+        self.durability.log.give_up();
+        self.jobs.queue.push_back(Job::Exit(1));
+    }
+
+    /// All is durable that was logged, and whoever has waited for that goes.
+    fn let_go_behind_log(&mut self, sync: u64) {
+        self.durability.log.was_closed(sync);
+        self.update_gate();
+        self.release_gate();
     }
 
     fn write_manifest_of_closed(&mut self) {

@@ -284,6 +284,10 @@ impl Engine {
     /// Takes over who waits, as the configuration and the disk are.
     pub(in crate::engine) fn update_gate(&mut self) {
         let log = &self.durability.log;
+        if log.is_closing() {
+            // Who waits for the end of a log does so although nothing is logged any more.
+            return;
+        }
         let is_late = log.unsynced_ms(self.now.mono_ms()) > LOG_LATE_MS;
         let mode = match self.conf.appendfsync {
             // Nobody was promised that what is logged for a backup alone is durable.

@@ -82,6 +82,8 @@ pub struct Log {
     sync: Option<(u64, u64, u64)>,
     /// The file that is being synced, and its bytes when that began.
     syncing: Option<(FileId, u64)>,
+    /// The job that syncs a file which is closed behind it, and what will be durable.
+    closing: Option<(u64, u64)>,
     /// The monotonic millisecond since which bytes wait for a sync.
     unsynced_since_ms: Option<u64>,
     /// What was handed over since the sync began that is under way: since when.
@@ -164,12 +166,17 @@ impl Log {
 
     /// Age of the oldest byte that is not durable, in milliseconds.
     pub fn unsynced_ms(&self, now_ms: u64) -> u64 {
-        self.unsynced_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms))
+        self.oldest_ms().map_or(0, |since_ms| now_ms.saturating_sub(since_ms))
+    }
+
+    /// Since when the oldest byte that is not durable waits. A sync may be under way that began when none did.
+    fn oldest_ms(&self) -> Option<u64> {
+        self.unsynced_since_ms.or(self.unsynced_next_ms)
     }
 
     /// When that byte is too old, in monotonic milliseconds; none where nothing is to be armed for it.
     pub(super) fn arm_late(&mut self, now_ms: u64) -> Option<u64> {
-        let at_ms = self.unsynced_since_ms? + LOG_LATE_MS + 1;
+        let at_ms = self.oldest_ms()? + LOG_LATE_MS + 1;
         if self.late_at_ms.is_some_and(|armed_ms| armed_ms > now_ms && armed_ms <= at_ms) {
             return None;
         }
@@ -180,6 +187,35 @@ impl Log {
     /// Whether a sync is under way.
     pub fn is_syncing(&self) -> bool {
         self.sync.is_some()
+    }
+
+    /// Up to here it is durable, but for what could not be written.
+    fn note_synced(&mut self, upto: u64) {
+        self.synced = self.synced.max(upto.min(self.written));
+    }
+
+    /// The file is closed behind the sync of this job: until that is done, what waits for it waits on.
+    pub(super) fn close(&mut self, sync: u64) {
+        let synced = self.synced;
+        self.forget();
+        (self.synced, self.closing) = (synced, Some((sync, self.end)));
+    }
+
+    /// That sync is done, as well as it could be.
+    pub(super) fn was_closed(&mut self, sync: u64) {
+        if let Some((_, upto)) = self.closing.take_if(|closing| closing.0 == sync) {
+            self.note_synced(upto);
+        }
+    }
+
+    /// Nothing is written to the file any more, since the process ends.
+    pub(super) fn give_up(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Whether a file is being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
     /// A sync is done: what the file had when it began is durable, but for what could not be written.
@@ -340,6 +376,8 @@ impl Engine {
                     self.note_disk_errors();
                 }
             }
+            // What was to be written is written elsewhere, or nobody wants it any more.
+            Err(_) if log.unwritten.iter().all(|handed| handed.job != job) => {}
             Err(error) => self.log_write_failed(error),
         }
     }
@@ -426,23 +464,6 @@ impl Engine {
         self.sync_log();
     }
 
-    /// With `always` what was not acknowledged must not happen either: there is no way but to end.
-    fn end_for_error(&mut self, error: &DiskError) {
-        if error.op == "write" {
-            log::warn!("Error writing to the AOF file: {}", error.text);
-            log::warn!(
-                "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..."
-            );
-        } else {
-            log::warn!(
-                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {}. Exiting...",
-                error.text
-            );
-        }
-        self.durability.log.is_broken = true;
-        self.jobs.queue.push_back(Job::Exit(1));
-    }
-
     /// Tries again to write what could not be written.
     pub(in crate::engine) fn retry_log(&mut self) {
         if self.durability.switch.is_some() {
@@ -512,7 +533,7 @@ impl Engine {
         let Some((_, upto, _)) = log.sync.take_if(|sync| sync.0 == job) else { return };
         match result {
             Ok(done) => {
-                log.synced = log.synced.max(upto);
+                log.note_synced(upto);
                 log.note_file_synced();
                 log.unsynced_since_ms = log.unsynced_next_ms.take();
                 self.durability.last_sync_us = done.us;
@@ -710,7 +731,7 @@ impl Engine {
             Ok(_) => {
                 // What could not be written goes to the new increment.
                 let is_whole = log.written >= upto;
-                log.synced = log.synced.max(upto);
+                log.note_synced(upto);
                 if let Some(manifest) = manifest {
                     log.manifest = manifest;
                 }
@@ -728,7 +749,7 @@ impl Engine {
                 log.older_bytes -= old_bytes;
                 log.file_bytes += old_bytes;
                 log.manifest.skip_increment();
-                if error.op == "fdatasync" {
+                if error.op == "fdatasync" && log.stage != Stage::Off {
                     log.sync_errors += 1;
                     log::warn!("Fail to fsync the AOF file: {}", error.text);
                     self.fail_rewrite(&error);

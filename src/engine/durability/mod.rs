@@ -77,6 +77,8 @@ pub struct Durability {
     switch: Option<log::PendingSwitch>,
     /// The manifest that no longer names what a rewrite has made superfluous is being written.
     forgetting: bool,
+    /// The log has ended: what it has is being made durable, and then the manifest says where it ends.
+    ending: bool,
     /// The job that is done when what a changed configuration asks of the disk is.
     configuring: Option<u64>,
     save: Option<Box<save::Save>>,
@@ -126,6 +128,7 @@ impl Durability {
             backup: Backup::default(),
             switch: None,
             forgetting: false,
+            ending: false,
             configuring: None,
             save: None,
             load: None,
@@ -165,6 +168,11 @@ impl Durability {
     /// Whether changes are logged, or will be with the first base.
     pub fn is_logging(&self) -> bool {
         self.log.stage() != LogStage::Off
+    }
+
+    /// The log has ended, as well as it could.
+    pub(super) fn log_is_closed(&mut self) {
+        self.ending = false;
     }
 
     /// Whether a save is to be begun as soon as may be.
@@ -207,8 +215,11 @@ impl Engine {
         }
     }
 
-    /// It is done, as well as it could be.
+    /// It is done, as well as it could be, unless something else is under way that may be a part of it.
     pub(super) fn end_configuring(&mut self, host: &mut dyn Host) {
+        if self.durability.forgetting || self.durability.ending {
+            return;
+        }
         if let Some(job) = self.durability.configuring.take() {
             self.completed(host, job, Done::File(Ok(FileDone::default())));
         }

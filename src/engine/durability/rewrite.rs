@@ -523,7 +523,7 @@ impl Engine {
         } else {
             if self.durability.log.file().is_some() {
                 self.begin_configuring();
-                self.close_log();
+                self.durability.ending = self.close_log();
             } else {
                 // It was left because the disk failed: nothing of it is to be closed.
                 self.durability.log.forget();

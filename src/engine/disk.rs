@@ -471,11 +471,15 @@ impl Switch {
         let steps = [
             FileJob::OpenFolder(folder, self.path),
             FileJob::Create { file, folder, name: self.name, options: Options::default() },
+            // A crash may have left one of this name, whose bytes must not come back.
+            FileJob::Sync(file),
             FileJob::Close(file),
             FileJob::SyncFolder(folder),
             FileJob::Replace(self.manifest),
         ];
-        let result = steps.into_iter().try_for_each(|job| step(job).map(drop));
+        // Whatever fails here says nothing of the old file.
+        let opened = |error: DiskError| DiskError { op: "open", ..error };
+        let result = steps.into_iter().try_for_each(|job| step(job).map(drop).map_err(opened));
         step(FileJob::CloseFolder(folder))?;
         result.map(|()| FileDone::default())
     }

@@ -345,7 +345,10 @@ impl Engine {
                 if self.is_rewriting() && !self.is_nested() {
                     // What happens beside it was not logged.
                     self.cancel_rewrite();
-                    self.begin_rewrite(host);
+                    match self.durability.leaving {
+                        true => self.schedule_rewrite(),
+                        false => self.begin_rewrite(host),
+                    }
                     return;
                 }
             }

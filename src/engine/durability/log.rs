@@ -471,6 +471,11 @@ impl Engine {
             self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
             return;
         }
+        if self.durability.log.stage == Stage::Beginning && self.is_base_being_placed() {
+            // The file may have its old name or the new one.
+            self.timers.insert(self.now.mono_ms() + RETRY_MS, Timer::LogRetry);
+            return;
+        }
         let path = self.log_path();
         let log = &mut self.durability.log;
         let (Some(old), true) = (log.file, log.is_broken) else { return };
@@ -481,7 +486,10 @@ impl Engine {
         let file = self.next_file();
         self.durability.log.file = Some(file);
         self.log_job(LogJob::Close(old));
-        self.log_job(LogJob::Open { file, folder: path, name });
+        let open = self.log_job(LogJob::Open { file, folder: path, name });
+        self.durability.log.opening = Some(open);
+        // If it has failed, what is appended fails as well.
+        self.jobs.then(open, |engine, _, job, _| engine.log_was_opened(job));
         self.log_job(LogJob::Truncate(file, good_bytes));
         let job = self.log_job(LogJob::Append(file, unwritten.pieces()));
         self.jobs.then(job, Engine::log_was_written);
@@ -670,7 +678,6 @@ impl Engine {
         let job = self.log_job(LogJob::Open { file, folder, name: name.clone() });
         self.durability.log.opening = Some(job);
         self.jobs.then(job, |engine, _, job, result| {
-            engine.durability.log.opening.take_if(|opening| *opening == job);
             match result {
                 Ok(done) => {
                     let log = &mut engine.durability.log;
@@ -686,11 +693,17 @@ impl Engine {
                     }
                 }
             }
-            engine.place_when_open();
+            engine.log_was_opened(job);
         });
         let log = &mut self.durability.log;
         log.file_name = name;
         log.begin_file(file);
+    }
+
+    /// The file of the log is open, or could not be opened.
+    fn log_was_opened(&mut self, job: u64) {
+        self.durability.log.opening.take_if(|opening| *opening == job);
+        self.place_when_open();
     }
 
     /// The log goes on in a new increment. Returns its number; none while nothing is logged.

@@ -77,6 +77,8 @@ pub struct Durability {
     switch: Option<log::PendingSwitch>,
     /// The manifest that no longer names what a rewrite has made superfluous is being written.
     forgetting: bool,
+    /// The increment of a log that has not begun is being closed and removed.
+    leaving: bool,
     /// The log has ended: what it has is being made durable, and then the manifest says where it ends.
     ending: bool,
     /// The job that is done when what a changed configuration asks of the disk is.
@@ -128,6 +130,7 @@ impl Durability {
             backup: Backup::default(),
             switch: None,
             forgetting: false,
+            leaving: false,
             ending: false,
             configuring: None,
             save: None,

@@ -84,9 +84,10 @@ impl Engine {
         self.durability.save.as_ref().is_some_and(|save| save.rewrite.is_some())
     }
 
-    /// Whether the log is being rewritten, or its manifest is being written for a rewrite that is over.
+    /// Whether the log is being rewritten, or what a rewrite has left behind is not done: its manifest, or the end of its increment.
     pub fn is_rewrite_in_progress(&self) -> bool {
-        self.is_rewriting() || self.durability.forgetting || self.durability.switch.is_some()
+        let durability = &self.durability;
+        self.is_rewriting() || durability.forgetting || durability.leaving || durability.switch.is_some()
     }
 
     /// Begins to rewrite the log. Nothing of [`Durability::saving`](super::Durability::saving) and
@@ -129,7 +130,8 @@ impl Engine {
         let made = self.make_log_folder(host).and_then(|_| {
             self.at_log_folder(host, |_, folder| {
                 let create = FileJob::Create { file, folder, name: new, options: Options::default() };
-                vec![create, FileJob::Close(file)]
+                // One of this name may be left of a log that did not begin: its bytes must not come back.
+                vec![create, FileJob::Sync(file), FileJob::Close(file)]
             })
         });
         if let Err(error) = made {
@@ -206,6 +208,7 @@ impl Engine {
             let file = self.next_file();
             log::info!("Creating AOF incr file {name} on background rewrite");
             self.save_job(FileJob::Create { file, folder: to, name, options: Options::default() });
+            self.save_job(FileJob::Sync(file));
             self.save_job(FileJob::Close(file));
         }
         let placed = self.save_job(FileJob::SyncFolder(to));
@@ -228,6 +231,20 @@ impl Engine {
             self.save_job(FileJob::CloseFolder(folder));
         }
         self.durability.save = Some(save);
+    }
+
+    /// Whether a base, and with the first one its increment, is getting the name that the manifest will have.
+    pub(super) fn is_base_being_placed(&self) -> bool {
+        self.durability.save.as_ref().is_some_and(|save| save.has_place())
+    }
+
+    /// A rewrite has not come to its end. Where its files have got their names the manifest on the disk may have them, now or after
+    /// a crash: no other files must ever get these names.
+    fn leave_names(&mut self, save: &Save) {
+        if save.has_place() {
+            self.durability.log.manifest.skip_base();
+            self.durability.log.manifest.skip_increment();
+        }
     }
 
     pub(super) fn base_was_placed(&mut self, mut save: Box<Save>) {
@@ -278,6 +295,7 @@ impl Engine {
         } else {
             log::warn!("Background AOF rewrite terminated with error");
             rewrites.failures += 1;
+            self.leave_names(save);
             if let Err(error) = result {
                 self.fail_backup_without_base(error);
             }
@@ -304,15 +322,22 @@ impl Engine {
     pub(super) fn end_temporary_increment(&mut self) {
         self.commit();
         if let Some(file) = self.durability.log.file() {
-            self.log_job(LogJob::Close(file));
-            let name = Names(&self.conf.appendfilename).temporary_increment();
-            log::info!("Removing the temp incr aof file {name} in the background");
-            let folder = self.next_folder();
-            self.file_job(FileJob::OpenFolder(folder, self.log_path()));
-            self.file_job(FileJob::Remove(folder, name));
-            self.file_job(FileJob::CloseFolder(folder));
+            // The next one has the same name: it must not be made before this one is gone, or it would have bytes of both.
+            let closed = self.log_job(LogJob::Close(file));
+            self.jobs.then(closed, |engine, _, _, _| engine.remove_temporary_increment());
+            self.durability.leaving = true;
         }
         self.durability.log.forget();
+    }
+
+    fn remove_temporary_increment(&mut self) {
+        let name = Names(&self.conf.appendfilename).temporary_increment();
+        log::info!("Removing the temp incr aof file {name} in the background");
+        let folder = self.next_folder();
+        self.file_job(FileJob::OpenFolder(folder, self.log_path()));
+        let removed = self.file_job(FileJob::Remove(folder, name));
+        self.jobs.then(removed, |engine, _, _, _| engine.durability.leaving = false);
+        self.file_job(FileJob::CloseFolder(folder));
     }
 
     /// The switch of a rewrite has failed: the rewrite does too.
@@ -327,6 +352,7 @@ impl Engine {
     pub fn cancel_rewrite(&mut self) -> bool {
         let Some(save) = self.durability.save.take_if(|save| save.rewrite.is_some()) else { return false };
         log::info!("Killing running AOF rewrite child: {}", self.process.names.pid);
+        self.leave_names(&save);
         self.discard_save(&save);
         if self.durability.log.stage() == LogStage::Beginning {
             self.end_temporary_increment();
@@ -508,6 +534,10 @@ impl Engine {
                  rewrite now."
             );
             self.cancel_rewrite();
+        }
+        if self.durability.leaving {
+            self.durability.rewrites.is_scheduled = true;
+            return;
         }
         self.begin_rewrite(host);
     }

@@ -121,6 +121,12 @@ impl Save {
     pub(super) fn why(&self) -> Why {
         self.why
     }
+
+    /// Whether it is a base that has the name which the manifest will have, or is about to get it.
+    pub(super) fn has_place(&self) -> bool {
+        let is_named = matches!(self.stage, Stage::Placing(_) | Stage::Placed | Stage::Renaming(_));
+        self.rewrite.is_some() && is_named
+    }
 }
 
 /// How far a save has come.

@@ -287,6 +287,11 @@ impl Manifest {
         self.increment_seq += 1;
     }
 
+    /// As well of a base: a manifest that names one of that number may have got to the disk.
+    pub fn skip_base(&mut self) {
+        self.base_seq += 1;
+    }
+
     /// The increment that is being written is complete up to this replication offset: the server ends in order.
     pub fn close_increment(&mut self, end: i64) {
         if let Some(last) = self.increments.last_mut() {

@@ -4,6 +4,7 @@
 //! * Files are short, open with their idea, and hold no half-done work.
 //! * `unsafe`, and commands that are given the whole engine, are counted: both lists are below.
 //! * Every dependency has its reason in `docs/decisions.md`.
+//! * The mistakes of `tests/planted/run` can be made: the text that each of them changes is there once.
 //! * Links in the documents lead somewhere. A link to a line whose text is code, like `` [`fn main`](main.rs#L5) ``, has
 //!   to lead to a line with that code, or near it; `BLESS=1 cargo test --test tidy` writes the lines anew.
 #![allow(clippy::disallowed_methods, reason = "it reads the repository")]
@@ -466,6 +467,26 @@ fn nothing_is_half_done() {
             }
         }
     }
+    report(&found);
+}
+
+#[test]
+fn planted_mistakes_can_be_made() {
+    let list = fs::read_to_string(root().join("tests/planted/mistakes.txt")).expect("the list is there");
+    let (mut found, mut count) = (Vec::new(), 0);
+    for mistake in list.split("\n== ").skip(1) {
+        let name = mistake.lines().next().unwrap_or_default();
+        let mut parts = mistake.split("\n-- ").skip(1);
+        while let Some((path, text)) = parts.next().and_then(|part| part.split_once('\n')) {
+            let source = fs::read_to_string(root().join(path)).unwrap_or_default();
+            let times = source.matches(text.trim_matches('\n')).count();
+            if times != 1 || !parts.next().is_some_and(|part| part.starts_with("becomes\n")) {
+                found.push(format!("{name}: {path} has the text {times} times"));
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 15, "the list has mistakes");
     report(&found);
 }
 

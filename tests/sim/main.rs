@@ -4,7 +4,8 @@
 //! in random steps, and the wall clock jumps; the helper thread is late; the memory is a model, and so is the disk, which
 //! fails and loses power. Beside the server runs a follower that knows nothing but its feed.
 //!
-//! * `SEED=n` begins with another seed, `RUNS=n` makes so many runs of each test; a run that fails prints its seed.
+//! * `SEED=n` begins with another seed, `RUNS=n` makes so many runs of each test, fewer of those that take long, `SEEDS=n` so
+//!   many whatever they take; a run that fails prints its seed.
 //! * Without them the whole takes under a minute, and does the same every time.
 #![allow(clippy::disallowed_methods, reason = "seed and length of a long run come from the environment")]
 
@@ -34,7 +35,8 @@ fn with_seeds(test: &str, runs: u64, run: impl Fn(u64)) {
 fn with_costly_seeds(test: &str, runs: u64, cost: u64, run: impl Fn(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("SEED").unwrap_or(1);
-    for seed in first..first + number("RUNS").map_or(runs, |asked| asked.div_ceil(cost)) {
+    let asked = number("SEEDS").or_else(|| number("RUNS").map(|asked| asked.div_ceil(cost)));
+    for seed in first..first + asked.unwrap_or(runs) {
         let _teller = Teller { test, seed };
         run(seed);
     }

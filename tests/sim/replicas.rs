@@ -2,7 +2,10 @@
 //! and the wall clocks are a month ahead or behind.
 //!
 //! When all is quiet and one of them is the primary of all others, directly or not, all hold the same: keys, deadlines, groups of
-//! streams, libraries. On the way nobody is ever further than whom it follows.
+//! streams, libraries. On the way nobody is ever further than whom it follows, and behind a dump with a mark a primary waits for the
+//! word of its replica. Some replicas take nothing for a while, and some writes are large, so that the backlog is left behind.
+
+mod watch;
 
 use crate::support::contents::{contents, differences};
 use crate::support::fingerprint::fingerprint;
@@ -11,9 +14,10 @@ use crate::support::requests::{Lives, Requests};
 use crate::support::several::Several;
 use crate::support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS};
 use crate::support::{World, encoded};
-use crate::with_seeds;
+use crate::{with_costly_seeds, with_seeds};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use watch::Watch;
 use waterwheel::base::rng::Rng;
 
 /// Servers of a run.
@@ -34,6 +38,9 @@ struct Wire {
     far: usize,
     name: String,
     link: Link,
+    watch: Watch,
+    /// Who has connected takes nothing.
+    is_stuck: bool,
 }
 
 /// What was met in all runs.
@@ -46,6 +53,7 @@ struct Met {
     cuts: u64,
     lost_bytes: usize,
     failovers: u64,
+    stuck: u64,
 }
 
 struct Servers {
@@ -102,7 +110,7 @@ impl Servers {
                 self.world(near).plug(&name, id);
                 let delay_us = [0, 3_000, 200_000][self.rng.below(3) as usize];
                 let link = Link::new(self.wires_made, delay_us);
-                self.wires.push(Wire { near, far, name, link });
+                self.wires.push(Wire { near, far, name, link, watch: Watch::default(), is_stuck: false });
             }
         }
     }
@@ -122,6 +130,9 @@ impl Servers {
             let ends = [(wire.near, End::Far, End::Near), (wire.far, End::Near, End::Far)];
             for (at, to, here) in ends {
                 let out = self.world(at).received_bytes(&wire.name);
+                if at == wire.far {
+                    wire.watch.tells(&out).unwrap_or_else(|error| panic!("server {at}: {error}"));
+                }
                 // As much as one read takes.
                 for piece in out.chunks(READ_BYTES) {
                     wire.link.send(to, now_us, piece);
@@ -139,6 +150,9 @@ impl Servers {
                     }
                     let Some(bytes) = wire.link.receive(here, now_us) else { break };
                     moved = true;
+                    if at == wire.far {
+                        wire.watch.hears(&bytes);
+                    }
                     self.world(at).send_bytes(&wire.name, &bytes);
                 }
             }
@@ -172,6 +186,26 @@ impl Servers {
         let mut wire = self.wires.swap_remove(at);
         self.break_wire(&mut wire);
         self.met.cuts += 1;
+    }
+
+    /// Somebody takes nothing any more of what its primary says, or goes on.
+    fn stick_one(&mut self) {
+        if self.wires.is_empty() {
+            return;
+        }
+        let at = self.rng.below(self.wires.len() as u64) as usize;
+        self.set_stuck(at, !self.wires[at].is_stuck);
+        self.met.stuck += u64::from(self.wires[at].is_stuck);
+    }
+
+    fn set_stuck(&mut self, at: usize, is_stuck: bool) {
+        let wire = &mut self.wires[at];
+        wire.is_stuck = is_stuck;
+        let (far, name) = (wire.far, wire.name.clone());
+        match is_stuck {
+            true => self.world(far).stop_reading(&name),
+            false => self.world(far).read_again(&name),
+        }
     }
 
     fn pass(&mut self, ms: u64) {
@@ -225,6 +259,10 @@ impl Servers {
             batch.push(vec![b"MULTI".to_vec()]);
         }
         batch.extend((0..count).map(|_| requests.draw().words));
+        if self.rng.below(12) == 0 {
+            let value = vec![b'v'; 4000 + self.rng.below(20_000) as usize];
+            batch.push(vec![b"SET".to_vec(), format!("large{}", self.rng.below(3)).into_bytes(), value]);
+        }
         if is_transaction {
             batch.push(vec![b"EXEC".to_vec()]);
         }
@@ -235,6 +273,7 @@ impl Servers {
 
     /// One is the primary of all; they come to rest.
     fn settle(&mut self) {
+        (0..self.wires.len()).for_each(|at| self.set_stuck(at, false));
         for at in 0..SERVERS {
             self.world(at).run_as("admin", "FAILOVER ABORT");
         }
@@ -277,9 +316,10 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
             servers.world(at).run_as("admin", &format!("REPLICAOF host {}", PORT + to));
         }
         for _ in 0..STEPS {
-            match servers.rng.below(30) {
+            match servers.rng.below(31) {
                 0 => servers.change_role(),
                 1 => servers.cut_one(),
+                30 => servers.stick_one(),
                 2..=4 => {
                     let ms = servers.rng.below(3000);
                     servers.pass(ms);
@@ -303,16 +343,66 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
             all.partial += replication.partial_syncs;
             all.refused += replication.refused_partial_syncs;
         }
-        let Met { promotions, cuts, lost_bytes, failovers, .. } = servers.met;
+        let Met { promotions, cuts, lost_bytes, failovers, stuck, .. } = servers.met;
+        all.stuck += stuck;
         all.promotions += promotions;
         all.cuts += cuts;
         all.lost_bytes += lost_bytes;
         all.failovers += failovers;
     });
     let all = all.into_inner();
-    let met =
-        [all.full, all.partial, all.refused, all.promotions, all.cuts, all.lost_bytes as u64, all.failovers];
-    assert!(met.iter().all(|&count| count > 0), "{all:?}");
+    let syncs = [all.full, all.partial, all.refused];
+    let others = [all.promotions, all.cuts, all.lost_bytes as u64, all.failovers, all.stuck];
+    let is_met = syncs.iter().chain(&others).all(|&count| count > 0);
+    assert!(is_met || all.full < 1000, "{all:?}");
+}
+
+/// Who was promoted goes on in the history of its primary up to where it has branched off, to the byte, and no further.
+#[test]
+fn a_history_goes_on_up_to_where_it_branches_off() {
+    with_costly_seeds("a_history_goes_on_up_to_where_it_branches_off", 20, 20, |seed| {
+        let mut servers = Servers::new(seed);
+        let mut requests = Requests::new(seed, Lives::Short, &[DATA]);
+        servers.world(1).run_as("admin", &format!("REPLICAOF host {PORT}"));
+        for round in 0..60 {
+            let ms = servers.rng.below(500);
+            servers.pass(if round < 20 { 500 } else { ms });
+            let batch: Vec<_> = (0..2).map(|_| requests.draw().words).collect();
+            servers.world(0).send_bytes("writer", &encoded(&batch));
+        }
+        let state = |servers: &Servers, at: usize| {
+            let replication = &servers.several.servers[at].engine.replication;
+            (replication.id.clone(), replication.offset())
+        };
+        for _ in 0..200 {
+            servers.pass(100);
+            if state(&servers, 0) == state(&servers, 1) {
+                break;
+            }
+        }
+        let (id, end) = state(&servers, 0);
+        servers.world(1).run_as("admin", "REPLICAOF NO ONE");
+        for at in [0, 1] {
+            servers.world(at).run_as("writer", &format!("SET branch {at}"));
+        }
+        for round in 0..8 {
+            let apart = [0, 1, 2, -1, servers.rng.below(40) as i64 - 30][(round % 5) as usize];
+            let asked = end as i64 + 1 + apart;
+            let name = format!("fake{round}");
+            servers.world(1).run_as(&name, "REPLCONF capa eof capa psync2");
+            servers.world(1).send(&name, &format!("PSYNC {id} {asked}"));
+            let answer = servers.world(1).received_bytes(&name);
+            let goes_on = answer.starts_with(b"+CONTINUE");
+            assert_eq!(goes_on, apart <= 0, "{asked} of {end}: {}", answer.escape_ascii());
+            if goes_on {
+                let line = answer.iter().position(|&byte| byte == b'\n').expect("the answer is a line") + 1;
+                let was = servers.several.servers[0].engine.replication.feed.copy_from(asked as u64 - 1);
+                let was = &was[..(end + 1 - asked as u64) as usize];
+                assert!(answer[line..].starts_with(was), "from {asked} on comes something else");
+            }
+            servers.world(1).disconnect(&name);
+        }
+    });
 }
 
 /// A dump that goes straight into a replica which loads it slowly is not read faster than it loads, and is read to its end.

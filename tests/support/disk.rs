@@ -7,6 +7,7 @@
 //! bytes do so by sectors. A rename alone is whole, as it is in a file system with a journal.
 //!
 //! * A sync that fails may have written anything, and the rest is forgotten: the next sync succeeds without it.
+//! * The power can go within a job: [`Disk::steps_left`] says after how many steps of jobs. What is asked for later fails.
 //! * [`Faults`] happen by chance; [`Disk::fail_next`] makes one at a certain place. [`Disk::met`] counts those that
 //!   happened, so that a test can tell that it met them.
 
@@ -41,6 +42,8 @@ pub struct Disk {
     pub met: Met,
     /// The next operation of this name fails.
     fail_next: VecDeque<(&'static str, Failure)>,
+    /// So many more writes, syncs and changes of names are made; then the power is gone.
+    pub steps_left: u64,
 }
 
 /// What may happen, each of so many operations in a thousand.
@@ -141,7 +144,13 @@ impl Disk {
             faults: Faults::default(),
             met: Met::default(),
             fail_next: VecDeque::new(),
+            steps_left: u64::MAX,
         }
+    }
+
+    /// Whether the power is gone: nobody is told any more how a job went.
+    pub fn is_dead(&self) -> bool {
+        self.steps_left == 0
     }
 
     /// Puts a file there, durably.
@@ -185,6 +194,7 @@ impl Disk {
         self.open_files.clear();
         self.gathered.clear();
         self.open_folders.clear();
+        self.steps_left = u64::MAX;
         self.files.iter_mut().for_each(|file| file.seen.clone_from(&file.medium));
         self.folders.values_mut().for_each(|folder| folder.seen.clone_from(&folder.medium));
     }
@@ -593,6 +603,10 @@ impl Disk {
 
     /// Whether an operation succeeds.
     fn attempt(&mut self, op: &'static str, name: &str) -> Result<(), DiskError> {
+        if self.is_dead() {
+            return Err(refused(op, "the power is gone"));
+        }
+        self.steps_left -= 1;
         let is_write = op == "write";
         let asked = self.fail_next.iter().position(|(failing, _)| *failing == op);
         let failure = match asked.and_then(|at| self.fail_next.remove(at)) {

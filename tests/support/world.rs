@@ -288,6 +288,15 @@ impl World {
         self.connection(client).stopped = true;
     }
 
+    /// A client that had stopped reads again, at first all that has piled up.
+    pub fn read_again(&mut self, client: &str) {
+        let connection = self.connection(client);
+        connection.stopped = false;
+        let id = connection.id;
+        self.take_output_of(id);
+        self.turn();
+    }
+
     /// Whether a client is connected, and was not closed as far as it has looked.
     pub fn is_connected(&self, client: &str) -> bool {
         self.clients.contains_key(client)
@@ -394,19 +403,21 @@ impl World {
 
     fn take_output(&mut self) {
         while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
-            let Some(connection) = self.clients.values_mut().find(|c| c.id == id) else { continue };
-            if connection.stopped {
-                continue;
+            self.take_output_of(id);
+        }
+    }
+
+    fn take_output_of(&mut self, id: ClientId) {
+        let found = self.clients.values_mut().find(|c| c.id == id);
+        let Some(connection) = found.filter(|connection| !connection.stopped) else { return };
+        while let Some(outgoing) = self.engine.output(id) {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let filled = outgoing.gather(&mut slices, usize::MAX);
+            let sent = slices[..filled].iter().map(|slice| slice.len()).sum();
+            for slice in &slices[..filled] {
+                connection.received.extend_from_slice(slice);
             }
-            while let Some(outgoing) = self.engine.output(id) {
-                let mut slices = [IoSlice::new(&[]); 16];
-                let filled = outgoing.gather(&mut slices, usize::MAX);
-                let sent = slices[..filled].iter().map(|slice| slice.len()).sum();
-                for slice in &slices[..filled] {
-                    connection.received.extend_from_slice(slice);
-                }
-                self.engine.sent(id, sent);
-            }
+            self.engine.sent(id, sent);
         }
     }
 
@@ -443,7 +454,7 @@ impl World {
         while let Some((_, number, job)) = self.next_due(|world| &mut world.file_jobs) {
             worked = true;
             let done = Done::File(self.do_file(job));
-            self.engine.completed(&mut self.host, number, done);
+            self.tell_done(number, done);
         }
         while let Some((_, number, job)) = self.next_due(|world| &mut world.log_jobs) {
             worked = true;
@@ -451,9 +462,17 @@ impl World {
                 (Some(Mistake::LogNotSynced), LogJob::Sync(_)) => Ok(FileDone::default()),
                 (_, job) => self.do_log(job),
             };
-            self.engine.completed(&mut self.host, number, Done::Log(done));
+            self.tell_done(number, Done::Log(done));
         }
         worked
+    }
+
+    /// Tells the engine how a job for the disk went, unless the power went meanwhile.
+    fn tell_done(&mut self, number: u64, done: Done) {
+        match self.host.disk.is_dead() {
+            true => self.disk_jobs_left = 0,
+            false => self.engine.completed(&mut self.host, number, done),
+        }
     }
 
     /// The next job for the disk, if it is done by now.
@@ -462,7 +481,8 @@ impl World {
         queue: fn(&mut World) -> &mut VecDeque<(u64, u64, J)>,
     ) -> Option<(u64, u64, J)> {
         let now_us = self.host.now.mono_us;
-        if self.jobs_held || self.disk_jobs_left == 0 || queue(self).front()?.0 > now_us {
+        let is_off = self.disk_jobs_left == 0 || self.exit.is_some();
+        if self.jobs_held || is_off || queue(self).front()?.0 > now_us {
             return None;
         }
         self.disk_jobs_left -= 1;
@@ -479,7 +499,7 @@ impl World {
             if writes && self.log_jobs.is_empty() {
                 self.disk_jobs_left -= 1;
                 let done = Done::Log(self.do_log(job));
-                self.engine.completed(&mut self.host, number, done);
+                self.tell_done(number, done);
                 continue;
             }
             let late_us = self.host.disk.next_delay_ms() * 1000;

@@ -67,6 +67,9 @@ pub const SAVE_US_PER_BUSY_TURN: u64 = 100;
 /// A save pauses while so many bytes wait for the disk.
 pub const SAVED_BYTES_IN_FLIGHT: u64 = 8 << 20;
 
+/// No history reaches this offset, in bytes: at a terabyte a second it would take fifty days. Whoever says so is not believed.
+pub const OFFSET_MAX: u64 = 1 << 62;
+
 /// A primary is not read while so many bytes of it wait for the disk, for the loader, or for the end of the load.
 pub const LINK_BYTES_AHEAD: u64 = 16 << 20;
 

@@ -10,6 +10,7 @@
 //! Newlines before an answer only say that the primary is there. What is longer than a line can be, or is no answer to what was
 //! asked, ends the link with a reason.
 
+use crate::base::limit::OFFSET_MAX;
 use crate::resp::reply::encode_request;
 use std::collections::VecDeque;
 use std::mem;
@@ -216,8 +217,8 @@ impl Handshake {
             Some("+FULLRESYNC") => {
                 let id = words.next().filter(|id| is_id(id));
                 let offset = words.next().and_then(|offset| offset.parse::<i64>().ok());
-                let (Some(id), Some(offset)) = (id, offset.and_then(|offset| u64::try_from(offset).ok()))
-                else {
+                let offset = offset.and_then(|offset| u64::try_from(offset).ok());
+                let (Some(id), Some(offset)) = (id, offset.filter(|offset| *offset <= OFFSET_MAX)) else {
                     return Err(Failure::Failed("Master replied with wrong +FULLRESYNC syntax.".to_owned()));
                 };
                 self.asked.push_back(Asked::Dump);

@@ -85,8 +85,8 @@ impl Stream {
                 }
             }
             let Some((bytes, start)) = number(input, self.at + 1)? else { return Ok(None) };
-            let end = start + bytes;
-            if end + 2 > u32::MAX as usize {
+            let end = start.saturating_add(bytes);
+            if end > u32::MAX as usize - 2 {
                 return Err(BadStream { at: self.at, what: "an argument out of range" });
             }
             if input.len() < end + 2 {
@@ -181,6 +181,7 @@ mod tests {
             "*1\r\n$-1\r\n",
             "*99999999999999999999999\r\n",
             "*1\r\n$9999999999\r\n",
+            "*1\r\n$18446744073709551615\r\n",
         ] {
             let mut stream = Stream::default();
             stream.push(bad.as_bytes());

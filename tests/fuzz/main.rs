@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "the environment says how much is run")]
 
 mod generate;
+mod links;
 mod rounds;
 #[path = "../users/rules.rs"]
 mod rules;

@@ -9,7 +9,7 @@ use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
 use super::replay::Replay;
-use crate::base::limit::LOAD_US_PER_TURN;
+use crate::base::limit::{LOAD_US_PER_TURN, OFFSET_MAX};
 use crate::base::time::Now;
 use crate::engine::admission::gate;
 use crate::keyspace::Databases;
@@ -729,7 +729,7 @@ impl History {
         let text = String::from_utf8_lossy(text);
         match name {
             b"repl-id" => self.id = Some(text.into_owned()).filter(|id| id.len() == 40),
-            b"repl-offset" => self.offset = text.parse().ok(),
+            b"repl-offset" => self.offset = text.parse().ok().filter(|offset| *offset <= OFFSET_MAX),
             b"repl-stream-db" => self.db = text.parse().ok(),
             _ => return false,
         }

@@ -214,8 +214,7 @@ fn a_primary_that_lies_costs_its_link() {
                 }
                 is_up |= world.engine.replication.primary.as_ref().is_some_and(|primary| primary.is_up());
             }
-            was_up +=
-                u64::from(world.engine.replication.primary.as_ref().is_some_and(|primary| primary.is_up()));
+            was_up += u64::from(is_up);
             world.disconnect(&name);
             look(&mut world, "admin");
         }

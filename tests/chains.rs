@@ -181,8 +181,9 @@ impl Chain {
                 let drawn = requests.draw().words;
                 let name = String::from_utf8_lossy(&drawn[0]).to_ascii_uppercase();
                 // Redis does not propagate a BITFIELD of which every change fails, and which makes the string longer; Valkey 9 takes
-                // no hexadecimal score.
-                let is_taken_otherwise = |word: &Vec<u8>| word == b"FAIL" || word.starts_with(b"0x");
+                // no hexadecimal score, but does as the end of a range, where Redis 8 does not.
+                let is_taken_otherwise =
+                    |word: &Vec<u8>| word == b"FAIL" || word.starts_with(b"0x") || word.starts_with(b"(0x");
                 if common.contains(&name) && !drawn.iter().any(is_taken_otherwise) {
                     batch.push(drawn);
                 }

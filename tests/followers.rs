@@ -358,6 +358,31 @@ fn a_failover_loses_no_write() {
     }
 }
 
+/// The end of a failover concerns those who wait to be sent to the new primary; who has begun to read beside it reads on, as with
+/// Redis. It was closed here, too.
+#[test]
+fn who_reads_while_a_replica_takes_over_reads_on() {
+    let [old, new] = [(); 2].map(|()| start(&[]));
+    follow(&new, &old);
+    until_linked(&new);
+    until("it is online", || info(&old, "slave0").contains("state=online"));
+    let port = info(&new, "tcp_port");
+    signal(&new, "STOP");
+    assert_eq!(old.ask(&["FAILOVER", "TO", "127.0.0.1", &port, "FORCE", "TIMEOUT", "100"]), "OK");
+    until("it asks", || info(&old, "master_failover_state") == "failover-in-progress");
+    let mut reader = old.connect();
+    reader.write_all(b"XREAD BLOCK 0 STREAMS stream 0\r\n").expect("it is connected");
+    until("it waits", || info(&old, "blocked_clients") == "1");
+    signal(&new, "CONT");
+    until("the roles have changed", || info(&new, "role") == "master");
+    until_linked(&old);
+    new.ask(&["XADD", "stream", "1-1", "field", "value"]);
+    reader.set_read_timeout(Some(Duration::from_secs(3))).expect("a socket has this option");
+    let mut reply = [0; 100];
+    let length = reader.read(&mut reply).expect("it answers");
+    assert!(reply[..length].starts_with(b"*1\r\n"), "{}", String::from_utf8_lossy(&reply[..length]));
+}
+
 /// What Sentinel sends to a primary that comes back: all of it takes effect, clients and listeners go at once, followers stay
 /// (redis#1083).
 #[test]

@@ -295,6 +295,14 @@ fn a_seal_that_has_failed_may_leave_a_whole_backup() {
     assert!(result.is_ok(), "{result:?}");
 }
 
+/// The manifest of a log that was begun for a backup could not be written: its base, whose number is not used again, was left
+/// behind when the log was removed, and the mark that it was nobody's went.
+#[test]
+fn the_base_of_a_rewrite_that_has_failed_goes_with_the_log_of_the_backup() {
+    let result = one_run(1105, &mut Met::default(), None);
+    assert!(result.is_ok(), "{result:?}");
+}
+
 #[test]
 fn mistakes_in_the_order_of_a_backup_are_found() {
     for mistake in [Mistake::NoFolderSync, Mistake::ReplacedBeforeSync] {

@@ -9,6 +9,7 @@
 //! they are, no key that expires.
 
 use super::super::admission::gate;
+use super::super::client::state;
 use super::super::error::CmdError;
 use super::super::timers::Timer;
 use super::super::{Engine, Host};
@@ -96,10 +97,11 @@ impl Engine {
         true
     }
 
-    /// The replica has taken over.
+    /// The replica has taken over. Those who can follow a redirection have waited to hear where to; others were told when this
+    /// server became a replica, and who has begun to wait since then waits on.
     pub(super) fn end_failover(&mut self) {
         if self.replication.failover.take().is_some() {
-            self.end_waits_of_role();
+            self.end_waits_of_role(|client| client.is(state::CAPA_REDIRECT));
             self.unpause_after_failover();
         }
     }

@@ -46,7 +46,8 @@ impl Engine {
         }
         self.replication.primary = Some(Box::new(primary));
         self.conf.replicaof = Some((name.to_owned(), port));
-        self.end_waits_of_role();
+        self.give_migrations_up();
+        self.end_waits_of_role(|_| true);
         self.note_role();
         self.note_followers();
         self.connect_to_primary();
@@ -108,12 +109,12 @@ impl Engine {
     }
 
     /// Clients that wait for what only a primary brings are told so, and go. One that can follow a redirection stays, and is told
-    /// where to, once it is known who is the primary; one that reads replicas waits on for what it reads.
-    pub(super) fn end_waits_of_role(&mut self) {
-        self.give_migrations_up();
+    /// where to, once it is known who is the primary; one that reads replicas waits on for what it reads. `concerns` tells whom
+    /// the change of roles concerns at all.
+    pub(super) fn end_waits_of_role(&mut self, concerns: impl Fn(&Client) -> bool) {
         let is_known = self.replication.failover.is_none();
         let waits = |client: &Client| {
-            let Some(blocked) = &client.block else { return false };
+            let Some(blocked) = client.block.as_ref().filter(|_| concerns(client)) else { return false };
             let reads_here = client.reads_replica && !self.table.at(blocked.row).has(flag::WRITE);
             match blocked.block.on {
                 BlockOn::Keys if reads_here => false,

@@ -304,6 +304,11 @@ impl Manifest {
         self.increments.last_mut()?.end.take()
     }
 
+    /// The number of the last base that was named or skipped; 0 before the first.
+    pub fn last_base_seq(&self) -> i64 {
+        self.base_seq
+    }
+
     /// The name that the next base gets.
     pub fn next_base(&self, names: Names<'_>, form: Form) -> String {
         names.base(self.base_seq + 1, form)

@@ -10,8 +10,9 @@ use std::mem;
 
 /// The longest time for which a timer is armed, in seconds; then it is looked again.
 const KEPT_S_MAX: u64 = 1 << 31;
-/// Increments that may be there although no manifest names them: one of each switch that has failed, and the last.
-const INCREMENTS_AHEAD: i64 = 8;
+/// Increments and bases that may be there although no manifest names them: one of each switch or rewrite that has failed, and
+/// the last.
+const FILES_AHEAD: i64 = 8;
 
 impl Engine {
     /// The disk has failed, or what the backup was built on has ended: what there is of it is removed.
@@ -324,9 +325,11 @@ impl Engine {
 pub(super) fn log_names(names: Names<'_>, manifest: &Manifest) -> Vec<String> {
     let named = manifest.needed().chain(manifest.history()).map(super::text_of);
     let newest = manifest.increments().last().map_or(0, |file| file.seq);
-    let increments = (1..=newest + INCREMENTS_AHEAD).map(|seq| names.increment(seq));
+    let increments = (1..=newest + FILES_AHEAD).map(|seq| names.increment(seq));
     let temporary = [names.temporary_manifest(), names.temporary_increment()];
-    let bases = [Form::Dump, Form::Commands].map(|form| manifest.next_base(names, form));
+    let newest_base = manifest.last_base_seq();
+    let bases = (1..=newest_base + FILES_AHEAD)
+        .flat_map(|seq| [Form::Dump, Form::Commands].map(|form| names.base(seq, form)));
     let mut all: Vec<String> = named.chain(bases).chain(increments).chain(temporary).collect();
     all.sort();
     all.dedup();

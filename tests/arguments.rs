@@ -15,7 +15,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use support::World;
-use support::peer::{Connection, Peer};
+use support::peer::{Connection, Peer, words};
 use support::reply::Resp;
 use waterwheel::base::rng::Rng;
 use waterwheel::engine::spec::{Group, flag};
@@ -152,10 +152,6 @@ fn tokens(arguments: &[Argument], into: &mut BTreeSet<String>) {
             tokens(&argument.parts, into);
         }
     }
-}
-
-fn words(line: &str) -> Vec<Vec<u8>> {
-    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// A request, and what lies at the key before it.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::peer::{Connection, Peer};
-use support::saved::{digest, fill, info, until};
+use support::saved::{digest, fill, follow, info, until, until_linked};
 
 const OURS: &str = env!("CARGO_BIN_EXE_waterwheel");
 const IN_PROGRESS: &str = "(error) ERR A backup is already in progress, ABORT it first";
@@ -499,15 +499,6 @@ fn a_file_that_is_preloaded_takes_the_place_of_what_is_there_and_is_not_touched(
 }
 
 /// Has a server follow another, and waits until it does.
-fn follow(replica: &Peer, primary: &Peer) {
-    replica.ask(&["REPLICAOF", "127.0.0.1", &info(primary, "tcp_port")]);
-    until_linked(replica);
-}
-
-fn until_linked(replica: &Peer) {
-    until("the link is up", || info(replica, "master_link_status") == "up");
-}
-
 /// Starts another server with the backup of this one, and tells what is in it.
 fn digest_of_backup(peer: &Peer) -> String {
     let manifest = format!("aof:{}/appendonly.aof.manifest", folder(peer).display());
@@ -533,6 +524,7 @@ fn a_full_sync_fails_a_backup_and_the_next_is_of_the_new_dataset() {
                 false => until_incrementing(&replica),
             }
             follow(&replica, &primary);
+            until_linked(&replica);
             assert_eq!(status(&replica, "state"), "failed");
             assert_eq!(status(&replica, "error"), "a full sync with the primary replaces the dataset");
             assert_eq!(
@@ -558,6 +550,7 @@ fn a_full_sync_fails_a_backup_and_the_next_is_of_the_new_dataset() {
             replica.ask(&["REPLICAOF", "NO", "ONE"]);
             replica.ask(&["SET", "other", "history"]);
             follow(&replica, &primary);
+            until_linked(&replica);
             assert_eq!(status(&replica, "state"), "sealed");
             assert_eq!(digest_of_backup(&replica), sealed, "{appendonly} {load}");
         }
@@ -571,12 +564,9 @@ fn a_backup_and_a_sync_of_a_replica_wait_for_one_another() {
             let primary = start(logs, &["--repl-diskless-sync-delay", "0", "--repl-diskless-sync", straight]);
             (0..3).for_each(|i| drop(primary.ask(&["SET", &format!("key:{i}"), "value"])));
             let replicas = [start("no", &[]), start("no", &[])];
-            let follow = |replica: &Peer| {
-                replica.ask(&["REPLICAOF", "127.0.0.1", &info(&primary, "tcp_port")]);
-            };
             // The sync comes first.
             primary.ask(&["CONFIG", "SET", "rdb-key-save-delay", "300000"]);
-            follow(&replicas[0]);
+            follow(&replicas[0], &primary);
             until("it is walked", || info(&primary, "rdb_bgsave_in_progress") == "1");
             assert_eq!(primary.ask(&["BACKUP", "START"]), "OK");
             assert_eq!(status(&primary, "state"), "pending");
@@ -584,7 +574,7 @@ fn a_backup_and_a_sync_of_a_replica_wait_for_one_another() {
             until_linked(&replicas[0]);
             // The base is walked, and another replica comes.
             until("it is walked", || status(&primary, "state") == "snapshotting");
-            follow(&replicas[1]);
+            follow(&replicas[1], &primary);
             primary.ask(&["SET", "meanwhile", "again"]);
             until_incrementing(&primary);
             until_linked(&replicas[1]);

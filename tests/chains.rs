@@ -21,7 +21,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use support::peer::{Connection, Peer, built};
+use support::peer::{Connection, Peer, built, words};
 use support::reply::Resp;
 use support::requests::{Lives, Requests};
 use support::saved::info;
@@ -62,10 +62,6 @@ impl Make {
     fn can_be_followed_by(self, other: Make) -> bool {
         self == other || self == Ours || other == Ours || self == Redis7 || (self, other) == (Valkey9, Redis8)
     }
-}
-
-fn words(line: &str) -> Vec<Vec<u8>> {
-    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// The commands that change data and that all of these servers know, and SELECT.

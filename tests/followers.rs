@@ -12,25 +12,15 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
-use support::peer::{Connection, Peer};
+use support::peer::{Connection, Peer, words};
 use support::reply::Resp;
-use support::saved::{digest, fill, info, until};
+use support::saved::{digest, fill, follow, info, until, until_linked};
 
 const OURS: &str = env!("CARGO_BIN_EXE_waterwheel");
 
 fn start(arguments: &[&str]) -> Peer {
     let all = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
     Peer::start_with(OURS, &[&all, arguments].concat())
-}
-
-/// Has a server follow another.
-fn follow(replica: &Peer, primary: &Peer) {
-    let reply = replica.ask(&["REPLICAOF", "127.0.0.1", &info(primary, "tcp_port")]);
-    assert!(reply.starts_with("OK"), "{reply}");
-}
-
-fn until_linked(replica: &Peer) {
-    until("the link is up", || info(replica, "master_link_status") == "up");
 }
 
 fn offset(peer: &Peer) -> u64 {
@@ -41,10 +31,6 @@ fn offset(peer: &Peer) -> u64 {
 fn until_same(replica: &Peer, primary: &Peer) {
     until_linked(replica);
     until("they hold the same", || digest(replica) == digest(primary));
-}
-
-fn words(line: &str) -> Vec<Vec<u8>> {
-    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// Ends a server in order.

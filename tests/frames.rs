@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::peer::{Connection, Peer};
+use support::peer::{Connection, Peer, words};
 use support::reply::Resp;
 use support::requests::{Lives, Requests};
 use support::templates::{BITS, DATA, HASHES, LISTS, SETS, STREAMS, Template};
@@ -109,10 +109,6 @@ impl Tap {
             self.read();
         }
     }
-}
-
-fn words(line: &str) -> Vec<Vec<u8>> {
-    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
 fn shown(frames: &[Vec<Vec<u8>>]) -> String {

@@ -175,6 +175,11 @@ impl Peer {
     }
 }
 
+/// A request whose words are separated by one space each.
+pub fn words(line: &str) -> Vec<Vec<u8>> {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
 /// A connection that waits for its replies.
 pub struct Connection(TcpStream);
 

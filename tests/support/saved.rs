@@ -1,4 +1,4 @@
-//! What tests of files have in common: a keyspace with everything in it, and ways to wait.
+//! What tests of files and of replicas have in common: a keyspace with everything in it, and ways to wait.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it waits for a real server")]
 
@@ -21,6 +21,18 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Has a server follow another.
+pub fn follow(replica: &Peer, primary: &Peer) {
+    let reply = replica.ask(&["REPLICAOF", "127.0.0.1", &info(primary, "tcp_port")]);
+    assert!(reply.starts_with("OK"), "{reply}");
+}
+
+/// Waits until a replica has its dataset and the feed.
+#[track_caller]
+pub fn until_linked(replica: &Peer) {
+    until("the link is up", || info(replica, "master_link_status") == "up");
 }
 
 /// Keys of all types, small and large ones.

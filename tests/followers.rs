@@ -369,6 +369,31 @@ fn who_reads_while_a_replica_takes_over_reads_on() {
     assert!(reply[..length].starts_with(b"*1\r\n"), "{}", String::from_utf8_lossy(&reply[..length]));
 }
 
+/// A dump that came by way of a file is the base of the log as it is, where a base is a dump; nothing is walked a second time. One in
+/// the dialect of Valkey, which a straight dump has, is not: Redis can read the files of a log.
+#[test]
+fn a_dump_that_was_received_is_the_base_of_the_log() {
+    for (straight, preamble, is_reused) in [("no", "yes", true), ("yes", "yes", false), ("no", "no", false)] {
+        let primary = start(&["--repl-diskless-sync", straight]);
+        fill(&primary);
+        let mut replica = start(&["--appendonly", "yes", "--aof-use-rdb-preamble", preamble]);
+        follow(&replica, &primary);
+        until_linked(&replica);
+        primary.ask(&["SET", "written", "behind it"]);
+        until_same(&replica, &primary);
+        until("there is a base", || info(&replica, "aof_rewrite_in_progress") == "0");
+        let said = replica.log().contains("Reused RDB file from primary sync as AOF base file");
+        assert_eq!(said, is_reused, "{straight} {preamble}");
+        assert_eq!(info(&replica, "aof_rewrites"), if is_reused { "0" } else { "1" });
+        let held = digest(&replica);
+        shut_down(&mut replica, "NOSAVE");
+        replica.set_arguments(&["--appendonly", "yes"]);
+        replica.start_again(true);
+        until("it is loaded", || info(&replica, "loading") == "0");
+        assert_eq!(digest(&replica), held, "{straight} {preamble}");
+    }
+}
+
 /// What Sentinel sends to a primary that comes back: all of it takes effect, clients and listeners go at once, followers stay
 /// (redis#1083).
 #[test]

@@ -114,6 +114,7 @@ choices! {
         Disabled = "disabled",
         OnEmptyDb = "on-empty-db",
         Swapdb = "swapdb",
+        FlushBeforeLoad = "flush-before-load",
     }
 
     /// The channels of a new user.

@@ -4,10 +4,14 @@
 //! When all is quiet and one of them is the primary of all others, directly or not, all hold the same: keys, deadlines, groups of
 //! streams, libraries. On the way nobody is ever further than whom it follows, and behind a dump with a mark a primary waits for the
 //! word of its replica. Some replicas take nothing for a while, and some writes are large, so that the backlog is left behind.
+//!
+//! Some servers log, on disks that are late, and dumps are saved and logs rewritten beside all that. Whoever starts with such a log
+//! holds what its server held.
 
 mod watch;
 
 use crate::support::contents::{contents, differences};
+use crate::support::disk::Faults;
 use crate::support::fingerprint::fingerprint;
 use crate::support::link::{End, Link};
 use crate::support::requests::{Lives, Requests};
@@ -54,6 +58,8 @@ struct Met {
     lost_bytes: usize,
     failovers: u64,
     stuck: u64,
+    logs: u64,
+    received_bases: u64,
 }
 
 struct Servers {
@@ -74,7 +80,9 @@ impl Servers {
         for (world, port) in several.servers.iter_mut().zip(PORT..) {
             world.engine.conf.port = port;
             world.engine.follow_feed(false);
-            let load = ["disabled", "on-empty-db", "swapdb"][rng.below(3) as usize];
+            world.engine.conf.appendonly = rng.below(2) == 0;
+            world.start();
+            let load = ["disabled", "on-empty-db", "swapdb", "flush-before-load"][rng.below(4) as usize];
             let straight = ["yes", "no"][rng.below(2) as usize];
             let backlog = [16_384, 65_536, 1 << 20][rng.below(3) as usize];
             for line in [
@@ -86,6 +94,7 @@ impl Servers {
             ] {
                 assert_eq!(world.run(&line), "OK", "{line}");
             }
+            world.host.disk.faults.late_ms = [0, 3, 40][rng.below(3) as usize];
         }
         let resting = BTreeSet::new();
         Servers { several, wires: Vec::new(), rng, wires_made: 0, resting, met: Met::default() }
@@ -271,6 +280,41 @@ impl Servers {
         drop(self.world(at).received_bytes(client));
     }
 
+    /// A dump is saved, or a log rewritten.
+    fn save(&mut self) {
+        let at = self.rng.below(SERVERS as u64) as usize;
+        let line = ["BGSAVE", "BGREWRITEAOF"][self.rng.below(2) as usize];
+        self.world(at).run_as("admin", line);
+    }
+
+    /// Whoever logs is started again with what it has logged.
+    fn start_with_logs(&mut self) {
+        // All bases are written, and all is synced.
+        for world in &mut self.several.servers {
+            world.host.disk.faults = Faults::default();
+            world.run_as("admin", "CONFIG SET appendfsync always");
+        }
+        (0..4).for_each(|_| self.pass(1000));
+        for (at, world) in std::mem::take(&mut self.several.servers).into_iter().enumerate() {
+            if !world.engine.conf.appendonly {
+                continue;
+            }
+            self.met.logs += 1;
+            self.met.received_bases += u64::from(world.engine.durability.rewrites.begun == 0);
+            let (before, expected) = (contents(&world.engine.dbs), fingerprint(&world.engine));
+            let mut after = world.crash(1);
+            after.engine.conf.appendonly = true;
+            // So that it keeps what is past its deadline, as the one before.
+            after.engine.conf.replicaof = Some(("host".to_owned(), PORT));
+            after.start();
+            assert!(after.exit.is_none(), "server {at} does not start");
+            if fingerprint(&after.engine) != expected {
+                let loaded = contents(&after.engine.dbs);
+                panic!("server {at} has another log: {}", differences(&before, &loaded));
+            }
+        }
+    }
+
     /// One is the primary of all; they come to rest.
     fn settle(&mut self) {
         (0..self.wires.len()).for_each(|at| self.set_stuck(at, false));
@@ -278,18 +322,23 @@ impl Servers {
             self.world(at).run_as("admin", "FAILOVER ABORT");
         }
         self.world(0).run_as("admin", "REPLICAOF NO ONE");
-        for at in 1..SERVERS {
-            let to = self.rng.below(at as u64) as u16;
-            self.world(at).run_as("admin", &format!("REPLICAOF host {}", PORT + to));
-        }
+        let mut ports: Vec<u16> =
+            (0..SERVERS as u64).map(|at| PORT + self.rng.below(at.max(1)) as u16).collect();
         for _ in 0..REST_STEPS {
-            self.pass(500);
-            // One that was asked to take over while it was told to follow does so.
-            for at in
-                (1..SERVERS).filter(|&at| !self.several.servers[at].engine.is_replica()).collect::<Vec<_>>()
-            {
-                self.world(at).run_as("admin", &format!("REPLICAOF host {PORT}"));
+            for (at, wanted) in ports.iter_mut().enumerate().skip(1) {
+                let primary = self.several.servers[at].engine.replication.primary.as_ref();
+                let port = primary.map(|primary| primary.port);
+                if port == Some(*wanted) {
+                    continue;
+                }
+                // One that was asked to take over follows the first; one that is loading does not listen.
+                if port.is_none() {
+                    *wanted = PORT;
+                }
+                let line = format!("REPLICAOF host {wanted}");
+                self.several.servers[at].run_as("admin", &line);
             }
+            self.pass(500);
             let offset = self.several.servers[0].engine.replication.offset();
             let is_at_rest = self.several.servers[1..].iter().all(|world| {
                 let replication = &world.engine.replication;
@@ -316,10 +365,11 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
             servers.world(at).run_as("admin", &format!("REPLICAOF host {}", PORT + to));
         }
         for _ in 0..STEPS {
-            match servers.rng.below(31) {
+            match servers.rng.below(34) {
                 0 => servers.change_role(),
                 1 => servers.cut_one(),
                 30 => servers.stick_one(),
+                31..=33 => servers.save(),
                 2..=4 => {
                     let ms = servers.rng.below(3000);
                     servers.pass(ms);
@@ -343,8 +393,11 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
             all.partial += replication.partial_syncs;
             all.refused += replication.refused_partial_syncs;
         }
-        let Met { promotions, cuts, lost_bytes, failovers, stuck, .. } = servers.met;
+        servers.start_with_logs();
+        let Met { promotions, cuts, lost_bytes, failovers, stuck, logs, received_bases, .. } = servers.met;
         all.stuck += stuck;
+        all.logs += logs;
+        all.received_bases += received_bases;
         all.promotions += promotions;
         all.cuts += cuts;
         all.lost_bytes += lost_bytes;
@@ -352,7 +405,15 @@ fn servers_that_follow_each_other_come_to_hold_the_same() {
     });
     let all = all.into_inner();
     let syncs = [all.full, all.partial, all.refused];
-    let others = [all.promotions, all.cuts, all.lost_bytes as u64, all.failovers, all.stuck];
+    let others = [
+        all.promotions,
+        all.cuts,
+        all.lost_bytes as u64,
+        all.failovers,
+        all.stuck,
+        all.logs,
+        all.received_bases,
+    ];
     let is_met = syncs.iter().chain(&others).all(|&count| count > 0);
     assert!(is_met || all.full < 1000, "{all:?}");
 }

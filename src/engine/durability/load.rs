@@ -8,15 +8,17 @@ use super::super::disk::{DiskError, ErrorKind, FileId, FileJob, FileResult, Fold
 use super::super::host::Request;
 use super::super::timers::Timer;
 use super::super::{Engine, Host, Job};
+use super::facts::{History, note_item};
 use super::replay::Replay;
-use crate::base::limit::{LOAD_US_PER_TURN, OFFSET_MAX};
+use super::rewrite::Dump;
+use crate::base::limit::LOAD_US_PER_TURN;
 use crate::base::time::Now;
 use crate::engine::admission::gate;
 use crate::keyspace::Databases;
 use crate::keyspace::db::is_past;
 use crate::persist::aof::scan::{self, BadAof, Scanner};
-use crate::persist::rdb::BadData;
 use crate::persist::rdb::file::{FileReader, Item, Key, Next, ReadOptions};
+use crate::persist::rdb::{BadData, Dialect};
 use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -110,6 +112,11 @@ impl Reader {
             Reader::Dump(reader) => reader.offset(),
             Reader::Log(scanner) => scanner.offset(),
         }
+    }
+
+    /// Whether it is a dump that Redis can read, too.
+    fn is_of_redis(&self) -> bool {
+        matches!(self, Reader::Dump(reader) if reader.dialect() == Dialect::Redis)
     }
 
     fn feed(&mut self, piece: &[u8]) {
@@ -667,7 +674,9 @@ impl Engine {
                 self.replace_libraries(host, load.functions);
             }
             let db = load.history.db.unwrap_or(0);
-            self.loaded_from_primary(host, load.counts, fresh.take(), db);
+            let is_file = !load.name.is_empty() && load.reader.is_of_redis();
+            let dump = is_file.then(|| Dump { name: mem::take(&mut load.name), bytes: load.total_bytes });
+            self.loaded_from_primary(host, load.counts, (fresh.take(), dump), db);
             return;
         }
         self.loaded(host, load.counts);
@@ -715,35 +724,6 @@ impl Engine {
     }
 }
 
-/// What a dump says about the history to which it belongs: its id, the offset, and the database in which the feed stands.
-#[derive(Debug, Default)]
-struct History {
-    id: Option<String>,
-    offset: Option<u64>,
-    db: Option<u32>,
-}
-
-impl History {
-    /// Takes note of a fact; false when it is about something else.
-    fn note(&mut self, name: &[u8], text: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(text);
-        match name {
-            b"repl-id" => self.id = Some(text.into_owned()).filter(|id| id.len() == 40),
-            b"repl-offset" => self.offset = text.parse().ok().filter(|offset| *offset <= OFFSET_MAX),
-            b"repl-stream-db" => self.db = text.parse().ok(),
-            _ => return false,
-        }
-        true
-    }
-
-    /// All of it, once it is known.
-    fn take(&mut self) -> Option<(String, u64, u32)> {
-        let (id, offset, db) = (self.id.clone()?, self.offset?, self.db?);
-        *self = History::default();
-        Some((id, offset, db))
-    }
-}
-
 /// What the log says of a load.
 pub(super) fn log_counts(loaded: u64, expired: u64, empty: u64) {
     let tail = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
@@ -752,47 +732,4 @@ pub(super) fn log_counts(loaded: u64, expired: u64, empty: u64) {
 
 fn cannot_read(name: &str, error: &DiskError) -> String {
     format!("Fatal error loading the DB: can't read the RDB file {name}: {}", error.text)
-}
-
-/// Takes note of an item that is no key. Returns when the file was made, in Unix seconds, if the item says so.
-fn note_item(item: Item<'_>, counts: &mut Counts, used_memory: &mut u64, begun_unix_s: u64) -> Option<i64> {
-    match item {
-        Item::Aux { name, text } => {
-            let text = String::from_utf8_lossy(&text).into_owned();
-            if name == b"used-mem" {
-                *used_memory = text.parse().unwrap_or(0);
-            }
-            log_fact(&String::from_utf8_lossy(&name), &text, begun_unix_s);
-            return (name == b"ctime").then(|| text.parse().ok()).flatten();
-        }
-        Item::EmptyKey(key) => {
-            counts.empty += 1;
-            log::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(key));
-        }
-        Item::Checksum { is_there: false } => {
-            log::info!("RDB file was saved with checksum disabled: no check performed.");
-        }
-        _ => {}
-    }
-    None
-}
-
-/// What the log says of a fact about the file.
-fn log_fact(name: &str, text: &str, now_unix_s: u64) {
-    match name {
-        "redis-ver" => log::info!("Loading RDB produced by version {text}"),
-        "valkey-ver" => log::info!("Loading RDB produced by Valkey version {text}"),
-        "ctime" => {
-            let age_s = now_unix_s.saturating_sub(text.parse().unwrap_or(now_unix_s));
-            log::info!("RDB age {age_s} seconds");
-        }
-        "used-mem" => {
-            let bytes: u64 = text.parse().unwrap_or(0);
-            log::info!("RDB memory usage when created {:.2} Mb", bytes as f64 / (1024.0 * 1024.0));
-        }
-        "redis-bits" | "aof-base" | "repl-stream-db" | "repl-id" | "repl-offset" | "aof-preamble" | "lua" => {
-        }
-        name if name.starts_with('%') => log::info!("RDB '{name}': {text}"),
-        name => log::debug!("Unrecognized RDB AUX field: '{name}'"),
-    }
 }

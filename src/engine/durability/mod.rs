@@ -10,6 +10,7 @@
 mod backup;
 mod bounds;
 mod ends;
+mod facts;
 mod gate;
 mod handed;
 mod leftovers;
@@ -33,6 +34,7 @@ pub(in crate::engine) use load::Origin;
 pub use load::{Counts, Progress};
 pub use log::Stage as LogStage;
 pub use reload::Reload;
+pub(in crate::engine) use rewrite::Dump;
 pub use save::{Target, Why};
 pub use wait::NOT_LOGGED;
 
@@ -84,6 +86,8 @@ pub struct Durability {
     /// The job that is done when what a changed configuration asks of the disk is.
     configuring: Option<u64>,
     save: Option<Box<save::Save>>,
+    /// A dump file that holds what is in memory now, to become the base of the log if that begins at once.
+    dump_in_memory: Option<rewrite::Dump>,
     load: Option<Box<load::Load>>,
     /// It goes into databases of its own.
     loads_beside: bool,
@@ -134,6 +138,7 @@ impl Durability {
             ending: false,
             configuring: None,
             save: None,
+            dump_in_memory: None,
             load: None,
             loads_beside: false,
             is_replaying: false,

@@ -39,7 +39,7 @@ impl Engine {
             return;
         }
         self.durability.point_ms = None;
-        let is_busy = self.durability.save.is_some() || self.durability.is_loading();
+        let is_busy = self.durability.save.is_some() || self.durability.is_loading() || self.takes_dump();
         let is_met = self.next_point_unix_s().is_some_and(|at_s| at_s <= self.now.unix_s());
         if is_met && !is_busy && self.may_try_again() {
             let changes = self.unsaved_changes();
@@ -65,7 +65,7 @@ impl Engine {
     pub(super) fn save_as_scheduled(&mut self, host: &mut dyn Host) {
         let may_begin =
             self.durability.save.is_none() && !self.durability.is_loading() && self.may_try_again();
-        if may_begin {
+        if may_begin && !self.takes_dump() {
             self.durability.is_scheduled = false;
             self.begin_save(host, Why::Background);
         }

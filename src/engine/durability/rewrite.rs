@@ -9,6 +9,8 @@
 //! ```
 //!
 //! A server that begins to log has no increment yet: it writes to a temporary one, which gets its name with the first base.
+//!
+//! A replica that has received a dump by way of a file has its base already: nothing is walked then, the file gets another name.
 
 use super::super::disk::{DiskError, FileJob, FileResult, LogJob, Options};
 use super::super::timers::Timer;
@@ -68,12 +70,21 @@ impl Default for Rewrites {
     }
 }
 
+/// A dump file in the folder of the server.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Dump {
+    pub name: String,
+    pub bytes: u64,
+}
+
 /// What a rewrite knows besides its walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rewrite {
     /// The increments from this number on are not in the base.
     since: i64,
     pub(super) form: Form,
+    /// The base is the dump of the primary.
+    is_received: bool,
     /// The job that put the base in its place is done.
     is_placed: bool,
 }
@@ -94,7 +105,6 @@ impl Engine {
     /// [`Engine::is_rewrite_in_progress`] must be under way.
     pub fn begin_rewrite(&mut self, host: &mut dyn Host) {
         self.durability.rewrites.is_scheduled = false;
-        self.durability.rewrites.begun += 1;
         self.durability.backup.note_rewrite();
         if self.stands_at().is_some() && self.conf.appendonly && self.durability.log.stage() == LogStage::Off
         {
@@ -116,7 +126,16 @@ impl Engine {
                 None
             }
         };
-        let rewrite = Rewrite { since: since.unwrap_or(i64::MAX), form: self.base_form(), is_placed: false };
+        let form = self.base_form();
+        let is_fit = form == Form::Dump && self.durability.log.stage() == LogStage::Beginning;
+        let dump = self.durability.dump_in_memory.take().filter(|_| is_fit);
+        let is_received = dump.is_some();
+        let rewrite = Rewrite { since: since.unwrap_or(i64::MAX), form, is_received, is_placed: false };
+        if let Some(dump) = dump {
+            self.take_as_base(rewrite, dump);
+            return;
+        }
+        self.durability.rewrites.begun += 1;
         self.begin_base(host, rewrite);
         log::info!("Background append only file rewriting started by pid {}", self.process.names.pid);
     }
@@ -277,7 +296,10 @@ impl Engine {
         rewrites.last_s = Some(us / 1_000_000);
         rewrites.last_is_ok = is_ok;
         if is_ok {
-            log::info!("Background AOF rewrite terminated with success");
+            match rewrite.is_received {
+                true => log::info!("Reused RDB file from primary sync as AOF base file"),
+                false => log::info!("Background AOF rewrite terminated with success"),
+            }
             (rewrites.failures, rewrites.limited_until_ms, rewrites.limit_minutes) = (0, 0, 1);
             let manifest = self.rewritten_manifest(&rewrite);
             if self.durability.log.stage() == LogStage::Beginning {
@@ -468,6 +490,14 @@ impl Engine {
 
 /// `appendonly` while the server runs.
 impl Engine {
+    /// Takes over `appendonly` after a full sync; the dump holds what is in memory, where it came by way of a file.
+    pub(in crate::engine) fn configure_log_after_sync(&mut self, host: &mut dyn Host, dump: Option<Dump>) {
+        self.durability.dump_in_memory = dump;
+        self.configure_log(host);
+        // What is begun later finds other keys in memory.
+        self.durability.dump_in_memory = None;
+    }
+
     /// Takes over `appendonly`.
     pub(in crate::engine) fn configure_log(&mut self, host: &mut dyn Host) {
         if self.durability.is_loading() {

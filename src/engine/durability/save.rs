@@ -16,7 +16,7 @@ use super::super::disk::{
 use super::super::replication::Filter;
 use super::super::timers::Timer;
 use super::super::{Done, Engine, Host};
-use super::rewrite::Rewrite;
+use super::rewrite::{Dump, Rewrite};
 use super::writer::Writer;
 use crate::base::id::ClientId;
 use crate::base::limit::{SAVE_US_PER_BUSY_TURN, SAVE_US_PER_TURN, SAVED_BYTES_IN_FLIGHT};
@@ -206,6 +206,40 @@ impl Engine {
         let target = (Target::File, Some(rewrite));
         self.begin_walk(host, Why::Rewrite, target, temporary, Options { checksum, sync_every });
         self.note_fork(host, begin);
+    }
+
+    /// A dump file that holds what is in memory, and is durable, becomes the base of the log; it keeps the name that it has.
+    pub(super) fn take_as_base(&mut self, rewrite: Rewrite, dump: Dump) {
+        let temporary = Names::temporary_base(self.process.names.pid);
+        let (folder, file) = (self.next_folder(), self.next_file());
+        let first_job = self.save_job(FileJob::OpenFolder(folder, self.conf.dir.clone()));
+        // What a rewrite that broke off has left may have the name.
+        self.file_job(FileJob::Remove(folder, temporary.clone()));
+        let link = FileJob::Link { folder, from: dump.name, to: temporary.clone() };
+        let stage = Stage::Syncing(self.save_job(link));
+        let options = rdb::Options { compress: false };
+        self.durability.save = Some(Box::new(Save {
+            why: Why::Rewrite,
+            target: Target::File,
+            rewrite: Some(rewrite),
+            writer: Writer::Dump(FileWriter::new(options, Keep::Nothing)),
+            written_bytes: dump.bytes,
+            stage,
+            folder,
+            file,
+            temporary,
+            name: String::new(),
+            first_job,
+            waiters: Vec::new(),
+            begun_mono_us: self.now.mono_us,
+            changes: 0,
+            keys: 0,
+            kept_bytes: 0,
+            delay_us: 0,
+            is_delayed: false,
+            is_synced: false,
+            sums_up: false,
+        }));
     }
 
     /// What INFO tells of a fork it tells of the beginning of a walk.

@@ -370,7 +370,7 @@ impl Engine {
                     let mut dump = Vec::new();
                     let (taken, is_whole) = receiving.transfer.feed(rest, &mut dump);
                     rest = &rest[taken..];
-                    self.received(dump, is_whole);
+                    self.received(host, dump, is_whole);
                 }
                 Link::Loading => {
                     primary.stream.push(rest);

@@ -2,13 +2,13 @@
 //!
 //! * By way of a file (`repl-diskless-load disabled`): it is received beside the old dataset, which serves until then, becomes the
 //!   dump file of this server, and is loaded from there.
-//! * Straight (`on-empty-db`): it is loaded as it comes, into empty databases.
+//! * Straight (`on-empty-db`; `flush-before-load` empties them): it is loaded as it comes, into empty databases.
 //! * Straight into databases of its own (`swapdb`), which take the place of the old ones when it is whole; these serve meanwhile.
 //!
 //! What breaks off leaves the databases empty, never by half; with databases of its own, as they were.
 
 use super::super::disk::{Block, DiskError, FileId, FileJob, FileResult, FolderId, Options};
-use super::super::durability::{Counts, Origin};
+use super::super::durability::{Counts, Dump, Origin};
 use super::super::{Engine, Host, hex_id};
 use super::primary::Link;
 use crate::config::DisklessLoad;
@@ -40,7 +40,7 @@ impl Engine {
         let direct = match self.conf.repl_diskless_load {
             DisklessLoad::Disabled => false,
             DisklessLoad::OnEmptyDb => self.dbs.keys() == 0,
-            DisklessLoad::Swapdb => true,
+            DisklessLoad::Swapdb | DisklessLoad::FlushBeforeLoad => true,
         };
         let to = if direct { "parser" } else { "disk" };
         match transfer.bytes() {
@@ -60,7 +60,7 @@ impl Engine {
             self.begin_to_load_from_primary(host, None);
         }
         if is_empty {
-            self.received(Vec::new(), true);
+            self.received(host, Vec::new(), true);
         }
     }
 
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Bytes of the dump came, perhaps the last.
-    pub(super) fn received(&mut self, bytes: Vec<u8>, is_whole: bool) {
+    pub(super) fn received(&mut self, host: &mut dyn Host, bytes: Vec<u8>, is_whole: bool) {
         let Some(primary) = &mut self.replication.primary else { return };
         let Link::Receiving(receiving) = &primary.link else { return };
         let Some(spool) = receiving.file.clone() else {
@@ -113,6 +113,8 @@ impl Engine {
         if let Some(primary) = &mut self.replication.primary {
             primary.link = Link::Loading;
         }
+        // A save that ends now would take the place of the dump before that is loaded.
+        self.cancel_save(host);
         let Spool { folder, file, name } = spool;
         self.file_job(FileJob::Sync(file));
         self.file_job(FileJob::Close(file));
@@ -122,10 +124,14 @@ impl Engine {
         self.jobs.then(named, Engine::spool_is_named);
     }
 
+    /// Whether a dump of the primary is whole, and not in memory yet: no save may take its place.
+    pub(in crate::engine) fn takes_dump(&self) -> bool {
+        self.replication.primary.as_ref().is_some_and(|primary| matches!(primary.link, Link::Loading))
+    }
+
     /// The dump of the primary is the dump file of this server.
     fn spool_is_named(&mut self, host: &mut dyn Host, _: u64, result: FileResult) {
-        let loads = |link: &Link| matches!(link, Link::Loading);
-        if !self.replication.primary.as_ref().is_some_and(|primary| loads(&primary.link)) {
+        if !self.takes_dump() {
             return;
         }
         if let Err(error) = result {
@@ -212,7 +218,7 @@ impl Engine {
         &mut self,
         host: &mut dyn Host,
         counts: Counts,
-        fresh: Option<Box<Databases>>,
+        (fresh, dump): (Option<Box<Databases>>, Option<Dump>),
         db: u32,
     ) {
         if let Some(fresh) = fresh {
@@ -237,8 +243,9 @@ impl Engine {
             }
         }
         log::info!("MASTER <-> REPLICA sync: Finished with success");
+        // Before the feed goes on: until then the dump holds what is in memory.
+        self.configure_log_after_sync(host, dump);
         self.link_is_up(host);
-        self.configure_log(host);
     }
 
     /// Other databases take the place of all that there are.

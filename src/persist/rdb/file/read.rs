@@ -166,6 +166,11 @@ impl FileReader {
         self.input.offset()
     }
 
+    /// Who wrote the file, as far as its first bytes say.
+    pub fn dialect(&self) -> Dialect {
+        self.machine.dialect
+    }
+
     /// Where it stands.
     pub fn place(&self) -> Place<'_> {
         let machine = &self.machine;

@@ -519,8 +519,8 @@ impl Engine {
                 Step::More => items += 64,
                 Step::End => return Ok(None),
                 Step::Item(Item::Key(key)) => {
-                    // A primary says itself when a key goes.
-                    let keeps = replays.is_some() || self.is_replica();
+                    // A primary, or whoever imports, says when a key goes.
+                    let keeps = replays.is_some() || self.is_replica() || self.conf.import_mode;
                     let dead = if keeps { Dead::Keep } else { Dead::Remove };
                     self.load_key(key, counts, Twice::Refuse, dead)?;
                 }

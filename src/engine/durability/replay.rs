@@ -170,6 +170,10 @@ impl Engine {
         if from == conf_name {
             jobs.extend([replace, moved, FileJob::SyncFolder(folder), FileJob::SyncFolder(dir)]);
         } else {
+            // What a rewrite that broke off has left may have the name.
+            let left =
+                vec![FileJob::OpenFolder(dir, self.conf.dir.clone()), FileJob::Remove(dir, from.clone())];
+            let _ = self.disk_at_once(host, left);
             // The dump stays: the base is one more name for it.
             let link = FileJob::Link { folder: dir, from: self.conf.dbfilename.clone(), to: from };
             jobs.extend([link, moved, FileJob::SyncFolder(folder), replace]);

@@ -68,6 +68,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/structures/dict/bucket.rs",
         "one comparison of all tags takes 4 instructions, the same in whole words 25",
     ),
+    (
+        "src/structures/hnsw/distance.rs",
+        "code for AVX2 and AVX-512 runs only where the processor has it, which is asked first: 4 to 12 times as fast",
+    ),
     ("src/structures/prefetch.rs", "the hint has no safe form; it may not change what a program computes"),
     ("src/sys/alloc.rs", "a global allocator is an unsafe trait; it forwards each call"),
     ("src/sys/clock.rs", "reading the counter is an intrinsic; it saves 15 ns a command"),

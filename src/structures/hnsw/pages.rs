@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Records  page [ record | record | ... ]  page [ ... ]      records of a fixed number of words, 64 KiB a page
-//! Pages<T> page [ T | T | ... ]            page [ ... ]      64 values a page
+//! Pages<T> page [ T | T | ... ]            page [ ... ]      256 values a page
 //! ```
 //!
 //! * Both are dense: a place is a number from 0, and only the last can be removed.
@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 64 * 1024;
 const ALIGN_BYTES: usize = 64;
 const ALIGN_WORDS: usize = ALIGN_BYTES / 4;
 /// Values of a page of [`Pages`].
-const VALUES_A_PAGE: usize = 64;
+const VALUES_A_PAGE: usize = 256;
 
 /// Records of so many words each. See the head of the file.
 #[derive(Clone, Debug)]

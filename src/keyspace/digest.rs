@@ -142,7 +142,7 @@ fn add_vectors(digest: &mut Digest, vectors: &VectorSet) {
         }
         all.add(&one);
     }
-    digest.iter_mut().zip(all).for_each(|(sum, byte)| *sum ^= byte);
+    digest.add(&all);
 }
 
 /// Adds an entry, but for its key.

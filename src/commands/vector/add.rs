@@ -1,14 +1,19 @@
 //! Elements come and go: VADD, VREM.
 
+use super::pace::{NEIGHBOURS_LOOKED_AT, SLICED_FROM_NS, cost_ns, distances_a_slice};
 use super::vector::{Vector, mismatch, project};
 use crate::base::number::parse_i64;
+use crate::base::rng::Rng;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::slices::Work;
+use crate::engine::{Call, Engine};
 use crate::keyspace::Taken;
 use crate::keyspace::types::VectorSet;
 use crate::keyspace::types::vector::{M_DEFAULT, M_MAX, M_MIN, Shape};
 use crate::resp::Args;
 use crate::structures::hnsw::{Placement, Quant};
+use std::any::Any;
 
 /// Nodes near a new one that are looked for where nobody says how many. Redis: `VSET_DEFAULT_C_EF`.
 const EF_DEFAULT: usize = 200;
@@ -34,7 +39,7 @@ impl<'a> Options<'a> {
                 number.map(|number| number as usize).ok_or(CmdError::coded(error))
             };
             at += 1;
-            // It has no effect here: nothing else runs meanwhile, or nothing that could be seen.
+            // What is long goes on in slices anyway.
             if args.is(at - 1, "cas") {
             } else if args.is(at - 1, "ef") && has_value {
                 at += 1;
@@ -59,7 +64,38 @@ impl<'a> Options<'a> {
     }
 }
 
-pub(super) fn vadd(ctx: &mut Ctx<'_>) -> CmdResult {
+/// The place of a vector that is looked for in slices.
+struct Placing {
+    set: VectorSet,
+    placement: Placement,
+}
+
+impl Work for Placing {
+    fn step(&mut self) -> bool {
+        let graph = self.set.graph();
+        self.placement.step(graph, distances_a_slice(graph))
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+pub(super) fn vadd(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let finished = engine.take_finished::<Placing>();
+    let may_wait = finished.is_none() && engine.may_wait(call);
+    match engine.with_ctx(call, |ctx| add_or_begin(ctx, finished, may_wait))? {
+        Some(placing) => Ok(engine.go_on_in_slices(Box::new(placing))),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Adds an element. What would take long begins instead, if it may, and is returned; when it is finished it is used.
+fn add_or_begin(
+    ctx: &mut Ctx<'_>,
+    finished: Option<Box<Placing>>,
+    may_wait: bool,
+) -> Result<Option<Placing>, CmdError> {
     let args = ctx.args;
     let vector = Vector::parse(args, 2, true)?;
     let Some(name) = args.get(vector.end) else { return Err(CmdError::Arity(ctx.row.full_name)) };
@@ -75,7 +111,8 @@ pub(super) fn vadd(ctx: &mut Ctx<'_>) -> CmdResult {
             };
             let mut set = Box::new(VectorSet::new(shape, ctx.rng.next_u64()));
             let numbers = project(&set, vector.numbers)?;
-            add(&mut set, name, options.attributes, &numbers, options.ef);
+            let placement = begin(&set, &numbers, options.ef, ctx.rng);
+            set.add(name, options.attributes.unwrap_or_default(), placement);
             ctx.store(key, set);
             true
         }
@@ -83,15 +120,31 @@ pub(super) fn vadd(ctx: &mut Ctx<'_>) -> CmdResult {
             let set = ctx.db_ref().value(handle).vectors()?;
             fits(set, &vector, &options)?;
             let numbers = project(set, vector.numbers)?;
+            let is_long = cost_ns(set.graph(), options.ef * NEIGHBOURS_LOOKED_AT) > SLICED_FROM_NS;
+            if may_wait && is_long {
+                let frozen = set.frozen();
+                let placement = begin(&frozen, &numbers, options.ef, ctx.rng);
+                return Ok(Some(Placing { set: frozen, placement }));
+            }
+            let found = finished.filter(|placing| placing.set.uid() == set.uid());
+            // Dropped with it is a copy whose memory must not be shared any more when the set changes.
+            let found = found.map(|placing| placing.placement);
             let mut set = ctx.take::<Box<VectorSet>>(handle)?;
-            let added = add(&mut set, name, options.attributes, &numbers, options.ef);
+            let placement = found.unwrap_or_else(|| begin(&set, &numbers, options.ef, ctx.rng));
+            let added = add(&mut set, name, options.attributes, placement);
             put(ctx, key, set);
             added
         }
     };
     ctx.changed(1);
     ctx.reply.bool(added);
-    Ok(Outcome::Done)
+    Ok(None)
+}
+
+/// Begins to look for the place of a vector.
+fn begin(set: &VectorSet, numbers: &[f32], ef: usize, rng: &mut Rng) -> Placement {
+    let graph = set.graph();
+    Placement::new(graph, graph.encoding().encode(numbers), ef, graph.draw_level(rng))
 }
 
 /// Whether a vector can become one of a set.
@@ -114,21 +167,19 @@ fn fits(set: &VectorSet, vector: &Vector, options: &Options<'_>) -> Result<(), C
 }
 
 /// Adds an element, or gives it another vector: false then. No attributes are those that it has; empty ones take them away.
-fn add(set: &mut VectorSet, name: &[u8], attributes: Option<&[u8]>, numbers: &[f32], ef: usize) -> bool {
-    let vector = set.graph().encoding().encode(numbers);
-    let old = set.find(name);
-    let attributes = match (attributes, old) {
-        (Some(attributes), _) => attributes.to_vec(),
-        (None, Some(node)) => set.attributes(node).to_vec(),
-        (None, None) => Vec::new(),
-    };
-    if let Some(node) = old {
-        set.remove(node);
-    }
-    let mut placement: Placement = set.placement(vector, ef);
+fn add(set: &mut VectorSet, name: &[u8], attributes: Option<&[u8]>, mut placement: Placement) -> bool {
     while placement.step(set.graph(), usize::MAX) {}
-    set.add(name, &attributes, placement);
-    old.is_none()
+    match set.find(name) {
+        Some(node) => {
+            let attributes = attributes.map_or_else(|| set.attributes(node).to_vec(), <[u8]>::to_vec);
+            set.replace(node, &attributes, placement);
+            false
+        }
+        None => {
+            set.add(name, attributes.unwrap_or_default(), placement);
+            true
+        }
+    }
 }
 
 /// Puts a set back that was changed; false when it is gone.

@@ -7,6 +7,7 @@ mod attributes;
 mod filter;
 mod links;
 mod look;
+mod pace;
 mod search;
 mod vector;
 
@@ -17,10 +18,14 @@ use crate::engine::spec::{Group, KeySpec, Spec, key, key_at};
 use crate::keyspace::types::VectorSet;
 
 const KEY: &[KeySpec] = &[key_at(1, key::RW | key::ACCESS | key::UPDATE)];
+const MAY_WAIT: &str = "what would take long goes on in slices";
 const LOG: &str = "O(log(N)) where N is the number of elements.";
 
 pub(super) const COMMANDS: &[Spec] = &[
-    row("vadd", -5, add::vadd, WRITE | DENYOOM)
+    Spec::global("vadd", -5, add::vadd, MAY_WAIT)
+        .of_module("vectorset")
+        .flags(WRITE | DENYOOM)
+        .keys(KEY)
         .doc(Group::Module, "8.0.0", LOG, "Adds an element with its vector, or gives it another vector.")
         .syntax(
             "key@0 REDUCE=reduce{dim:integer}? format(FP32 | VALUES) vector element CAS? \
@@ -30,7 +35,10 @@ pub(super) const COMMANDS: &[Spec] = &[
     row("vrem", 3, add::vrem, WRITE)
         .doc(Group::Module, "8.0.0", LOG, "Removes an element; a set without elements is gone.")
         .syntax("key@0 element"),
-    row("vsim", -4, search::vsim, READONLY)
+    Spec::global("vsim", -4, search::vsim, MAY_WAIT)
+        .of_module("vectorset")
+        .flags(READONLY)
+        .keys(KEY)
         .doc(Group::Module, "8.0.0", LOG, "Gives the elements that are nearest to a vector or an element.")
         .syntax(
             "key@0 format(ELE | FP32 | VALUES) vector_or_element WITHSCORES? WITHATTRIBS? COUNT=count:integer? \

@@ -2,14 +2,19 @@
 
 use super::add::EF_MAX;
 use super::filter::Filter;
+use super::pace::{NEIGHBOURS_LOOKED_AT, SLICED_FROM_NS, cost_ns, distances_a_slice};
 use super::vector::{Vector, mismatch, project};
 use crate::base::double::parse_double;
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
+use crate::engine::slices::Work;
+use crate::engine::{Call, Engine};
 use crate::keyspace::types::VectorSet;
 use crate::resp::{Args, Reply};
+use crate::structures::hnsw::search::Found;
 use crate::structures::hnsw::{Encoded, Scan, Search};
+use std::any::Any;
 
 /// Elements that are looked behind where nobody says how many. Redis: `VSET_DEFAULT_SEARCH_EF`.
 const EF_DEFAULT: usize = 100;
@@ -91,23 +96,113 @@ impl Options {
     fn effort(&self) -> usize {
         self.effort.unwrap_or(self.count.saturating_mul(EFFORT_A_RESULT))
     }
+
+    /// Distances that a search of so many elements computes, about.
+    fn distances(&self, len: usize) -> usize {
+        match &self.filter {
+            _ if self.is_truth => len,
+            None => self.ef(len).saturating_mul(NEIGHBOURS_LOOKED_AT),
+            Some(_) => self.effort().max(self.ef(len)).saturating_mul(NEIGHBOURS_LOOKED_AT),
+        }
+    }
+
+    /// How often the time of a distance each of them takes, with the filter.
+    fn evaluation_cost(&self) -> usize {
+        self.filter.as_ref().map_or(1, |filter| 1 + filter.cost())
+    }
 }
 
 const SYNTAX: CmdError = CmdError::coded("ERR syntax error in VSIM command");
 
-pub(super) fn vsim(ctx: &mut Ctx<'_>) -> CmdResult {
+/// A search that is under way.
+enum Look {
+    All(Scan),
+    Near(Search),
+}
+
+impl Look {
+    fn new(set: &VectorSet, query: Encoded, options: &Options) -> Look {
+        let ef = options.ef(set.len());
+        match options.is_truth {
+            true => Look::All(Scan::new(query, ef)),
+            false => Look::Near(Search::new(query, ef, options.effort())),
+        }
+    }
+
+    /// Computes some `budget` distances. True when there is more to do.
+    fn step(&mut self, set: &VectorSet, options: &Options, budget: usize) -> bool {
+        let graph = set.graph();
+        match (self, &options.filter) {
+            (Look::All(scan), None) => scan.step(graph, budget, |_| true),
+            (Look::All(scan), Some(filter)) => {
+                scan.step(graph, budget, |node| filter.run(set.attributes(node)))
+            }
+            (Look::Near(search), None) => search.step(graph, budget),
+            (Look::Near(search), Some(filter)) => {
+                search.step_filtered(graph, budget, |node| filter.run(set.attributes(node)))
+            }
+        }
+    }
+
+    fn finish(self) -> Found {
+        match self {
+            Look::All(scan) => scan.finish(),
+            Look::Near(search) => search.finish(),
+        }
+    }
+}
+
+/// A search that goes on in slices.
+struct Looking {
+    set: VectorSet,
+    options: Options,
+    look: Look,
+}
+
+impl Work for Looking {
+    fn step(&mut self) -> bool {
+        let budget = distances_a_slice(self.set.graph()) / self.options.evaluation_cost();
+        self.look.step(&self.set, &self.options, budget.max(1))
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+pub(super) fn vsim(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    if let Some(finished) = engine.take_finished::<Looking>() {
+        let Looking { set, options, look } = *finished;
+        reply(&mut engine.reply(call.slot), &set, &look.finish(), &options);
+        engine.let_go(Box::new(set));
+        return Ok(Outcome::Done);
+    }
+    let may_wait = engine.may_wait(call);
+    match engine.with_ctx(call, |ctx| look_or_begin(ctx, may_wait))? {
+        Some(looking) => Ok(engine.go_on_in_slices(Box::new(looking))),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Searches and replies. What would take long begins instead, if it may, and is returned.
+fn look_or_begin(ctx: &mut Ctx<'_>, may_wait: bool) -> Result<Option<Looking>, CmdError> {
     let args = ctx.args;
     let Some(handle) = ctx.read(ctx.key(1)) else {
         ctx.reply.array(0);
-        return Ok(Outcome::Done);
+        return Ok(None);
     };
     let open = ctx.open();
     let set = open.db.value(handle).vectors()?;
     let (query, end) = query(set, args)?;
     let options = Options::parse(args, end)?;
-    let found = look(set, query, &options);
-    reply(open.reply, set, &found, &options);
-    Ok(Outcome::Done)
+    let mut look = Look::new(set, query, &options);
+    let cost_ns = cost_ns(set.graph(), options.distances(set.len())) * options.evaluation_cost();
+    if may_wait && cost_ns > SLICED_FROM_NS {
+        return Ok(Some(Looking { set: set.frozen(), options, look }));
+    }
+    while look.step(set, &options, usize::MAX) {}
+    reply(open.reply, set, &look.finish(), &options);
+    Ok(None)
 }
 
 /// What is looked for, and the argument behind it.
@@ -126,25 +221,6 @@ fn query(set: &VectorSet, args: Args<'_>) -> Result<(Encoded, usize), CmdError> 
         return Err(mismatch(numbers.len(), set));
     }
     Ok((encoding.encode(&numbers), vector.end))
-}
-
-fn look(set: &VectorSet, query: Encoded, options: &Options) -> Vec<(u32, f32)> {
-    let (graph, ef) = (set.graph(), options.ef(set.len()));
-    let accept = |node: u32| match &options.filter {
-        None => true,
-        Some(filter) => filter.run(set.attributes(node)),
-    };
-    if options.is_truth {
-        let mut scan = Scan::new(query, ef);
-        while scan.step(graph, usize::MAX, accept) {}
-        return scan.finish();
-    }
-    let mut search = Search::new(query, ef, options.effort());
-    match options.filter {
-        None => while search.step(graph, usize::MAX) {},
-        Some(_) => while search.step_filtered(graph, usize::MAX, accept) {},
-    }
-    search.finish()
 }
 
 fn reply(reply: &mut Reply<'_>, set: &VectorSet, found: &[(u32, f32)], options: &Options) {

@@ -150,4 +150,4 @@ pub fn unseal_unchecked(payload: &[u8]) -> Option<(&[u8], Dialect, u64)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

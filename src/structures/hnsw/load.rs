@@ -98,9 +98,8 @@ impl Loading {
     /// Begins with a graph of vectors of `dim` numbers. The key is a secret.
     #[must_use]
     pub fn new(dim: usize, quant: Quant, m: usize, key: HashKey) -> Loading {
-        let seed = siphash13(&key, b"levels of a graph that was read");
         Loading {
-            graph: Graph::new(dim, quant, m, seed),
+            graph: Graph::new(dim, quant, m),
             key,
             first: None,
             last: 0,

@@ -18,7 +18,7 @@
 //! * Nodes are numbered from 0 without holes: when one goes, the last takes its number.
 //! * A copy shares the memory of what neither side has changed since ([`pages`]): a snapshot, or a search that goes on in
 //!   slices, keeps a copy.
-//! * Chance decides the level of a node alone, and is seeded: the same calls make the same graph.
+//! * Chance decides the level of a node alone, and is drawn by whoever calls: the same calls make the same graph.
 //!
 //! The cost: a search evaluates some 20 to 40 distances for each of the `ef` nodes that it looks behind; memory 16 bytes, the
 //! vector, 8 bytes for each of `m`, and a sixteenth of that for higher levels.
@@ -75,7 +75,6 @@ pub struct Graph {
     top: usize,
     /// How often a node was removed, so that numbers of nodes may mean others.
     removals: u64,
-    rng: Rng,
 }
 
 /// The links of a node on the levels above 0.
@@ -90,7 +89,7 @@ struct Upper {
 impl Graph {
     /// A graph without nodes, of vectors of `dim` numbers.
     #[must_use]
-    pub fn new(dim: usize, quant: Quant, m: usize, seed: u64) -> Graph {
+    pub fn new(dim: usize, quant: Quant, m: usize) -> Graph {
         let encoding = Encoding::new(dim, quant);
         let words = encoding.words();
         let stride = (HEAD_WORDS + words + 2 * m).next_multiple_of(LINE_WORDS);
@@ -103,7 +102,6 @@ impl Graph {
             entry: None,
             top: 0,
             removals: 0,
-            rng: Rng::from_seed(seed),
         }
     }
 
@@ -150,6 +148,12 @@ impl Graph {
         // A node has one upper level, and some have more.
         let upper = (1 + self.m) * 4 + 16;
         self.records.heap_bytes() + self.uppers.heap_bytes() + self.uppers.len() * upper
+    }
+
+    /// Memory for the links of a node with so many levels above 0, in bytes.
+    #[must_use]
+    pub fn room_bytes(&self, levels: usize) -> usize {
+        (2 * self.m + levels * (1 + self.m)) * size_of::<u32>()
     }
 
     /// The vector of a node, and what 127 stands for in it.
@@ -285,9 +289,10 @@ impl Graph {
     }
 
     /// The level of a new node: each is rarer than the one below by the factor `m`.
-    pub fn draw_level(&mut self) -> usize {
+    #[must_use]
+    pub fn draw_level(&self, rng: &mut Rng) -> usize {
         let mut level = 0;
-        while level < LEVEL_MAX && self.rng.below(self.m.max(2) as u64) == 0 {
+        while level < LEVEL_MAX && rng.below(self.m.max(2) as u64) == 0 {
             level += 1;
         }
         level
@@ -345,8 +350,8 @@ impl Graph {
     }
 
     /// Adds a vector, with so much effort, and at once; see [`Placement`] for the same in slices. Returns its node.
-    pub fn insert(&mut self, vector: Encoded, ef: usize) -> u32 {
-        let mut placement = Placement::new(self, vector, ef);
+    pub fn insert(&mut self, vector: Encoded, ef: usize, rng: &mut Rng) -> u32 {
+        let mut placement = Placement::new(self, vector, ef, self.draw_level(rng));
         while placement.step(self, usize::MAX) {}
         self.place(placement)
     }

@@ -302,10 +302,9 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Looks for a place with so much effort.
+    /// Looks for a place with so much effort, for a node whose highest level is drawn by [`Graph::draw_level`].
     #[must_use]
-    pub fn new(graph: &mut Graph, vector: Encoded, ef: usize) -> Placement {
-        let level = graph.draw_level();
+    pub fn new(graph: &Graph, vector: Encoded, ef: usize, level: usize) -> Placement {
         Placement {
             vector,
             level,

@@ -48,10 +48,10 @@ fn recall(graph: &Graph, rng: &mut Rng, centers: &[Vec<f32>], ef: usize) -> f64 
 fn filled(quant: Quant, dim: usize, m: usize, count: usize, seed: u64) -> (Graph, Rng, Vec<Vec<f32>>) {
     let mut rng = Rng::from_seed(seed);
     let centers = centers(&mut rng, dim, 40);
-    let mut graph = Graph::new(dim, quant, m, seed);
+    let mut graph = Graph::new(dim, quant, m);
     for _ in 0..count {
         let vector = graph.encoding().encode(&draw(&mut rng, &centers));
-        graph.insert(vector, 100);
+        graph.insert(vector, 100, &mut rng);
     }
     (graph, rng, centers)
 }
@@ -89,7 +89,7 @@ fn nodes_that_are_removed_leave_a_graph_that_finds() {
             assert!(node == last || graph.encoded(node) == moved);
         } else {
             let vector = graph.encoding().encode(&draw(&mut rng, &centers));
-            graph.insert(vector, 60);
+            graph.insert(vector, 60, &mut rng);
         }
         if step % 1000 == 0 || graph.len() < 5 {
             graph.check();
@@ -101,7 +101,7 @@ fn nodes_that_are_removed_leave_a_graph_that_finds() {
         if graph.len() < 20 && step < 5000 {
             for _ in 0..500 {
                 let vector = graph.encoding().encode(&draw(&mut rng, &centers));
-                graph.insert(vector, 60);
+                graph.insert(vector, 60, &mut rng);
             }
         }
     }
@@ -114,13 +114,10 @@ fn nodes_that_are_removed_leave_a_graph_that_finds() {
 #[test]
 fn the_same_calls_make_the_same_graph_in_slices_or_not() {
     let (one, mut rng, centers) = filled(Quant::None, 16, 6, 500, 11);
-    let (mut other, ..) = filled(Quant::None, 16, 6, 499, 11);
+    let (mut other, mut again, same) = filled(Quant::None, 16, 6, 499, 11);
     // The last one, in slices.
-    let mut again = Rng::from_seed(11);
-    let same = self::centers(&mut again, 16, 40);
-    let last = (0..500).map(|_| draw(&mut again, &same)).last().expect("some were drawn");
-    let vector = other.encoding().encode(&last);
-    let mut placement = Placement::new(&mut other, vector, 100);
+    let vector = other.encoding().encode(&draw(&mut again, &same));
+    let mut placement = Placement::new(&other, vector, 100, other.draw_level(&mut again));
     let mut slices = 0;
     while placement.step(&other, 10) {
         slices += 1;
@@ -140,7 +137,7 @@ fn the_same_calls_make_the_same_graph_in_slices_or_not() {
 fn a_place_that_was_found_before_a_removal_is_looked_for_again() {
     let (mut graph, mut rng, centers) = filled(Quant::Q8, 16, 6, 200, 12);
     let vector = graph.encoding().encode(&draw(&mut rng, &centers));
-    let mut placement = Placement::new(&mut graph, vector, 50);
+    let mut placement = Placement::new(&graph, vector, 50, 1);
     while placement.step(&graph, 10) {}
     while graph.len() > 3 {
         graph.remove(0);
@@ -158,7 +155,7 @@ fn a_copy_stays_as_it_was() {
     for _ in 0..300 {
         graph.remove(rng.below(graph.len() as u64) as u32);
         let vector = graph.encoding().encode(&draw(&mut rng, &centers));
-        graph.insert(vector, 50);
+        graph.insert(vector, 50, &mut rng);
     }
     copy.check();
     graph.check();

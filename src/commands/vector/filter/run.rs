@@ -21,10 +21,10 @@ impl Filter {
         !attributes.is_empty() && self.evaluate(attributes).unwrap_or(false)
     }
 
-    /// What one evaluation costs, in units of about the cost of a distance.
+    /// What one evaluation costs, in distances, about: steps, fields, and short attributes.
     #[must_use]
-    pub fn cost(&self, attributes: &[u8]) -> usize {
-        1 + (self.program.len() + attributes.len()) / 32
+    pub fn cost(&self) -> usize {
+        4 + self.program.len() / 4 + 4 * self.fields.len()
     }
 
     fn evaluate(&self, attributes: &[u8]) -> Option<bool> {

@@ -13,7 +13,7 @@ use crate::base::hash::{HashKey, siphash13};
 use crate::keyspace::value::{Collection, Type, Value};
 use crate::structures::hnsw::load::Corrupted;
 use crate::structures::hnsw::pages::Pages;
-use crate::structures::hnsw::{Encoded, Graph, Loading, Placement, Projection, Quant};
+use crate::structures::hnsw::{Graph, Loading, Placement, Projection, Quant};
 use names::Names;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -104,15 +104,15 @@ pub struct Shape {
 }
 
 impl VectorSet {
-    /// A set without elements.
+    /// A set without elements. `uid` is drawn by chance, and tells it from others.
     #[must_use]
-    pub fn new(shape: Shape, seed: u64) -> VectorSet {
+    pub fn new(shape: Shape, uid: u64) -> VectorSet {
         let projection = shape.reduced.map(|to| Arc::new(Projection::new(shape.dim, to)));
         let dim = shape.reduced.unwrap_or(shape.dim);
-        VectorSet::of(Graph::new(dim, shape.quant, shape.m, seed), projection, seed)
+        VectorSet::of(Graph::new(dim, shape.quant, shape.m), projection, uid)
     }
 
-    fn of(graph: Graph, projection: Option<Arc<Projection>>, seed: u64) -> VectorSet {
+    fn of(graph: Graph, projection: Option<Arc<Projection>>, uid: u64) -> VectorSet {
         VectorSet {
             graph,
             labels: Pages::default(),
@@ -120,7 +120,7 @@ impl VectorSet {
             projection,
             attributes: 0,
             label_bytes: 0,
-            uid: seed >> (64 - UID_BITS),
+            uid: uid >> (64 - UID_BITS),
             last_id: 0,
         }
     }
@@ -233,16 +233,26 @@ impl VectorSet {
         self.labels.push(label);
     }
 
-    /// Looks for the place of a vector in the graph; see [`Placement`].
-    #[must_use]
-    pub fn placement(&mut self, vector: Encoded, ef: usize) -> Placement {
-        Placement::new(&mut self.graph, vector, ef)
+    /// Gives an element another vector, at the place that was found for it.
+    pub fn replace(&mut self, node: u32, attributes: &[u8], placement: Placement) {
+        let new = self.graph.place(placement);
+        let name = self.name(node).to_vec();
+        self.push_label(&name, attributes);
+        let VectorSet { names, labels, .. } = self;
+        names.renumber(node, new, |node| labels.get(node).name());
+        self.last_id += 1;
+        self.remove_node(node);
     }
 
     /// Removes an element; another one may have its number then.
     pub fn remove(&mut self, node: u32) {
         let VectorSet { names, labels, .. } = self;
         names.remove(node, |node| labels.get(node).name());
+        self.remove_node(node);
+    }
+
+    /// Removes a node whose name is not its own any more.
+    fn remove_node(&mut self, node: u32) {
         let last = self.graph.remove(node);
         if let Some(last) = last {
             let VectorSet { names, labels, .. } = self;
@@ -280,11 +290,20 @@ impl VectorSet {
     }
 }
 
+/// A set with much more room for links than what is said of it takes is refused: it is an attempt to take memory. So many bytes
+/// are room for links without anything being said, and so many for each byte that is read.
+const ROOM_BYTES_BASE: usize = 128 << 10;
+const ROOM_BYTES_EACH: usize = 200;
+
 /// A vector set that is being read from a dump.
 #[derive(Debug)]
 pub struct LoadingSet {
     graph: Loading,
     set: VectorSet,
+    /// Memory for links, in bytes.
+    room_bytes: usize,
+    /// Bytes that were read, about.
+    read_bytes: usize,
 }
 
 impl LoadingSet {
@@ -293,7 +312,8 @@ impl LoadingSet {
     pub fn new(dim: usize, quant: Quant, m: usize, key: &HashKey) -> LoadingSet {
         let graph = Loading::new(dim, quant, m, *key);
         let seed = siphash13(key, &[b"vector set".as_slice(), &dim.to_le_bytes()].concat());
-        LoadingSet { graph, set: VectorSet::of(Graph::new(dim, quant, m, seed), None, seed) }
+        let set = VectorSet::of(Graph::new(dim, quant, m), None, seed);
+        LoadingSet { graph, set, room_bytes: 0, read_bytes: 0 }
     }
 
     /// How its vectors were made shorter.
@@ -321,6 +341,12 @@ impl LoadingSet {
         numbers: &[u64],
     ) -> Result<(), Corrupted> {
         let node = self.set.labels.len() as u32;
+        let levels = numbers.get(1).map_or(0, |level| (level & 0xff) as usize);
+        self.room_bytes += self.set.graph.room_bytes(levels);
+        self.read_bytes += name.len() + attributes.len() + vector.len() + 2 * numbers.len();
+        if self.room_bytes > ROOM_BYTES_BASE + self.read_bytes * ROOM_BYTES_EACH {
+            return Err(Corrupted);
+        }
         self.graph.add(vector, numbers)?;
         self.set.push_label(name, attributes);
         let VectorSet { names, labels, .. } = &mut self.set;

@@ -8,11 +8,12 @@ fn shape(dim: usize, quant: Quant) -> Shape {
     Shape { dim, reduced: None, quant, m: 5 }
 }
 
-fn add(set: &mut VectorSet, name: &[u8], attributes: &[u8], numbers: &[f32]) {
-    let vector = set.graph().encoding().encode(numbers);
-    let mut placement = set.placement(vector, 30);
-    while placement.step(set.graph(), usize::MAX) {}
-    set.add(name, attributes, placement);
+fn placement(set: &VectorSet, numbers: &[f32], rng: &mut Rng) -> Placement {
+    let graph = set.graph();
+    let vector = graph.encoding().encode(numbers);
+    let mut placement = Placement::new(graph, vector, 30, graph.draw_level(rng));
+    while placement.step(graph, usize::MAX) {}
+    placement
 }
 
 #[test]
@@ -35,14 +36,22 @@ fn agrees_with_a_map_and_copies_stay_as_they_were() {
                 }
                 (Some(node), _) => {
                     let attributes = vec![b'a'; rng.below(3) as usize];
-                    set.set_attributes(node, &attributes);
-                    model.get_mut(&name).expect("it is there").0 = attributes;
+                    let entry = model.get_mut(&name).expect("it is there");
+                    entry.0 = attributes.clone();
+                    if rng.below(2) == 0 {
+                        set.set_attributes(node, &attributes);
+                    } else {
+                        entry.1 = (0..6).map(|_| rng.below(2001) as f32 / 100.0 - 10.0).collect();
+                        let placement = placement(&set, &entry.1, &mut rng);
+                        set.replace(node, &attributes, placement);
+                    }
                 }
                 (None, _) => {
                     assert!(!model.contains_key(&name));
                     let numbers: Vec<f32> = (0..6).map(|_| rng.below(2001) as f32 / 100.0 - 10.0).collect();
                     let attributes = vec![b'b'; rng.below(3) as usize];
-                    add(&mut set, &name, &attributes, &numbers);
+                    let placement = placement(&set, &numbers, &mut rng);
+                    set.add(&name, &attributes, placement);
                     model.insert(name.clone(), (attributes, numbers));
                 }
             }
@@ -75,7 +84,8 @@ fn memory_is_counted() {
     let mut rng = Rng::from_seed(1);
     for i in 0..2000 {
         let numbers: Vec<f32> = (0..64).map(|_| rng.below(2001) as f32 - 1000.0).collect();
-        add(&mut set, format!("element:{i}").as_bytes(), b"", &numbers);
+        let placement = placement(&set, &numbers, &mut rng);
+        set.add(format!("element:{i}").as_bytes(), b"", placement);
     }
     let each = set.heap_bytes() / 2000;
     // The vector, links and the head in a record; the name with its piece of memory; its place in order.

@@ -96,7 +96,7 @@ const GLOBAL: &str = "
     memory|stats migrate monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
     pubsub|shardnumsub punsubscribe readonly readwrite replconf replicaof reset role save script|debug script|exists script|flush
     script|kill script|load script|show shutdown slaveof slowlog|get slowlog|len slowlog|reset spublish ssubscribe
-    subscribe sunsubscribe sync time unsubscribe unwatch vadd vsim wait waitaof watch";
+    subscribe sunsubscribe sync time unsubscribe unwatch VADD VSIM wait waitaof watch";
 
 /// How far a link may be from its code: as far as a reader still sees it.
 const LINES_OFF_MAX: usize = 12;

@@ -142,7 +142,7 @@ fn every_expression_is_refused_or_has_one_answer() {
             let shown = || format!("{} on {}: {answer:?}", text.escape_ascii(), json.escape_ascii());
             match &answer {
                 Resp::Error(error) => {
-                    let begins = b"ERR syntax error in FILTER expression near: ";
+                    let begins = "ERR syntax error in FILTER expression near: ";
                     assert!(error.starts_with(begins), "{}", shown());
                     refused += 1;
                 }

@@ -1,14 +1,14 @@
 //! Linking a new node with those near it.
 //!
-//! A node is not linked with the nearest ones but with such that lie in different directions: one that is nearer to another
-//! neighbour than to the node itself is reached over that neighbour. Where a neighbour has all the links that it can have, the
+//! A node is first of all linked with nodes that lie in different directions: one that is nearer to another neighbour than to the
+//! node itself is reached over that neighbour. The nearest of the others fill up the links. Where a neighbour has all the links that it can have, the
 //! new node takes the place of the farthest one that is reached over the new node; those two are linked instead, if there is
 //! room, so that no way is lost.
 
 use super::{Graph, Placement, distance_in, key, node_in};
 
 /// Of the nodes that were found near a new one, those are considered that are the nearest: so many for each link.
-const CONSIDERED_A_LINK: usize = 4;
+const CONSIDERED_A_LINK: usize = 6;
 
 /// A node is not left with fewer links by the gain of another: the share of `m`.
 const KEPT_SHARE: usize = 2;
@@ -39,7 +39,7 @@ impl Graph {
 
     /// Links a node that has no links on a level with some of those near it.
     fn link(&mut self, node: u32, level: usize, near: &[u64]) {
-        let chosen = self.choose(near, self.m);
+        let chosen = self.choose(near, self.links_max(level));
         for near in &chosen {
             self.link_with(node, node_in(*near), distance_in(*near), level);
         }

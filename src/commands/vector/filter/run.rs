@@ -35,7 +35,10 @@ impl Filter {
             if let Step::Field(field) = step
                 && values[*field].is_none()
             {
-                // Without a value the whole is false, wherever it stands.
+                // Without a value the whole is false, wherever it stands. A field without a name has none.
+                if self.fields[*field].is_empty() {
+                    return None;
+                }
                 values[*field] = Some(value_at(attributes, places[*field]?)?);
             }
         }

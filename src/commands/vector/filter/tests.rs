@@ -113,7 +113,7 @@ fn attributes_need_not_be_json_to_their_end() {
         (&b"{\"a\":1"[..], true),
         (b"{\"a\":1,,,", true),
         (b" {\"b\" : [1,{\"a\":2},\"]\"] , \"a\":1}", true),
-        (b"{\"b\":{\"c\":[}]}, \"a\":1}", true),
+        (b"{\"b\":{\"c\":[}]}, \"a\":1}", false),
         (b"{\"b\":tru,\"a\":1}", false),
         (b"{\"a\":1x}", true),
         (b"{\"a\":truex}", false),
@@ -124,6 +124,7 @@ fn attributes_need_not_be_json_to_their_end() {
         (b"{\"a\":\"1\"}", true),
         (b"{\"a\":+1}", true),
         (b"{\"a\":2,\"a\":1}", false),
+        (b"{\"\":1}", false),
     ] {
         assert_eq!(filter.run(attributes), passes, "{}", attributes.escape_ascii());
     }

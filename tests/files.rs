@@ -29,13 +29,10 @@ const PIECES: [usize; 3] = [1, 977, usize::MAX];
 const NOW_MS: u64 = 1_790_000_000_000;
 
 /// Files that this server treats in another way, and why.
-const OTHERWISE: &[(&str, &str)] = &[
-    ("r421-v11-Redis-On-Rocks-dump.rdb", "vector sets are a module of Redis 8"),
-    (
-        "r601-valkey80-valkey-cluster-slot-import.rdb",
-        "Valkey crashes where it is no cluster; nothing else is in it",
-    ),
-];
+const OTHERWISE: &[(&str, &str)] = &[(
+    "r601-valkey80-valkey-cluster-slot-import.rdb",
+    "Valkey crashes where it is no cluster; nothing else is in it",
+)];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/rdb")

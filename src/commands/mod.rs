@@ -32,6 +32,7 @@ mod slowlog;
 mod stream;
 mod string;
 mod transaction;
+mod vector;
 mod zset;
 
 pub use command::markdown;
@@ -84,6 +85,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     stream::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
+    vector::COMMANDS,
     zset::COMMANDS,
 ];
 

@@ -289,7 +289,7 @@ impl Engine {
         if client.is(state::REPLAYS) {
             return client.is(state::PRIMARY);
         }
-        let counts_later = |on: BlockOn| matches!(on, BlockOn::Keys | BlockOn::Migration);
+        let counts_later = |on: BlockOn| matches!(on, BlockOn::Keys | BlockOn::Migration | BlockOn::Work(_));
         match client.block.as_mut().filter(|blocked| counts_later(blocked.block.on)) {
             Some(blocked) => {
                 // It counts when it has run.

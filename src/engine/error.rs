@@ -41,6 +41,8 @@ pub enum BlockOn {
     Job(u64),
     /// One of the keys of the request has what the command takes from it; then the command runs again.
     Keys,
+    /// This piece of work is done; then the command runs again.
+    Work(u64),
 }
 
 /// What WAIT and WAITAOF wait for.

@@ -6,6 +6,7 @@
 
 use super::disk::{FileJob, FileResult, LogJob};
 use super::error::CmdError;
+use super::slices::Slices;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::keyspace::garbage::Garbage;
@@ -113,6 +114,8 @@ pub(super) struct Jobs {
     pub garbage_bytes: usize,
     /// Objects queued for freeing.
     garbage_objects: u64,
+    /// What the engine does itself, in slices.
+    pub slices: Slices,
 }
 
 impl Jobs {

@@ -45,6 +45,7 @@ pub mod replication;
 pub mod script;
 pub mod settle;
 pub mod shutdown;
+pub mod slices;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;

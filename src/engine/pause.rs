@@ -117,8 +117,10 @@ impl Engine {
         let ticket = if block.on == BlockOn::Keys { self.queue_for_keys(slot, &args, row) } else { 0 };
         let timer =
             block.deadline_us.map(|us| self.timers.insert(us.div_ceil(1000), Timer::BlockTimeout(id)));
-        if block.on == BlockOn::Unpause {
-            self.pause.waiting.push_back(id);
+        match block.on {
+            BlockOn::Unpause => self.pause.waiting.push_back(id),
+            BlockOn::Work(number) => self.wait_for_work(id, number),
+            _ => {}
         }
         let since_us = self.now.mono_us;
         let looks_again = look_again_us.is_some();
@@ -268,7 +270,9 @@ impl Engine {
                 self.reply(slot).int(replicas as i64);
             }
             BlockOn::Keys if reply_is_array => reply.null_array(),
-            BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys | BlockOn::Migration => reply.null(),
+            BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Keys | BlockOn::Migration | BlockOn::Work(_) => {
+                reply.null();
+            }
         }
     }
 }

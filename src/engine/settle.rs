@@ -122,8 +122,8 @@ impl Engine {
         self.settle(host, Some(client));
     }
 
-    /// Runs the command of a client that waits for keys; if it cannot be served it waits on.
-    fn run_again(&mut self, host: &mut dyn Host, client: ClientId, ticket: u64) {
+    /// Runs the command of a client that waits for keys or for work; if it cannot be served it waits on.
+    pub(super) fn run_again(&mut self, host: &mut dyn Host, client: ClientId, ticket: u64) {
         let Some(slot) = self.slot_of(client) else {
             self.listeners.waiters.leave(ticket);
             return;

@@ -266,6 +266,8 @@ pub enum Group {
     Scripting,
     /// Cluster mode.
     Cluster,
+    /// What is a module's in Redis.
+    Module,
 }
 
 impl Group {
@@ -288,6 +290,7 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Scripting => "scripting",
             Group::Cluster => "cluster",
+            Group::Module => "module",
         }
     }
 }
@@ -350,6 +353,8 @@ pub struct Spec {
     pub tells_health: bool,
     /// A primary sends it by its link, and means it.
     pub serves_links: bool,
+    /// The module that has it in Redis. Such commands have no ACL categories there.
+    pub module: Option<&'static str>,
 }
 
 /// Keys of a request that its key specs cannot tell: all of them where a spec says [`Begin::Unknown`] or is
@@ -400,6 +405,7 @@ impl Spec {
             waits_for_loss: false,
             tells_health: false,
             serves_links: false,
+            module: None,
         }
     }
 
@@ -529,6 +535,11 @@ impl Spec {
         Spec { serves_links: true, ..self }
     }
 
+    /// Sets the module that has it in Redis.
+    pub const fn of_module(self, module: &'static str) -> Spec {
+        Spec { module: Some(module), ..self }
+    }
+
     /// A wait for keys that ends without them is answered by a null array.
     pub const fn replies_array(self) -> Spec {
         Spec { replies_array: true, ..self }
@@ -536,6 +547,9 @@ impl Spec {
 
     /// All ACL categories: the explicit ones and those that follow from the flags.
     pub fn categories(&self) -> u32 {
+        if self.module.is_some() {
+            return 0;
+        }
         let implied = [
             (flag::WRITE, acl::WRITE),
             (flag::READONLY, if self.acl & acl::SCRIPTING == 0 { acl::READ } else { 0 }),

@@ -86,7 +86,10 @@ impl Table {
     pub fn new(families: &[&'static [Spec]]) -> Table {
         let mut table = Table { rows: Vec::new(), slots: Vec::new(), short: Vec::new() };
         for spec in families.iter().flat_map(|f| f.iter()) {
-            let id = table.add(spec, None, Box::leak(spec.name.to_owned().into_boxed_str()));
+            // Modules say their names in capitals.
+            let name =
+                if spec.module.is_some() { spec.name.to_ascii_uppercase() } else { spec.name.to_owned() };
+            let id = table.add(spec, None, Box::leak(name.into_boxed_str()));
             let inherited = spec.flags & flag::INHERITED;
             for sub in spec.subs {
                 let full = format!("{}|{}", spec.name, sub.name);

@@ -126,7 +126,7 @@ impl Engine {
         }
         let more = self.go_on_with_link(host);
         let more = more | self.expire_keys(host) | self.deliver_waiting(host);
-        let more = more | self.tend_tracking(host);
+        let more = more | self.tend_tracking(host) | self.go_on_with_work(host);
         self.tend_databases();
         more || self.has_runnable()
     }

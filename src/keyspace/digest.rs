@@ -1,6 +1,7 @@
 //! Fingerprints of what databases hold, as DEBUG DIGEST shows them: what holds the same has the same, whatever server it is.
 
 use super::db::Db;
+use super::types::VectorSet;
 use super::types::stream::StreamId;
 use super::{Databases, Type, ValueRef};
 use crate::base::number::format_few_digits;
@@ -73,6 +74,8 @@ fn number_of(kind: Type) -> u32 {
         Type::Set => 2,
         Type::Zset => 3,
         Type::Hash => 4,
+        // Redis has vector sets from a module.
+        Type::Vector => 5,
         Type::Stream => 6,
     }
 }
@@ -105,6 +108,7 @@ fn add_value(digest: &mut Digest, value: ValueRef<'_>) {
             one.append(&text);
             digest.add(&one);
         }),
+        ValueRef::Vector(vectors) => add_vectors(digest, vectors),
         ValueRef::Stream(stream) => {
             stream.log.walk(StreamId::ZERO, StreamId::MAX, true, |entry| {
                 digest.append(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
@@ -116,6 +120,29 @@ fn add_value(digest: &mut Digest, value: ValueRef<'_>) {
             });
         }
     }
+}
+
+/// Adds a vector set, as Redis's module sums it: numbers first, then each element by itself.
+fn add_vectors(digest: &mut Digest, vectors: &VectorSet) {
+    let (mut all, mut one) = (Digest::default(), Digest::default());
+    let graph = vectors.graph();
+    one.append(vectors.len().to_string().as_bytes());
+    one.append(graph.encoding().dim.to_string().as_bytes());
+    all.add(&one);
+    let mut bytes = Vec::new();
+    for node in 0..vectors.len() as u32 {
+        one = Digest::default();
+        bytes.clear();
+        graph.encoding().to_bytes(graph.vector(node).0, &mut bytes);
+        one.append(&bytes);
+        one.append(vectors.name(node));
+        let attributes = vectors.attributes(node);
+        if !attributes.is_empty() {
+            one.append(attributes);
+        }
+        all.add(&one);
+    }
+    digest.add(&all);
 }
 
 /// Adds an entry, but for its key.

@@ -1,7 +1,7 @@
 //! Old values that are held for a snapshot, and what of a value can be followed while it changes.
 //!
 //! A value that a snapshot has not reached is held as it is before it changes or goes: the bytes of its cell, the shared
-//! bytes of a long string, the shared nodes of a list or a stream. A large set, hash or sorted set is not copied: it
+//! bytes of a long string, the shared nodes of a list, a stream or a vector set. A large set, hash or sorted set is not copied: it
 //! begins a walk of its own ([`Members::begin_walk`]) and is then known by the number of that walk, wherever it is moved.
 //!
 //! [`Members::begin_walk`]: crate::structures::members::Members::begin_walk
@@ -105,6 +105,14 @@ pub(super) fn value_in(entry: Entry<'_>) -> Option<ValueRef<'_>> {
 }
 
 impl Value {
+    /// A copy for a snapshot, which shares what it can.
+    pub(super) fn frozen(&self) -> Value {
+        match self {
+            Value::Vector(vectors) => Value::Vector(Box::new(vectors.frozen())),
+            other => other.clone(),
+        }
+    }
+
     /// The number of the walk that a table is on.
     pub(super) fn walk_id(&self) -> Option<u64> {
         match self {
@@ -170,7 +178,8 @@ impl ValueRef<'_> {
             ValueRef::Set(SetRef::Table(_))
             | ValueRef::Hash(HashRef::Table(_))
             | ValueRef::Zset(ZsetRef::Table(_))
-            | ValueRef::Stream(_) => true,
+            | ValueRef::Stream(_)
+            | ValueRef::Vector(_) => true,
             ValueRef::List(list) => matches!(list, super::types::ListRef::Quick(_)),
             _ => false,
         }

@@ -11,7 +11,7 @@ use super::databases::Databases;
 use super::db::Db;
 use super::db::walk::DbWalk;
 use super::entry::Entry;
-use super::garbage::Garbage;
+use super::garbage::{FREE_AT_ONCE_NODES, Garbage};
 use super::held::{self, Cell, Head, Held, Table};
 use super::value::{Value, ValueRef};
 use std::any::Any;
@@ -64,6 +64,8 @@ pub struct Snapshot {
     /// Those before this one have no entries left that were not met.
     scanning: usize,
     open: Option<Open>,
+    /// A value that was handed out in pieces, to be freed elsewhere.
+    spent: Option<Value>,
     /// Databases that were flushed and are still needed.
     flushed: Vec<Db>,
     /// The database that the sink was told of last.
@@ -132,6 +134,8 @@ impl Snapshot {
             Some(Open::Value(value)) => {
                 if sink.go_on(&value) {
                     self.open = Some(Open::Value(value));
+                } else {
+                    self.spent = Some(value);
                 }
                 return true;
             }
@@ -239,6 +243,9 @@ impl Databases {
     pub fn step_snapshot(&mut self, sink: &mut dyn Sink) -> bool {
         let Some(mut snapshot) = self.snapshot.take() else { return false };
         let more = snapshot.step(&mut self.dbs, sink);
+        // To let go of it may take long; its memory is mostly that of another value and is not counted.
+        let spent = snapshot.spent.take().filter(|value| value.nodes() > FREE_AT_ONCE_NODES);
+        self.garbage.extend(spent.map(|value| Garbage::Other(Box::new(value), 0)));
         self.snapshot = Some(snapshot);
         if !more {
             self.end_snapshot(true);

@@ -5,7 +5,7 @@
 //! [`Taken`], wherever it lay, changes it, and puts it back.
 
 use super::entry::Kind;
-use super::types::{Hash, HashRef, List, ListRef, Set, SetRef, Stream, Zset, ZsetRef};
+use super::types::{Hash, HashRef, List, ListRef, Set, SetRef, Stream, VectorSet, Zset, ZsetRef};
 use crate::structures::slab::Handle;
 use bytes::Bytes;
 
@@ -24,10 +24,12 @@ pub enum Type {
     Zset,
     /// A log of entries with ids.
     Stream,
+    /// Elements with a vector each.
+    Vector,
 }
 
 /// Number of data types.
-pub const TYPES: usize = 6;
+pub const TYPES: usize = 7;
 
 impl Type {
     /// What TYPE answers.
@@ -39,6 +41,7 @@ impl Type {
             Type::Hash => "hash",
             Type::Zset => "zset",
             Type::Stream => "stream",
+            Type::Vector => "vectorset",
         }
     }
 }
@@ -62,6 +65,8 @@ pub enum Value {
     Zset(Zset),
     /// A stream.
     Stream(Box<Stream>),
+    /// A vector set.
+    Vector(Box<VectorSet>),
 }
 
 impl Value {
@@ -77,14 +82,16 @@ impl Value {
             Value::Hash(hash) => hash.heap_bytes(),
             Value::Zset(zset) => zset.heap_bytes(),
             Value::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
+            Value::Vector(vectors) => size_of::<VectorSet>() + vectors.heap_bytes(),
         }
     }
 
-    /// Pieces of memory that a list or a stream consists of; 1 for all other values.
+    /// Pieces of memory that a list, a stream or a vector set consists of; 1 for all other values.
     pub fn nodes(&self) -> usize {
         match self {
             Value::List(List::Quick(quick)) => quick.nodes(),
             Value::Stream(stream) => stream.log.nodes(),
+            Value::Vector(vectors) => vectors.len(),
             _ => 1,
         }
     }
@@ -98,13 +105,14 @@ impl Value {
             Value::Hash(hash) => ValueRef::Hash(hash.view()),
             Value::Zset(zset) => ValueRef::Zset(zset.view()),
             Value::Stream(stream) => ValueRef::Stream(stream),
+            Value::Vector(vectors) => ValueRef::Vector(vectors),
         }
     }
 
     /// The bytes of a packed collection, which may lie inside an entry, and how they are to be read.
     pub(super) fn packed(&self) -> Option<(Kind, &[u8])> {
         match self {
-            Value::String(_) | Value::Stream(_) => None,
+            Value::String(_) | Value::Stream(_) | Value::Vector(_) => None,
             Value::List(list) => list.packed().map(|bytes| (Kind::List, bytes)),
             Value::Set(set) => set.packed(),
             Value::Hash(hash) => hash.packed(),
@@ -115,7 +123,7 @@ impl Value {
     /// The memory of a packed collection, to be used again.
     pub(super) fn into_packed(self) -> Vec<u8> {
         match self {
-            Value::String(_) | Value::Stream(_) => Vec::new(),
+            Value::String(_) | Value::Stream(_) | Value::Vector(_) => Vec::new(),
             Value::List(list) => list.into_packed(),
             Value::Set(set) => set.into_packed(),
             Value::Hash(hash) => hash.into_packed(),
@@ -242,6 +250,8 @@ pub enum ValueRef<'a> {
     Zset(ZsetRef<'a>),
     /// A stream.
     Stream(&'a Stream),
+    /// A vector set.
+    Vector(&'a VectorSet),
 }
 
 impl<'a> ValueRef<'a> {
@@ -266,6 +276,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Hash(_) => Type::Hash,
             ValueRef::Zset(_) => Type::Zset,
             ValueRef::Stream(_) => Type::Stream,
+            ValueRef::Vector(_) => Type::Vector,
         }
     }
 
@@ -274,7 +285,7 @@ impl<'a> ValueRef<'a> {
         match self {
             ValueRef::Int(_) => "int",
             ValueRef::Inline(_, false) => "embstr",
-            ValueRef::Inline(_, true) | ValueRef::Shared(_) => "raw",
+            ValueRef::Inline(_, true) | ValueRef::Shared(_) | ValueRef::Vector(_) => "raw",
             ValueRef::List(list) => list.encoding(),
             ValueRef::Set(set) => set.encoding(),
             ValueRef::Hash(hash) => hash.encoding(),
@@ -296,6 +307,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Hash(hash) => hash.len(),
             ValueRef::Zset(zset) => zset.len(),
             ValueRef::Stream(stream) => stream.len(),
+            ValueRef::Vector(vectors) => vectors.len(),
         }
     }
 
@@ -347,6 +359,16 @@ impl<'a> ValueRef<'a> {
     #[inline]
     pub fn stream(self) -> Result<&'a Stream, WrongType> {
         if let ValueRef::Stream(stream) = self { Ok(stream) } else { Err(WrongType) }
+    }
+
+    /// The vector set.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] for a value of another type.
+    #[inline]
+    pub fn vectors(self) -> Result<&'a VectorSet, WrongType> {
+        if let ValueRef::Vector(vectors) = self { Ok(vectors) } else { Err(WrongType) }
     }
 }
 

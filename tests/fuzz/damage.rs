@@ -67,6 +67,7 @@ const KINDS: &[u8] = &[
     kind::HASH_LISTPACK_EX_PRE_GA,
     kind::HASH_METADATA,
     kind::HASH_LISTPACK_EX,
+    kind::MODULE_2,
 ];
 
 // ---- sound payloads
@@ -81,7 +82,7 @@ pub fn values(rng: &mut Rng, world: &mut World) -> Vec<Vec<u8>> {
     world.run("CONFIG SET zset-max-listpack-entries 8 stream-node-max-entries 4 hll-sparse-max-bytes 100");
     let mut values = Vec::new();
     for size in [1, 3, 6, 10, 20, 40] {
-        for make in [list, set, hash, zset, stream, string] {
+        for make in [list, set, hash, zset, stream, string, vectors] {
             make(rng, world, size);
             let Some(Resp::Bulk(mut payload)) = answer(world, &[b"DUMP", b"s"]) else { continue };
             payload.truncate(payload.len() - FOOTER_BYTES);
@@ -104,6 +105,26 @@ fn answer(world: &mut World, words: &[&[u8]]) -> Option<Resp> {
 fn send(world: &mut World, name: &[u8], rest: &[Vec<u8>]) {
     let words: Vec<&[u8]> = [name, b"s"].into_iter().chain(rest.iter().map(Vec::as_slice)).collect();
     answer(world, &words);
+}
+
+/// A vector set in one of its three forms, with or without attributes and a projection.
+fn vectors(rng: &mut Rng, world: &mut World, size: u64) {
+    let dim = 1 + rng.below(9);
+    let quant: &[u8] = [&b"NOQUANT"[..], b"Q8", b"BIN"][rng.below(3) as usize];
+    let (reduces, has_attributes, m) = (rng.below(3) == 0, rng.below(2) == 0, 4 + rng.below(5));
+    for _ in 0..size {
+        let mut words: Vec<Vec<u8>> = Vec::new();
+        if reduces {
+            words.extend([b"REDUCE".to_vec(), dim.div_ceil(2).to_string().into_bytes()]);
+        }
+        words.extend([b"VALUES".to_vec(), dim.to_string().into_bytes()]);
+        words.extend((0..dim).map(|_| (rng.below(2001) as i64 - 1000).to_string().into_bytes()));
+        words.extend([text(rng), quant.to_vec(), b"M".to_vec(), m.to_string().into_bytes()]);
+        if has_attributes && rng.below(2) == 0 {
+            words.extend([b"SETATTR".to_vec(), text(rng)]);
+        }
+        send(world, b"VADD", &words);
+    }
 }
 
 fn text(rng: &mut Rng) -> Vec<u8> {

@@ -129,6 +129,12 @@ const STREAM_CHANGES: &str = "XADD k * f v|XADD k * other 1|XGROUP CREATE k new 
      XADD k MAXLEN 2 * f v|XREVRANGE k + -|XDEL k 1-1|XSETID k 18446744073709551615-18446744073709551615|XADD k * f v|\
      XTRIM k MINID 9|XRANGE k - +|XINFO STREAM k FULL";
 
+const VECTOR_READS: &str = "VCARD k|VDIM k|VRANGE k - +|VEMB k a|VLINKS k a WITHSCORES|VGETATTR k a|OBJECT ENCODING k|\
+     VSIM k VALUES 1 1 COUNT 50 WITHSCORES WITHATTRIBS|VSIM k ELE 1 TRUTH|VSIM k VALUES 2 1 2 COUNT 50 FILTER .a";
+const VECTOR_CHANGES: &str = "VADD k VALUES 1 1 a|VADD k VALUES 2 1 2 b BIN|VADD k VALUES 3 1 2 3 c M 4|VADD k VALUES 4 1 0 0 1 d M 5|\
+     VADD k VALUES 5 1 0 0 1 9 d NOQUANT M 6|VRANDMEMBER k 5|VRANDMEMBER k -5|VREM k a|VREM k b|VREM k 1|VREM k 0|\
+     VSETATTR k c x|VSIM k VALUES 3 3 2 1|VINFO k|VRANGE k - +";
+
 /// Counts of what became of payloads.
 #[derive(Debug, Default)]
 struct Outcomes {
@@ -150,6 +156,7 @@ fn restore_refuses_a_damaged_payload_or_makes_a_whole_value_of_it() {
         (Type::Hash, Work::new(false, HASH_READS, HASH_CHANGES)),
         (Type::Zset, Work::new(false, ZSET_READS, ZSET_CHANGES)),
         (Type::Stream, Work::new(true, STREAM_READS, STREAM_CHANGES)),
+        (Type::Vector, Work::new(true, VECTOR_READS, VECTOR_CHANGES)),
     ];
     let dump = Batch::new("DUMP k");
     let same = Batch::new("DEBUG DIGEST-VALUE k l");

@@ -157,6 +157,15 @@ fn shown(value: ValueRef<'_>) -> String {
             });
             parts.extend(stream.groups().map(|(name, group)| format!("{} {group:?}", name.escape_ascii())));
         }
+        ValueRef::Vector(vectors) => {
+            let nodes = 0..vectors.len() as u32;
+            parts.extend(nodes.map(|node| {
+                let (name, attributes) = (vectors.name(node), vectors.attributes(node));
+                let vector = vectors.graph().encoded(node);
+                format!("{} {} {vector:?}", name.escape_ascii(), attributes.escape_ascii())
+            }));
+            parts.sort_unstable();
+        }
         ValueRef::Set(set) => {
             parts.extend(set.iter().map(text));
             parts.sort_unstable();

@@ -148,6 +148,13 @@ fn bytes(value: ValueRef<'_>) -> Vec<u8> {
             one.0
         })),
         ValueRef::Stream(stream) => add_stream(&mut parts, stream),
+        ValueRef::Vector(vectors) => parts.add_sorted((0..vectors.len() as u32).map(|node| {
+            let mut one = Parts::default();
+            one.add(vectors.name(node));
+            one.add(vectors.attributes(node));
+            one.add(format!("{:?}", vectors.graph().encoded(node)).as_bytes());
+            one.0
+        })),
     }
     parts.0
 }

@@ -63,6 +63,10 @@ impl Gather {
                 self.element(&[&member.to_vec(), &score.to_le_bytes()]);
             }),
             ValueRef::Stream(stream) => self.stream(stream),
+            ValueRef::Vector(vectors) => (0..vectors.len() as u32).for_each(|node| {
+                let vector = format!("{:?}", vectors.graph().encoded(node));
+                self.element(&[vectors.name(node), vectors.attributes(node), vector.as_bytes()]);
+            }),
         }
     }
 

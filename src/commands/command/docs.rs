@@ -29,7 +29,8 @@ fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     let flags: Vec<&str> = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
     ctx.reply.bulk(row.full_name.as_bytes());
     ctx.reply.map(
-        3 + usize::from(!spec.complexity.is_empty())
+        3 + usize::from(!spec.complexity.is_empty() && spec.module.is_none())
+            + usize::from(spec.module.is_some())
             + usize::from(!flags.is_empty())
             + if spec.deprecated.is_some() { 2 } else { 0 }
             + usize::from(!spec.history.is_empty())
@@ -39,7 +40,9 @@ fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     reply_field(ctx, "summary", spec.summary);
     reply_field(ctx, "since", spec.since);
     reply_field(ctx, "group", spec.group.name());
-    if !spec.complexity.is_empty() {
+    if let Some(module) = spec.module {
+        reply_field(ctx, "module", module);
+    } else if !spec.complexity.is_empty() {
         reply_field(ctx, "complexity", spec.complexity);
     }
     if !flags.is_empty() {

@@ -35,7 +35,7 @@ fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     ctx.reply.array(10);
     ctx.reply.bulk(row.full_name.as_bytes());
     ctx.reply.int(row.spec.arity.into());
-    reply_names(ctx, row.flags, flag::NAMES, "");
+    reply_flags(ctx, row);
     for number in [first, last, step] {
         ctx.reply.int(number.into());
     }
@@ -56,6 +56,18 @@ fn reply_row(ctx: &mut Ctx<'_>, row: &'static Row) {
     for &sub in &row.subs {
         reply_row(ctx, ctx.table.at(sub));
     }
+}
+
+/// The flags of a row. That a module has it stands in front of the last of those that it can have.
+fn reply_flags(ctx: &mut Ctx<'_>, row: &'static Row) {
+    if row.spec.module.is_none() {
+        return reply_names(ctx, row.flags, flag::NAMES, "");
+    }
+    let names = |bits: u32| flag::NAMES.iter().filter(move |(bit, _)| bits & bit != 0).map(|(_, name)| *name);
+    let (front, back) = (row.flags & !flag::FAST, row.flags & flag::FAST);
+    let all: Vec<&str> = names(front).chain(["module"]).chain(names(back)).collect();
+    ctx.reply.set(all.len());
+    all.into_iter().for_each(|name| ctx.reply.status(name));
 }
 
 fn reply_key_spec(ctx: &mut Ctx<'_>, spec: &KeySpec) {

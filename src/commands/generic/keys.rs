@@ -5,8 +5,9 @@ use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::key_batch::KeyBatch;
 use crate::engine::spec::flag::{ALWAYS_TOUCHES, DENYOOM, FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, Spec, acl, key, key_at, keys_from};
-use crate::keyspace::{Deadline, EventClass, NewValue};
+use crate::keyspace::{Deadline, EventClass, NewValue, Type};
 use crate::resp::Args;
+use crate::structures::slab::Handle;
 
 const PER_KEY: &str = "O(N) where N is the number of keys.";
 
@@ -220,6 +221,14 @@ fn move_key(ctx: &mut Ctx<'_>) -> CmdResult {
 
 const SAME_OBJECT: CmdError = CmdError::coded("ERR source and destination objects are the same");
 
+/// Redis has vector sets from a module that does not copy, and would not follow.
+fn refuse_vectors(ctx: &Ctx<'_>, handle: Handle) -> Result<(), CmdError> {
+    match ctx.db_ref().value(handle).type_of() {
+        Type::Vector => Err(CmdError::coded("ERR not supported for this module key")),
+        _ => Ok(()),
+    }
+}
+
 fn copy(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut replace = false;
     let mut to_db = *ctx.db_index;
@@ -251,8 +260,10 @@ fn copy(ctx: &mut Ctx<'_>) -> CmdResult {
             ctx.reply.int(0);
             return Ok(Outcome::Done);
         }
+        refuse_vectors(ctx, handle)?;
         ctx.dbs().at_mut(to_db as usize).remove(to.bytes, to.hash);
     }
+    refuse_vectors(ctx, handle)?;
     let (value, deadline) = (ctx.db().copied(handle), ctx.db().deadline(handle));
     let access = ctx.clock.fresh();
     put(ctx, to_db, to, value, deadline, access);

@@ -34,6 +34,9 @@ pub(super) const ROWS: &[Directive] = &[
     unread::flag("dynamic-hz", "yes", Why::Wheel)
         .origin(Origin::Redis)
         .doc("Raises hz while many clients are connected."),
+    unread::flag("vset-force-single-threaded-execution", "no", Why::Threads)
+        .origin(Origin::Redis810)
+        .doc("Runs searches of vector sets on the main thread, as they are here."),
     flag("always-show-logo", "no", |c| &mut c.always_show_logo)
         .immutable()
         .doc("Logs the banner at start even where the log is not a terminal."),

@@ -120,7 +120,7 @@ impl Engine {
                 BlockOn::Keys if reads_here => false,
                 BlockOn::Keys => is_known || !client.is(state::CAPA_REDIRECT),
                 BlockOn::Offset(_) | BlockOn::Migration => true,
-                BlockOn::Unpause | BlockOn::Job(_) => false,
+                BlockOn::Unpause | BlockOn::Job(_) | BlockOn::Work(_) => false,
             }
         };
         let slots: Vec<usize> =

@@ -212,9 +212,10 @@ impl Engine {
     /// In which version a dump goes to sockets, where the header goes first: the lowest that can hold what there is.
     fn version_for(&self, kind: Kind) -> Version {
         let has_deadlines = self.dbs.iter().any(|db| db.field_dated() > 0);
+        let has_vectors = self.dbs.iter().any(|db| db.sizes(Type::Vector).iter().next().is_some());
         match self.conf.rdb_version {
             RdbVersion::Auto if kind.valkey && has_deadlines => Version::Valkey,
-            RdbVersion::Auto if has_deadlines => Version::Redis(12),
+            RdbVersion::Auto if has_deadlines || has_vectors => Version::Redis(12),
             RdbVersion::Auto if self.dbs.iter().any(|db| db.sizes(Type::Stream).iter().next().is_some()) => {
                 Version::Redis(11)
             }

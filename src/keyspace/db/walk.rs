@@ -232,7 +232,7 @@ impl Db {
             self.store.value_bytes -= before;
             return Held::Value(head, std::mem::replace(value, Value::TAKEN));
         }
-        Held::Value(head, value.clone())
+        Held::Value(head, value.frozen())
     }
 
     /// A table that a snapshot follows lies here now.

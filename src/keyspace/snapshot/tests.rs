@@ -62,6 +62,13 @@ fn text(value: ValueRef<'_>) -> String {
             });
             format!("stream {ids:?}")
         }
+        ValueRef::Vector(vectors) => {
+            let mut elements: Vec<_> = (0..vectors.len() as u32)
+                .map(|node| (vectors.name(node), vectors.attributes(node), vectors.graph().encoded(node)))
+                .collect();
+            elements.sort_by_key(|(name, ..)| *name);
+            format!("vectors {elements:?}")
+        }
         ValueRef::Int(value) => format!("string {:?}", value.to_string().as_bytes()),
         ValueRef::Inline(bytes, _) => format!("string {bytes:?}"),
         ValueRef::Shared(bytes) => format!("string {:?}", &bytes[..]),

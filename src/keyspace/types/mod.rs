@@ -5,10 +5,12 @@ pub mod hash;
 pub mod list;
 pub mod set;
 pub mod stream;
+pub mod vector;
 pub mod zset;
 
 pub use hash::{Hash, HashRef};
 pub use list::{List, ListRef};
 pub use set::{Set, SetRef};
 pub use stream::Stream;
+pub use vector::VectorSet;
 pub use zset::{Zset, ZsetRef};

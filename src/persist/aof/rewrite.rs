@@ -2,7 +2,8 @@
 //!
 //! A collection becomes commands of at most [`ITEMS_PER_COMMAND`] elements, as Redis's rewrite writes them; a hash with
 //! deadlines has a command a field and one a deadline. A stream is told entry by entry, then what it remembers of the past,
-//! then its groups with what is pending. The deadline of a key comes last, so that a key which is past it still has its
+//! then its groups with what is pending. A vector set is a RESTORE of its payload: vectors that are added anew would get other
+//! links, and where they were made shorter nobody knows what they were. The deadline of a key comes last, so that a key which is past it still has its
 //! commands in front.
 
 use super::integrity;
@@ -14,6 +15,7 @@ use crate::keyspace::types::hash::Field;
 use crate::keyspace::types::stream::{Consumer, Group, ID_BYTES_MAX, StreamId};
 use crate::keyspace::types::{HashRef, ListRef, Stream};
 use crate::keyspace::{Value, ValueRef};
+use crate::persist::rdb::VectorPayload;
 use crate::structures::listpack::Element;
 use bytes::Bytes;
 
@@ -42,6 +44,8 @@ enum Progress {
     /// Nodes of a list that are written, and elements.
     List(usize, usize),
     Stream(Stage),
+    /// The payload of a vector set so far.
+    Vectors(VectorPayload),
     /// A table, and its members that are written.
     Table(Table, usize),
 }
@@ -238,6 +242,11 @@ impl CommandWriter {
                 let mut stage = Stage::Entries(StreamId::ZERO);
                 while self.go_on_with_stream(key, stream, &mut stage) {}
             }
+            ValueRef::Vector(vectors) => {
+                let mut payload = VectorPayload::new(vectors);
+                while payload.step(vectors) {}
+                self.restore(key, payload);
+            }
         }
     }
 
@@ -387,6 +396,17 @@ impl CommandWriter {
         }
     }
 
+    /// A key with the value of a payload.
+    fn restore(&mut self, key: &[u8], payload: VectorPayload) {
+        let payload = payload.finish();
+        self.begin_command("RESTORE", key, 2);
+        self.argument(b"0");
+        self.line(b'$', payload.len());
+        self.cut();
+        self.pass_on(payload.into());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     fn deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         if let Some(deadline) = deadline {
             self.begin_command("PEXPIREAT", key, 1);
@@ -416,6 +436,7 @@ impl Sink for CommandWriter {
         match value.view() {
             ValueRef::List(ListRef::Quick(_)) => self.open(head, Progress::List(0, 0)),
             ValueRef::Stream(_) => self.open(head, Progress::Stream(Stage::Entries(StreamId::ZERO))),
+            ValueRef::Vector(vectors) => self.open(head, Progress::Vectors(VectorPayload::new(vectors))),
             other => self.key(head, other),
         }
     }
@@ -438,6 +459,13 @@ impl Sink for CommandWriter {
                 let more = self.go_on_with_stream(&key, stream, &mut stage);
                 more.then_some(Progress::Stream(stage))
             }
+            (Progress::Vectors(mut payload), ValueRef::Vector(vectors)) => match payload.step(vectors) {
+                true => Some(Progress::Vectors(payload)),
+                false => {
+                    self.restore(&key, payload);
+                    None
+                }
+            },
             _ => None,
         };
         match rest {

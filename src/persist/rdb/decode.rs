@@ -7,9 +7,11 @@
 //! What comes out is what the same commands would have made; nodes of lists are kept once they are checked.
 
 use super::error::{BadData, Stop};
+use super::file::module;
 use super::packed;
 use super::read::Reader;
 use super::stream::StreamReader;
+use super::vector::VectorReader;
 use super::{Dialect, NODE_PACKED, NODE_PLAIN, kind};
 use crate::base::number::parse_i64;
 use crate::keyspace::types::hash::FieldDeadline;
@@ -98,11 +100,18 @@ enum Parts {
     Pairs(Vec<(Vec<u8>, f64)>),
     Zset(Zset),
     Stream(Box<StreamReader>),
+    Vectors(Box<VectorReader>),
 }
 
 impl Growing {
     pub(super) fn new(kind: u8, dialect: Dialect) -> Growing {
         Growing { kind, dialect, left: 0, first_ms: 0, parts: Parts::New }
+    }
+
+    /// A vector set, of which the name of the module was read.
+    pub(super) fn vectors(dialect: Dialect, tuning: &Tuning) -> Growing {
+        let parts = Parts::Vectors(Box::new(VectorReader::new(tuning.hash_key)));
+        Growing { kind: kind::MODULE_2, dialect, left: 0, first_ms: 0, parts }
     }
 
     /// Reads elements. After [`Stop::Short`] it goes on behind what the reader has kept.
@@ -131,13 +140,24 @@ impl Growing {
     }
 
     fn is_whole(&self) -> bool {
-        if let Parts::Stream(stream) = &self.parts { stream.is_whole() } else { self.left == 0 }
+        match &self.parts {
+            Parts::Stream(stream) => stream.is_whole(),
+            Parts::Vectors(vectors) => vectors.is_whole(),
+            _ => self.left == 0,
+        }
     }
 
     /// Reads what stands before the elements.
     fn begin(&mut self, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<(), Stop> {
         if self.is_stream() {
             self.parts = Parts::Stream(Box::new(StreamReader::new(self.kind, self.dialect)));
+            return Ok(());
+        }
+        if self.kind == kind::MODULE_2 {
+            if reader.len()? != module::VECTOR_SET {
+                return Err(Stop::Bad("a value of a module that is not known"));
+            }
+            *self = Growing::vectors(self.dialect, tuning);
             return Ok(());
         }
         if self.kind == kind::HASH_METADATA {
@@ -174,6 +194,7 @@ impl Growing {
         match &mut self.parts {
             Parts::New => Ok(()),
             Parts::Stream(stream) => stream.part(reader),
+            Parts::Vectors(vectors) => vectors.part(reader),
             Parts::List(list) => match self.kind {
                 kind::LIST => {
                     push(list, &reader.text()?, tuning);
@@ -203,6 +224,7 @@ impl Growing {
         let value: Value = match std::mem::replace(&mut self.parts, Parts::New) {
             Parts::New => return Ok(None),
             Parts::Stream(stream) => stream.finish().into(),
+            Parts::Vectors(vectors) => return Ok(vectors.finish()?.map(Value::Vector)),
             Parts::List(list) if list.is_empty() => return Ok(None),
             Parts::List(list) => list.into(),
             Parts::Set(set) if set.is_empty() => return Ok(None),

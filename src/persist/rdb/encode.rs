@@ -44,6 +44,7 @@ impl Writer<'_> {
             ValueRef::Hash(hash) => writer.hash(hash),
             ValueRef::Zset(zset) => writer.zset(zset),
             ValueRef::Stream(stream) => writer.stream(stream),
+            ValueRef::Vector(vectors) => writer.vectors(vectors),
         }
     }
 }

@@ -16,12 +16,14 @@ mod function;
 mod packed;
 mod read;
 mod stream;
+mod vector;
 mod ziplist;
 
 pub use decode::{Decoded, decode};
 pub use encode::{Options, encode};
 pub use error::BadData;
 pub use function::{decode_functions, encode_functions};
+pub use vector::VectorPayload;
 
 use crate::base::crc::crc64;
 use crate::keyspace::ValueRef;
@@ -148,4 +150,4 @@ pub fn unseal_unchecked(payload: &[u8]) -> Option<(&[u8], Dialect, u64)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

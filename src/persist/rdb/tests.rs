@@ -4,8 +4,10 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::keyspace::types::hash::FieldDeadline;
 use crate::keyspace::types::stream::{Group, Pending, StreamId};
-use crate::keyspace::types::{Hash, List, Set, Stream, Zset, zset};
+use crate::keyspace::types::vector::Shape;
+use crate::keyspace::types::{Hash, List, Set, Stream, VectorSet, Zset, zset};
 use crate::keyspace::{Collection, NewValue, Tuning, Value, ValueRef};
+use crate::structures::hnsw::{Placement, Quant};
 
 pub(super) fn tuning() -> Tuning {
     Tuning {
@@ -53,9 +55,35 @@ pub(super) fn values(rng: &mut Rng) -> Vec<Value> {
             zset.change(i as f64 / 3.0, &value, zset::Change::default(), &tuning);
         }
         values.push(stream(rng, size).into());
+        for quant in [Quant::None, Quant::Q8, Quant::Bin] {
+            values.push(Value::Vector(vectors(rng, size, quant)));
+        }
         values.extend([list.into(), set.into(), ints.into(), hash.into(), dated.into(), zset.into()]);
     }
     values
+}
+
+/// A vector set, with attributes and a projection or without, of which some elements were removed.
+pub(crate) fn vectors(rng: &mut Rng, size: u64, quant: Quant) -> Box<VectorSet> {
+    let reduced = (rng.below(2) == 0).then_some(9);
+    let mut set = Box::new(VectorSet::new(Shape { dim: 12, reduced, quant, m: 4 }, 1));
+    let has_attributes = rng.below(2) == 0;
+    for i in 0..size * 2 {
+        let mut numbers: Vec<f32> = (0..12).map(|_| rng.below(2001) as f32 - 1000.0).collect();
+        if let Some(projection) = set.projection() {
+            numbers = projection.apply(&numbers);
+        }
+        let graph = set.graph();
+        let level = graph.draw_level(rng);
+        let mut placement = Placement::new(graph, graph.encoding().encode(&numbers), 20, level);
+        while placement.step(graph, 100) {}
+        let attributes = if has_attributes && i % 3 == 0 { text(rng) } else { Vec::new() };
+        set.add(format!("{i}").as_bytes(), &attributes, placement);
+        if i % 2 == 1 {
+            set.remove(rng.below(set.len() as u64) as u32);
+        }
+    }
+    set
 }
 
 /// A stream with gaps, and two groups of which one has given everything away.
@@ -111,6 +139,11 @@ fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
         ValueRef::Inline(bytes, _) => vec![bytes.to_vec()],
         ValueRef::Shared(bytes) => vec![bytes.to_vec()],
         ValueRef::Int(value) => vec![value.to_string().into_bytes()],
+        ValueRef::Vector(_) => {
+            let mut payload = Vec::new();
+            encode(value, Options { compress: false }, &mut payload);
+            return vec![payload];
+        }
         ValueRef::Stream(stream) => {
             stream.log.walk(StreamId::ZERO, StreamId::MAX, false, |entry| entry.fields.count() < usize::MAX);
             let mut payload = Vec::new();

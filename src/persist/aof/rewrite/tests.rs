@@ -9,7 +9,10 @@ use crate::keyspace::types::stream::Pending;
 use crate::keyspace::types::zset::Change;
 use crate::keyspace::types::{Hash, List, Set, Zset};
 use crate::keyspace::{Collection, Databases, Deadline, NewValue, Tuning};
+use crate::persist::rdb;
 use crate::persist::rdb::file::ReadOptions;
+use crate::persist::rdb::tests::vectors;
+use crate::structures::hnsw::Quant;
 use std::collections::BTreeMap;
 
 /// What can be said of each key, in the order of the words: its deadline, its elements, what a stream remembers.
@@ -69,6 +72,9 @@ impl Replay {
             | ["XCLAIM", key, ref rest @ ..] => {
                 let fact = format!("{} {}", words[0], rest.join(" "));
                 self.facts.entry(at(key)).or_default().push(fact);
+            }
+            ["RESTORE", key, "0", payload] => {
+                self.facts.entry(at(key)).or_default().push(format!("restored {payload}"));
             }
             _ => panic!("{words:?}"),
         }
@@ -200,6 +206,12 @@ fn every_value_comes_back() {
         stream(&mut dbs, &mut wanted, len, &tuning);
     }
     let mut rng = Rng::from_seed(1);
+    for (len, quant) in [(1, Quant::None), (70, Quant::Q8), (300, Quant::Bin)] {
+        let value = Value::Vector(vectors(&mut rng, len, quant));
+        let payload = rdb::payload(value.view(), rdb::Options { compress: false });
+        let facts = vec![format!("restored {}", show(&payload))];
+        add(&mut dbs, &mut wanted, &format!("v{len}"), value, facts);
+    }
     for len in [0, 1, 100, SHARED_FROM_BYTES - 1, SHARED_FROM_BYTES, 300_000] {
         let text: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
         let facts = vec![format!("string {}", show(&text))];

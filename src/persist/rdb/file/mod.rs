@@ -15,7 +15,7 @@
 //! takes the items: whether keys past their deadline are kept, what a database that does not exist means, and what a key means
 //! that comes twice.
 
-mod module;
+pub(super) mod module;
 mod read;
 pub mod write;
 

@@ -1,4 +1,5 @@
-//! What modules wrote: it can be named and passed over, but only the module could make sense of it.
+//! What modules wrote: it can be named and passed over, but only the module could make sense of it. One module's values are
+//! known here, those of vector sets.
 
 use crate::persist::rdb::error::Stop;
 use crate::persist::rdb::read::Reader;
@@ -11,12 +12,29 @@ const NAME_LETTERS: u32 = 9;
 const VERSION_BITS: u32 = 10;
 
 /// What each part of a module's data begins with. Redis: `RDB_MODULE_OPCODE_…`.
-const END: u64 = 0;
+pub(in crate::persist::rdb) const END: u64 = 0;
 const SIGNED: u64 = 1;
-pub(super) const UNSIGNED: u64 = 2;
+pub(in crate::persist::rdb) const UNSIGNED: u64 = 2;
 const FLOAT: u64 = 3;
 const DOUBLE: u64 = 4;
-const STRING: u64 = 5;
+pub(in crate::persist::rdb) const STRING: u64 = 5;
+
+/// Vector sets, in the only version of their form.
+pub(in crate::persist::rdb) const VECTOR_SET: u64 = id(b"vectorset");
+
+/// What stands for a name in files.
+const fn id(name: &[u8; NAME_LETTERS as usize]) -> u64 {
+    let (mut id, mut i) = (0, 0);
+    while i < name.len() {
+        let mut letter = 0;
+        while LETTERS[letter] != name[i] {
+            letter += 1;
+        }
+        id = id << 6 | letter as u64;
+        i += 1;
+    }
+    id << VERSION_BITS
+}
 
 /// The name of a type that a module has made known.
 pub(super) fn name(id: u64) -> String {

@@ -314,16 +314,10 @@ impl Machine {
         self.kind = Some(kind);
         let name = reader.span()?;
         if !decode::is_known(kind, self.dialect) {
-            return self.other_key(kind, reader);
+            return self.other_key(kind, name, reader, tuning);
         }
-        self.key.clear();
-        match name {
-            Span::Plain(bytes) => self.key.extend_from_slice(bytes),
-            name => self.key.extend_from_slice(&name.text()?),
-        }
+        self.enter_value(name)?;
         reader.keep();
-        self.doing = "read-object-value";
-        self.is_in_value = true;
         if kind == kind::STRING {
             let found = self.text(reader);
             if let Err(Fault::Stop(Stop::Short)) = found {
@@ -331,7 +325,30 @@ impl Machine {
             }
             return found;
         }
-        let mut growing = Growing::new(kind, self.dialect);
+        self.collection(Growing::new(kind, self.dialect), reader, tuning)
+    }
+
+    /// The value of a key with this name comes next.
+    #[inline(always)]
+    fn enter_value(&mut self, name: Span<'_>) -> Result<(), Stop> {
+        self.key.clear();
+        match name {
+            Span::Plain(bytes) => self.key.extend_from_slice(bytes),
+            name => self.key.extend_from_slice(&name.text()?),
+        }
+        self.doing = "read-object-value";
+        self.is_in_value = true;
+        Ok(())
+    }
+
+    /// Reads a collection, or as much of it as is there.
+    #[inline(always)]
+    fn collection(
+        &mut self,
+        mut growing: Growing,
+        reader: &mut Reader<'_>,
+        tuning: &Tuning,
+    ) -> Result<Found, Fault> {
         let found = grown(growing.read_on(reader, tuning));
         if let Ok(Found::More) | Err(Fault::Stop(Stop::Short)) = found {
             self.state = State::Value(Box::new(growing));
@@ -437,15 +454,28 @@ impl Machine {
         Ok(found)
     }
 
-    /// Begins to pass over a value that a module wrote; of any other type that is not known nothing can be read.
+    /// Reads a vector set, or begins to pass over a value that another module wrote; of any other type that is not known nothing
+    /// can be read.
     #[cold]
-    fn other_key(&mut self, kind: u8, reader: &mut Reader<'_>) -> Result<Found, Fault> {
+    fn other_key(
+        &mut self,
+        kind: u8,
+        key: Span<'_>,
+        reader: &mut Reader<'_>,
+        tuning: &Tuning,
+    ) -> Result<Found, Fault> {
         match kind {
             kind::MODULE_2 => {}
             kind::MODULE_PRE_GA => return Err(Stop::Bad("Pre-release module format not supported").into()),
             _ => return Err(Fault::Told(format!("Unknown RDB encoding type {kind}").into())),
         }
-        let name = module::name(reader.len()?);
+        let id = reader.len()?;
+        if id == module::VECTOR_SET {
+            self.enter_value(key)?;
+            reader.keep();
+            return self.collection(Growing::vectors(self.dialect, tuning), reader, tuning);
+        }
+        let name = module::name(id);
         if !self.options.pass_over_modules {
             return Err(Fault::Told(
                 format!("The RDB file contains module data I can't load: no matching module type '{name}'")

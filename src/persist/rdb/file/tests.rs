@@ -119,7 +119,7 @@ fn a_file_reads_the_same_however_it_is_cut() {
         let bytes = sample(&mut rng);
         let (whole, end) = read_whole(&bytes);
         assert_eq!(end, Ok(bytes.len() as u64));
-        assert_eq!(whole.len(), 1 + 2 + 1 + 2 + 22 + 1 + 2 + 1, "{whole:#?}");
+        assert_eq!(whole.len(), 1 + 2 + 1 + 2 + 31 + 1 + 2 + 1, "{whole:#?}");
         for piece in [1, 7, 4096] {
             let (items, end) = read(&bytes, piece, ReadOptions::default());
             assert_eq!((items == whole, end), (true, Ok(bytes.len() as u64)), "pieces of {piece}");

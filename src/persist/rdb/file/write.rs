@@ -136,6 +136,8 @@ enum Progress {
     /// Nodes of a list that are written.
     List(usize),
     Stream(StreamProgress),
+    /// Elements of a vector set that are written.
+    Vectors(u32),
     /// The nearest deadline of a field.
     Table(Option<u64>),
 }
@@ -331,6 +333,10 @@ impl Sink for FileWriter {
                 progress = Some(Progress::Stream(begun));
                 version
             }
+            Value::Vector(vectors) => {
+                progress = Some(Progress::Vectors(0));
+                writer.begin_vectors(vectors)
+            }
             other => writer.value(other.view()),
         });
         self.progress = progress;
@@ -348,6 +354,10 @@ impl Sink for FileWriter {
             (Some(Progress::Stream(mut progress)), ValueRef::Stream(stream)) => {
                 let more = self.write(|writer| writer.go_on_with_stream(stream, &mut progress));
                 more.then_some(Progress::Stream(progress))
+            }
+            (Some(Progress::Vectors(mut next)), ValueRef::Vector(vectors)) => {
+                let more = self.write(|writer| writer.go_on_with_vectors(vectors, &mut next));
+                more.then_some(Progress::Vectors(next))
             }
             _ => None,
         };

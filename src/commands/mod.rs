@@ -14,6 +14,7 @@ mod generic;
 mod geo;
 mod hash;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 mod info;
 mod latency;
@@ -67,6 +68,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::WAIT,
     geo::COMMANDS,
     hash::COMMANDS,
+    hotkeys::COMMANDS,
     hyperloglog::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,

@@ -300,6 +300,14 @@ fn what_keys_and_fields_went_through_is_the_same_when_it_is_replayed_long_after_
         for world in [&mut world, &mut later] {
             world.engine.conf.enable_debug_command = Permission::Yes;
         }
+        let keys = world.run("KEYS *");
+        for key in keys.lines().filter_map(|line| line.split_once(") ").map(|(_, key)| key)) {
+            let line = format!("DEBUG DIGEST-VALUE {key}");
+            assert_eq!(later.run_as("b", &line), world.run_as("b", &line), "seed {seed}, {key}: {}", {
+                let shown = format!("DUMP {key}");
+                [later.run_as("b", &shown), world.run_as("b", &shown)].join(" and ")
+            });
+        }
         assert_eq!(later.run_as("b", "DEBUG DIGEST"), world.run_as("b", "DEBUG DIGEST"), "seed {seed}");
     }
 }

@@ -368,6 +368,12 @@ fn plain(reply: &Resp) -> String {
         "max-deleted-entry-id",
         "entries-read",
         "lag",
+        "idmp-duration",
+        "idmp-maxsize",
+        "pids-tracked",
+        "iids-tracked",
+        "iids-added",
+        "iids-duplicates",
     ];
     let items = match reply {
         Resp::Array(items) => items,

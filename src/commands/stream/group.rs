@@ -42,9 +42,10 @@ fn parse(ctx: &Ctx<'_>, creates: bool) -> Result<Options, CmdError> {
     Ok(options)
 }
 
-/// How many entries a group has read that is said to have read so many: not more than were ever added.
-fn read_of(said: Option<u64>, log: &Log) -> Option<u64> {
-    said.map(|read| read.min(log.entries_added))
+/// How many entries a group has read that is said to have read so many: not more than were ever added. What was propagated is
+/// taken as it is.
+fn read_of(ctx: &Ctx<'_>, said: Option<u64>, log: &Log) -> Option<u64> {
+    if ctx.replays() { said } else { said.map(|read| read.min(log.entries_added)) }
 }
 
 fn wrong_form(ctx: &Ctx<'_>) -> CmdError {
@@ -75,7 +76,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> CmdResult {
         Some(handle) => ctx.take::<Box<Stream>>(handle)?,
         None => Taken::begin(Box::new(Stream::with(&ctx.conf.tuning))),
     };
-    let read = read_of(options.entries_read, &stream.log);
+    let read = read_of(ctx, options.entries_read, &stream.log);
     let is_added = stream.add_group(name, Group::new(id, read));
     ctx.put(key, stream);
     if !is_added {
@@ -122,7 +123,7 @@ pub(super) fn set_id(ctx: &mut Ctx<'_>) -> CmdResult {
         b"$" => ctx.db_ref().value(handle).stream()?.log.last_id,
         text => StreamId::parse_bound(text, 0).ok_or(INVALID_ID)?,
     };
-    let read = read_of(options.entries_read, &ctx.db_ref().value(handle).stream()?.log);
+    let read = read_of(ctx, options.entries_read, &ctx.db_ref().value(handle).stream()?.log);
     change(ctx, handle, |group| {
         group.last_id = id;
         group.entries_read = read;

@@ -54,9 +54,9 @@ fn set_options(args: Args<'_>, from: usize) -> Result<Options, CmdError> {
         Options { new_only: false, old_only: false, condition: None, get: false, expiry: Expiry::Unsaid };
     let mut index = from;
     while index < args.len() {
-        if args.is(index, "nx") && !options.old_only && options.condition.is_none() {
+        if args.is(index, "nx") && !options.old_only {
             options.new_only = true;
-        } else if args.is(index, "xx") && !options.new_only && options.condition.is_none() {
+        } else if args.is(index, "xx") && !options.new_only {
             options.old_only = true;
         } else if args.is(index, "get") {
             options.get = true;
@@ -178,12 +178,18 @@ fn propagate_set(ctx: &mut Ctx<'_>, key: Key<'_>, value: usize, deadline_ms: u64
 
 /// The old value is nothing to those who follow, and older ones do not know all conditions.
 fn propagate_plain(ctx: &mut Ctx<'_>, options: &Options) {
-    let condition = options.condition.map(Condition::index);
-    let is_condition = |index: usize| condition.is_some_and(|at| index == at || index + 1 == at);
-    let words: Vec<&[u8]> = (0..ctx.args.len())
-        .filter(|&index| index < 3 || (!ctx.args.is(index, "get") && !is_condition(index)))
-        .map(|index| ctx.args.at(index))
-        .collect();
+    let args = ctx.args;
+    let mut words: Vec<&[u8]> = (0..3).map(|index| args.at(index)).collect();
+    let mut index = 3;
+    while index < args.len() {
+        // A condition may stand several times; what it is about is no option.
+        match options.condition.and_then(|_| condition::parse(args, index)) {
+            Some(condition) => index = condition.index(),
+            None if args.is(index, "get") => {}
+            None => words.push(args.at(index)),
+        }
+        index += 1;
+    }
     ctx.propagate_as(&words);
 }
 

@@ -344,26 +344,6 @@ impl Engine {
         self.note_loading();
     }
 
-    /// Says in the log that whoever can connect may do everything, if it is so.
-    fn warn_of_open_door(&self) {
-        if !self.acl.users.default_user().is_open() {
-            return;
-        }
-        let is_everywhere =
-            |address: &String| matches!(address.trim_start_matches('-'), "*" | "0.0.0.0" | "::" | "::*");
-        log::warn!(
-            "WARNING: Redis does not require authentication{}",
-            match self.conf.protected_mode {
-                true => ". Redis will accept connections from any local client.",
-                false if self.conf.bind.iter().any(is_everywhere) =>
-                    " and is not protected by network restrictions. Redis will accept connections from any IP address on \
-                     any network interface.",
-                false =>
-                    ". Redis will accept connections from any IP address on the configured network interface.",
-            }
-        );
-    }
-
     /// Clients are served from now on.
     pub fn note_ready(&mut self, host: &mut dyn Host) {
         self.follow_as_configured();

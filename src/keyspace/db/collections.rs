@@ -5,7 +5,7 @@
 
 use super::{Db, KeyHash};
 use crate::base::limit::INLINE_VALUE_BYTES_MAX;
-use crate::keyspace::entry::{KeyPart, Kind, Meta, ValuePart};
+use crate::keyspace::entry::{self, KeyPart, Kind, Meta, ValuePart};
 use crate::keyspace::sizes::Sizes;
 use crate::keyspace::types::{HashRef, SetRef, ZsetRef};
 use crate::keyspace::value::{Collection, NewValue, Taken, Type, Value, ValueRef};
@@ -68,6 +68,10 @@ impl Db {
             self.before_change(handle);
             let at = self.entry(handle).far() as usize;
             self.count_out(handle);
+            if self.entry(handle).has_inner_deadlines() {
+                self.count_inner_dated(self.store.values[at].view().type_of(), -1);
+                entry::set_inner_deadlines(self.store.slab.get_mut(handle), false);
+            }
             let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
             self.sizes[Type::String as usize].add(0);
             self.store.value_bytes -= value.heap_bytes();

@@ -8,7 +8,7 @@
 //!         consumers: name  seen  active  ids            each
 //! seconds, ids of a producer that are remembered, at most
 //! producers  name: id  entry                            each
-//! ids that were ever noted
+//! ids that were ever noted, entries that were not added since theirs was known
 //! ```
 //!
 //! Lengths and parts of ids are lengths of the format. The first form of the type ends its counters with the last id; the
@@ -157,6 +157,7 @@ impl Writer<'_> {
         let idempotence = &stream.idempotence;
         let Some(name) = idempotence.producer_after(last) else {
             self.len(idempotence.added);
+            self.len(idempotence.duplicates);
             return Stage::Done;
         };
         let ids = idempotence.ids(name);
@@ -312,7 +313,9 @@ impl StreamReader {
             }
             Part::Idempotence => self.bounds(reader)?,
             Part::Producers(0) => {
-                self.stream.idempotence.added = reader.len()?;
+                let (added, duplicates) = (reader.len()?, reader.len()?);
+                self.stream.idempotence.added = added;
+                self.stream.idempotence.duplicates = duplicates;
                 Part::Nothing
             }
             Part::Producers(left) => {

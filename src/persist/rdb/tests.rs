@@ -215,6 +215,7 @@ fn what_a_stream_remembers_of_producers_is_written_where_the_reader_knows_it() {
     stream.append(StreamId::new(1, 1), [(&b"f"[..], &b"v"[..])].into_iter(), &tuning());
     assert_eq!(version_of(&stream, Version::Lowest), 10);
     stream.idempotence.note(b"p", b"i", StreamId::new(1, 1));
+    stream.idempotence.duplicates = 3;
     assert_eq!(version_of(&stream, Version::Lowest), 13);
     for version in [Version::LowestOf8, Version::Redis(12), Version::Valkey] {
         assert_eq!(version_of(&stream, version), 10);

@@ -297,10 +297,10 @@ mod tests {
         let mut rng = Rng::from_seed(86);
         let mut idempotence = Idempotence::new(3, 5);
         let mut model: Vec<(u8, u8, u64)> = Vec::new();
-        for now in 0..4000_u64 {
+        for step in 0..4000_u64 {
             let (producer, name) = (rng.below(4) as u8, rng.below(30) as u8);
             // Ids come out of order when they are set by hand.
-            let ms = now * 20 - rng.below(1 + (now * 20).min(500));
+            let ms = step * 20 - rng.below(1 + (step * 20).min(500));
             if idempotence.find(&[producer], &[name]).is_none() {
                 idempotence.note(&[producer], &[name], id(ms));
                 model.push((producer, name, ms));
@@ -311,13 +311,13 @@ mod tests {
                 }
             }
             let max = rng.below(3) as usize;
-            let mut removed = idempotence.remove_due(now * 20, max);
+            let mut removed = idempotence.remove_due(step * 20, max);
             assert!(removed <= max);
             while removed > 0 {
                 let first = |producer: u8| model.iter().position(|each| each.0 == producer);
                 let oldest = (0..4).filter_map(first).min_by_key(|&at| (model[at].2, model[at].0));
                 let gone = model.remove(oldest.expect("something was removed"));
-                assert!(gone.2 + 3000 <= now * 20);
+                assert!(gone.2 + 3000 <= step * 20);
                 removed -= 1;
             }
             let first = |producer: u8| model.iter().find(|each| each.0 == producer).map(|each| each.2);

@@ -1,7 +1,8 @@
-//! The transcripts, replayed against a real Redis: `WATERWHEEL_ORACLE=path/to/redis-server cargo test --test oracle`.
+//! The transcripts, replayed against a real Redis: `WATERWHEEL_ORACLE=path/to/redis-server cargo test --test oracle`. Those of
+//! what Redis 8.0 does not know, `newer-8.6.txt`, are replayed against Redis 8.6, which `WATERWHEEL_ORACLE86` names.
 //!
-//! Without the variable nothing is done. The feed is not compared, for Redis has none that can be seen. A reply that is
-//! meant to be another one stands in tests/oracle/explained.txt: what the transcript has, what Redis says (both may
+//! Without the variables nothing is done. The feed is not compared, for Redis has none that can be seen. A reply that is
+//! meant to be another one stands in tests/oracle/explained.txt, for Redis 8.6 in explained-8.6.txt: what the transcript has, what Redis says (both may
 //! have a `*`), and why, with ` || ` between them. A row that explains nothing is an error.
 #![allow(
     clippy::disallowed_methods,
@@ -28,12 +29,24 @@ const QUIET: Duration = Duration::from_millis(8);
 
 #[test]
 fn redis_gives_the_replies_of_the_transcripts() {
-    let Some(program) = std::env::var_os("WATERWHEEL_ORACLE") else {
-        println!("WATERWHEEL_ORACLE names no redis-server: nothing was compared");
+    // What is newer than the peer is compared with a newer one.
+    compare_transcripts("WATERWHEEL_ORACLE", "explained.txt", |name| !name.starts_with("newer"));
+}
+
+#[test]
+fn redis_86_gives_the_replies_of_what_is_newer() {
+    compare_transcripts("WATERWHEEL_ORACLE86", "explained-8.6.txt", |name| name == "newer-8.6.txt");
+}
+
+/// Plays the transcripts of these names against the server that a variable names, and compares its replies but for those that
+/// stand in a file of explanations.
+fn compare_transcripts(variable: &str, explained: &str, is_wanted: fn(&str) -> bool) {
+    let Some(program) = std::env::var_os(variable) else {
+        println!("{variable} names no redis-server: nothing was compared");
         return;
     };
     let peer = Peer::start(&program.to_string_lossy());
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/explained.txt");
+    let path = format!("{}/tests/oracle/{explained}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -43,8 +56,7 @@ fn redis_gives_the_replies_of_the_transcripts() {
     let mut used = BTreeSet::new();
     let (mut wrong, mut replies) = (Vec::new(), 0);
     let left_out = peer.left_out("transcripts");
-    // What is newer than the peer is specified only by documentation.
-    for (name, transcript) in transcript::all().into_iter().filter(|(name, _)| !name.starts_with("newer")) {
+    for (name, transcript) in transcript::all().into_iter().filter(|(name, _)| is_wanted(name)) {
         for scene in &transcript.scenes {
             if left_out.contains(&format!("{}, {}", name.trim_end_matches(".txt"), title(scene)).as_str()) {
                 continue;

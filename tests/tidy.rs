@@ -91,7 +91,8 @@ const GLOBAL: &str = "
     client|list client|pause client|setinfo client|setname client|tracking client|trackinginfo client|unblock
     client|unpause commandlog|get commandlog|len commandlog|reset config|get config|resetstat config|rewrite config|set
     debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro flushall flushdb function|delete
-    function|dump function|flush function|kill function|list function|load function|restore function|stats hello info
+    function|dump function|flush function|kill function|list function|load function|restore function|stats hello
+    hotkeys|get hotkeys|reset hotkeys|start hotkeys|stop info
     lastsave latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset memory|doctor
     memory|stats migrate monitor psubscribe psync publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels
     pubsub|shardnumsub punsubscribe readonly readwrite replconf replicaof reset role save script|debug script|exists script|flush

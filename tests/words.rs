@@ -46,6 +46,10 @@ const WORDS: &[(&[&str], &str, &str)] = &[
     // Hashes.
     (&[], "HSETEX h NX FIELDS 1 f v", "HSETEX h FIELDS 1 f v"),
     (&["HSET h g w"], "HSETEX h XX FNX PX 100 FIELDS 1 f v", "HSETEX h FNX PXAT 1700000000100 FIELDS 1 f v"),
+    (&[], "HSETEX h FIELDS 1 f v PX 100", "HSETEX h PXAT 1700000000100 FIELDS 1 f v"),
+    (&[], "HSETEX h FIELDS 1 f v FNX", "HSETEX h FNX FIELDS 1 f v"),
+    (&["HSET h f v"], "HPEXPIRE h 100 FIELDS 1 f NX", "HPEXPIREAT h 1700000000100 NX FIELDS 1 f"),
+    (&["HSET h f v"], "HGETEX h FIELDS 1 f EX 1", "HPEXPIREAT h 1700000001000 FIELDS 1 f"),
     // Bits.
     (&["SET a abc", "SET b a"], "BITOP DIFF d a b", "SET d \\x00bc"),
     (&["SET a a", "SET b abc"], "BITOP DIFF1 d a b", "SET d \\x00bc"),
@@ -67,6 +71,12 @@ const WORDS: &[(&[&str], &str, &str)] = &[
     ),
     (&["GEOADD g 13.361389 38.115556 p", "SET d v"], "GEOSEARCHSTORE d g BYPOLYGON 3 1 1 2 1 2 2", "DEL d"),
     (&["GEOADD g 13.361389 38.115556 p"], "GEOSEARCHSTORE d g BYPOLYGON 3 1 1 2 1 2 2", ""),
+    // Producers of streams: the entry goes on, and what is known of the producer does not.
+    (&[], "XADD s IDMP p i * f v", "XADD s 1700000000000-0 f v"),
+    (&[], "XADD s IDMPAUTO p MAXLEN ~ 5 * f v", "XADD s MAXLEN = 1 1700000000000-0 f v"),
+    (&["XADD s IDMP p i * f v"], "XADD s IDMP p i * g w", ""),
+    (&["XADD s 1-1 f v"], "XIDMPRECORD s p i 1-1", ""),
+    (&["XADD s 1-1 f v"], "XCFGSET s IDMP-DURATION 5 IDMP-MAXSIZE 5", ""),
     // Streams: 1-1 to 4-1, of which group g has 1-1 and 2-1 pending, and has acknowledged 3-1; group o has 1-1 pending.
     (GROUPS, "XDELEX s IDS 2 1-1 9-9", "XDEL s 1-1"),
     (GROUPS, "XDELEX s KEEPREF IDS 2 1-1 2-1", "XDEL s 1-1 2-1"),
@@ -207,6 +217,27 @@ fn every_write_and_option_of_ours_that_redis_8_does_not_know_is_on_the_list() {
 }
 
 #[test]
+fn a_payload_of_redis_86_is_propagated_as_one_of_redis_8() {
+    let mut world = World::new();
+    world.run("XADD s IDMP p i * f v");
+    let Resp::Bulk(stream) = &world.ask("a", &[vec![b"DUMP".to_vec(), b"s".to_vec()]])[0] else {
+        panic!("a payload")
+    };
+    let mut string = vec![0, 1, b'v'];
+    waterwheel::persist::rdb::seal(&mut string, 13);
+    world.feed();
+    for payload in [stream.clone(), string] {
+        assert_eq!(waterwheel::persist::rdb::version_of(&payload), 13);
+        let restore = [&b"RESTORE"[..], b"k", b"0", &payload, b"REPLACE"].map(<[u8]>::to_vec).to_vec();
+        assert_eq!(world.ask("a", &[restore])[0].shown(), "OK");
+        let Resp::Array(parts) = &world.feed_requests()[0] else { panic!("a request") };
+        let Resp::Bulk(told) = &parts[3] else { panic!("a payload") };
+        let version = waterwheel::persist::rdb::version_of(told);
+        assert!(version <= 12, "version {version}");
+    }
+}
+
+#[test]
 fn a_payload_of_valkey_is_propagated_as_one_of_redis() {
     let mut world = World::new();
     world.run("HSET h f v g w");
@@ -337,6 +368,12 @@ fn plain(reply: &Resp) -> String {
         "max-deleted-entry-id",
         "entries-read",
         "lag",
+        "idmp-duration",
+        "idmp-maxsize",
+        "pids-tracked",
+        "iids-tracked",
+        "iids-added",
+        "iids-duplicates",
     ];
     let items = match reply {
         Resp::Array(items) => items,

@@ -297,7 +297,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> CmdResult {
         if is_newer {
             ctx.propagate_as(&[b"SET", to.bytes, &result[..]]);
         }
-        ctx.set(to, found, NewValue::Raw(result), Deadline::Clear);
+        ctx.replace(to, found, NewValue::Raw(result), Deadline::Clear);
         ctx.notify(EventClass::String, "set", to.bytes);
         ctx.changed(1);
     } else if ctx.peek(to).is_some() {

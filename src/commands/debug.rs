@@ -48,6 +48,12 @@ const HELP: &[&str] = &[
     "    Write <message> to the server log.",
     "HTSTATS <dbid> [full]",
     "    Return hash table statistics of the specified Redis database.",
+    "HTSTATS-KEY <key> [full]",
+    "    Like HTSTATS but for the hash table stored at <key>'s value.",
+    "ALLOCSIZE-SLOTS-ASSERT <0|1>",
+    "    Enable/disable the check of how much memory collections take after each command.",
+    "KEYSIZES-HIST-ASSERT <0|1>",
+    "    Enable/disable keysizes histogram assertion after each command.",
     "OBJECT <key>",
     "    Show low level info about `key` and associated value.",
     "PANIC",
@@ -72,6 +78,10 @@ const HELP: &[&str] = &[
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
     "    default.",
+    "SET-ALLOW-ACCESS-EXPIRED <0|1>",
+    "    Setting it to 0 prevents access to expired keys (and hash-fields),",
+    "    simulating the standard Redis behavior. Setting it to 1 allows",
+    "    access to expired keys (and hash-fields) without triggering deletion.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
     "SLEEP <seconds>",
@@ -94,6 +104,8 @@ const HELP: &[&str] = &[
     "    In case RESET is provided the peak reset time will be restored to the default value",
     "REPLYBUFFER RESIZING <0|1>",
     "    Enable or disable the reply buffer resize cron job",
+    "REPLY-COPY-AVOIDANCE <0|1>",
+    "    Enable/disable reply copy avoidance optimization.",
     "DICT-RESIZING <0|1>",
     "    Enable or disable the main dict and expire dict resizing.",
     "HELP",
@@ -138,6 +150,10 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
         (b"sleep", 3) => sleep(engine, call)?,
         (b"set-active-expire", 3) => engine.switches.active_expire = flag_at(call, 2),
+        (b"set-allow-access-expired", 3) => engine.show_the_dead(flag_at(call, 2)),
+        (b"keysizes-hist-assert" | b"allocsize-slots-assert", 3) => engine.check_sizes(flag_at(call, 2)),
+        (b"reply-copy-avoidance", 3) => engine.share_replies(flag_at(call, 2)),
+        (b"htstats-key", 3..=4) => return values::table_stats(engine, call),
         (b"set-skip-checksum-validation", 3) => {
             engine.conf.tuning.skips_checksums = flag_at(call, 2);
         }

@@ -47,6 +47,7 @@ const SECTIONS: &[Row] = &[
     Row("stats", "Stats", Shown::Default, stats),
     Row("replication", "Replication", Shown::Default, replication),
     Row("cpu", "CPU", Shown::Default, cpu),
+    Row("hotkeys", "Hotkeys", Shown::Default, hotkeys),
     Row("modules", "Modules", Shown::Default, |_, _, _| {}),
     Row("commandstats", "Commandstats", Shown::All, commandstats),
     Row("errorstats", "Errorstats", Shown::Default, errorstats),
@@ -210,6 +211,7 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.bytes("used_memory", seen.used);
     text.bytes("used_memory_rss", seen.resident);
     text.bytes("used_memory_peak", seen.peak);
+    text.field("used_memory_peak_time", engine.stats.peak_memory_unix_s);
     text.field(
         "used_memory_peak_perc",
         format!("{:.2}%", seen.used as f64 * 100.0 / seen.peak.max(1) as f64),
@@ -245,7 +247,12 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.idle(&["mem_replica_full_sync_buffer"]);
     text.field("mem_clients_slaves", beyond + engine.replica_clients_bytes());
     text.field("mem_clients_normal", seen.clients);
-    text.idle(&["mem_cluster_links"]);
+    text.idle(&[
+        "mem_cluster_links",
+        "mem_cluster_slot_migration_output_buffer",
+        "mem_cluster_slot_migration_input_buffer",
+        "mem_cluster_slot_migration_input_buffer_peak",
+    ]);
     text.field("mem_aof_buffer", engine.durability.log.unwritten_bytes());
     text.field("mem_allocator", &engine.process.names.allocator);
     text.idle(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
@@ -275,6 +282,7 @@ fn persistence(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("rdb_last_bgsave_time_sec", seconds(durability.last_background_s));
     text.field("rdb_current_bgsave_time_sec", seconds(in_background.then_some(walked.us / 1_000_000)));
     text.field("rdb_saves", durability.saves);
+    text.field("rdb_saves_consecutive_failures", durability.consecutive_failures);
     text.field("rdb_last_cow_size", durability.last_kept_bytes);
     text.field("rdb_last_load_keys_expired", durability.last_load.expired);
     text.field("rdb_last_load_keys_loaded", durability.last_load.loaded);
@@ -383,7 +391,9 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("sync_partial_ok", replication.partial_syncs);
     text.field("sync_partial_err", replication.refused_partial_syncs);
     text.field("expired_subkeys", stats.expired_subkeys);
+    text.field("expired_subkeys_active", stats.expired_subkeys_active);
     text.field("expired_keys", stats.expired_keys);
+    text.field("expired_keys_active", stats.expired_keys_active);
     text.field("expired_stale_perc", "0.00");
     text.field("expired_time_cap_reached_count", stats.expired_time_cap_reached_count);
     text.field("expire_cycle_cpu_milliseconds", stats.active_expire_ticks / per_ms);
@@ -424,7 +434,12 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats.total_reads_processed);
     text.field("total_writes_processed", stats.total_writes_processed);
-    text.idle(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    text.idle(&[
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+        "io_threaded_total_prefetch_batches",
+        "io_threaded_total_prefetch_entries",
+    ]);
     text.field("client_query_buffer_limit_disconnections", stats.client_query_buffer_limit_disconnections);
     text.field("client_output_buffer_limit_disconnections", stats.client_output_buffer_limit_disconnections);
     text.field("reply_buffer_shrinks", stats.reply_buffer_shrinks);
@@ -439,6 +454,7 @@ fn stats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     text.field("acl_access_denied_cmd", stats.acl_access_denied_cmd);
     text.field("acl_access_denied_key", stats.acl_access_denied_key);
     text.field("acl_access_denied_channel", stats.acl_access_denied_channel);
+    text.idle(&["acl_access_denied_tls_cert"]);
     text.field("acl_access_denied_db", stats.acl_access_denied_db);
 }
 
@@ -519,6 +535,13 @@ fn cpu(_: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("used_cpu_user_main_thread", seconds(facts.main_cpu_user_us));
 }
 
+fn hotkeys(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    if let Some(hot) = &engine.logs.hot_keys {
+        text.field("hotkeys-tracking-active", u8::from(hot.is_active));
+        text.field("hotkeys-cmd-cpu-time", hot.spent_ticks / engine.ticks_per_ms().max(1));
+    }
+}
+
 fn commandstats(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     let per_ms = engine.ticks_per_ms();
     for row in engine.table.rows() {
@@ -583,6 +606,10 @@ const SIZES: [(Type, &str); 5] = [
     (Type::Hash, "hashes_items"),
 ];
 
+/// The types of which `keysizes` shows the memory, where it is counted.
+const WEIGHTS: [(Type, &str); 4] =
+    [(Type::List, "lists"), (Type::Set, "sets"), (Type::Zset, "zsets"), (Type::Hash, "hashes")];
+
 fn keysizes(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
     for (index, db) in engine.dbs.iter().enumerate() {
         for (of, name) in SIZES {
@@ -590,6 +617,13 @@ fn keysizes(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
                 db.sizes(of).iter().map(|(size, n)| format!("{}={n}", short(size))).collect();
             if !bins.is_empty() {
                 text.field(&format!("db{index}_distrib_{name}"), bins.join(","));
+            }
+        }
+        for (of, name) in WEIGHTS {
+            let Some(weights) = db.weights(of) else { continue };
+            let bins: Vec<String> = weights.iter().map(|(size, n)| format!("{}={n}", short(size))).collect();
+            if !bins.is_empty() {
+                text.field(&format!("db{index}_distrib_{name}_sizes"), bins.join(","));
             }
         }
     }

@@ -14,6 +14,7 @@ mod generic;
 mod geo;
 mod hash;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 mod info;
 mod latency;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[&[Spec]] = &[
     generic::WAIT,
     geo::COMMANDS,
     hash::COMMANDS,
+    hotkeys::COMMANDS,
     hyperloglog::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,

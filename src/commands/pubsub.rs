@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Sends a message to all who listen to a channel.",
     ).syntax("channel message"),
     row(
-        Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS | CHANNELS),
+        Spec::global("subscribe", -2, subscribe, WHY).flags(LISTENS | CHANNELS | DENYOOM),
         "2.0.0",
         "O(N) where N is the number of channels to subscribe to.",
         "Listens to channels by name.",
@@ -43,7 +43,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Listens to channels no longer.",
     ).syntax("channel?+"),
     row(
-        Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS | PATTERNS),
+        Spec::global("psubscribe", -2, psubscribe, WHY).flags(LISTENS | PATTERNS | DENYOOM),
         "2.0.0",
         "O(N) where N is the number of patterns to subscribe to.",
         "Listens to all channels whose name matches a pattern.",
@@ -64,7 +64,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     .keys(SHARD_CHANNEL)
     .syntax("shardchannel message"),
     row(
-        Spec::global("ssubscribe", -2, ssubscribe, WHY).flags(LISTENS | CHANNELS),
+        Spec::global("ssubscribe", -2, ssubscribe, WHY).flags(LISTENS | CHANNELS | DENYOOM),
         "7.0.0",
         "O(N) where N is the number of shard channels to subscribe to.",
         "Listens to shard channels by name.",

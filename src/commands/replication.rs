@@ -223,6 +223,7 @@ fn note(engine: &mut Engine, slot: usize, name: &[u8], value: &[u8]) -> Result<(
         b"capa" if value.eq_ignore_ascii_case(b"eof") => replica.takes_mark = true,
         b"capa" if value.eq_ignore_ascii_case(b"psync2") => replica.takes_new_id = true,
         // What else it can do does not concern us: a connection of its own for the dump, for one.
+        b"capa" if value.eq_ignore_ascii_case(b"stream-idmp") => replica.takes_idempotence = true,
         b"capa" => {}
         b"version" => replica.valkey_version = valkey_version(value),
         b"rdb-only" => replica.only_dump = number()? == 1,

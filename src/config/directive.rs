@@ -183,6 +183,8 @@ pub enum Origin {
     Redis7,
     /// Redis 8.0 only.
     Redis8,
+    /// Redis 8.6, and not 8.0.
+    Redis86,
     /// Redis 8.10 only.
     Redis810,
     /// Valkey 9.1 only.
@@ -200,6 +202,7 @@ impl Origin {
             Origin::Redis => "Redis 7.0 and later",
             Origin::Redis7 => "Redis 7.0",
             Origin::Redis8 => "Redis 8.0",
+            Origin::Redis86 => "Redis 8.6",
             Origin::Redis810 => "Redis 8.10",
             Origin::Valkey => "Valkey 9.1",
             Origin::Ours => "Waterwheel only",
@@ -235,6 +238,8 @@ pub enum Effect {
     Eviction,
     /// Recount the memory of the clients.
     ClientMemory,
+    /// Count the memory of collections no longer.
+    KeyMemory,
     /// Tell the keyspace which events somebody wants.
     Notifications,
     /// Hold or release the removal of expired keys.

@@ -171,6 +171,8 @@ config! {
     pub maxmemory_samples: u32,
     /// `maxmemory-eviction-tenacity`.
     pub maxmemory_eviction_tenacity: u32,
+    /// `key-memory-histograms`.
+    pub key_memory_histograms: bool,
     /// `lfu-log-factor`.
     pub lfu_log_factor: u32,
     /// `lfu-decay-time`.

@@ -189,6 +189,25 @@ pub(super) fn set_shutdown(field: &mut ShutdownOn, args: &[&[u8]]) -> Result<(),
     Ok(())
 }
 
+pub(super) fn set_key_memory_histograms(
+    config: &mut Config,
+    args: &[&[u8]],
+    source: Source,
+) -> Result<(), String> {
+    let &[value] = args else { return Err(wrong_number()) };
+    let on = match value.to_ascii_lowercase().as_slice() {
+        b"yes" => true,
+        b"no" => false,
+        _ => return Err("argument must be 'yes' or 'no'".to_owned()),
+    };
+    // What is there already was not counted.
+    if on && !config.key_memory_histograms && source == Source::Client {
+        return Err("memory tracking cannot be enabled at runtime".to_owned());
+    }
+    config.key_memory_histograms = on;
+    Ok(())
+}
+
 pub(super) fn set_notifications(config: &mut Config, args: &[&[u8]], _: Source) -> Result<(), String> {
     let &[letters] = args else { return Err(wrong_number()) };
     config.notify_keyspace_events =

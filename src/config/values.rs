@@ -52,9 +52,11 @@ choices! {
         VolatileLfu = "volatile-lfu",
         VolatileRandom = "volatile-random",
         VolatileTtl = "volatile-ttl",
+        VolatileLrm = "volatile-lrm",
         AllkeysLru = "allkeys-lru",
         AllkeysLfu = "allkeys-lfu",
         AllkeysRandom = "allkeys-random",
+        AllkeysLrm = "allkeys-lrm",
         NoEviction = "noeviction",
     }
 
@@ -136,6 +138,7 @@ choices! {
         V10 = "10",
         V11 = "11",
         V12 = "12",
+        V13 = "13",
         V80 = "80",
     }
 
@@ -277,39 +280,43 @@ impl fmt::Display for ShutdownOn {
 
 /// Classes of key events that are published: a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Notifications(pub u16);
+pub struct Notifications(pub u32);
 
 impl Notifications {
     /// `K`: publish to the channel of the key.
-    pub const KEYSPACE: u16 = 1 << 0;
+    pub const KEYSPACE: u32 = 1 << 0;
     /// `E`: publish to the channel of the event.
-    pub const KEYEVENT: u16 = 1 << 1;
+    pub const KEYEVENT: u32 = 1 << 1;
     /// `g`: commands of no type.
-    pub const GENERIC: u16 = 1 << 2;
+    pub const GENERIC: u32 = 1 << 2;
     /// `$`: strings.
-    pub const STRING: u16 = 1 << 3;
+    pub const STRING: u32 = 1 << 3;
     /// `l`: lists.
-    pub const LIST: u16 = 1 << 4;
+    pub const LIST: u32 = 1 << 4;
     /// `s`: sets.
-    pub const SET: u16 = 1 << 5;
+    pub const SET: u32 = 1 << 5;
     /// `h`: hashes.
-    pub const HASH: u16 = 1 << 6;
+    pub const HASH: u32 = 1 << 6;
     /// `z`: sorted sets.
-    pub const ZSET: u16 = 1 << 7;
+    pub const ZSET: u32 = 1 << 7;
     /// `x`: expired keys.
-    pub const EXPIRED: u16 = 1 << 8;
+    pub const EXPIRED: u32 = 1 << 8;
     /// `e`: evicted keys.
-    pub const EVICTED: u16 = 1 << 9;
+    pub const EVICTED: u32 = 1 << 9;
     /// `t`: streams.
-    pub const STREAM: u16 = 1 << 10;
+    pub const STREAM: u32 = 1 << 10;
     /// `m`: reads of keys that do not exist.
-    pub const MISS: u16 = 1 << 11;
+    pub const MISS: u32 = 1 << 11;
     /// `d`: types of modules.
-    pub const MODULE: u16 = 1 << 13;
+    pub const MODULE: u32 = 1 << 13;
     /// `n`: keys that were not there before.
-    pub const NEW: u16 = 1 << 14;
-    /// `A`: all classes but misses and new keys.
-    pub const ALL: u16 = Self::GENERIC
+    pub const NEW: u32 = 1 << 14;
+    /// `o`: values that took the place of others.
+    pub const OVERWRITTEN: u32 = 1 << 15;
+    /// `c`: keys whose values are of another type than before.
+    pub const TYPE_CHANGED: u32 = 1 << 16;
+    /// `A`: all classes but misses, new keys, and what took the place of others.
+    pub const ALL: u32 = Self::GENERIC
         | Self::STRING
         | Self::LIST
         | Self::SET
@@ -320,8 +327,8 @@ impl Notifications {
         | Self::STREAM
         | Self::MODULE;
 
-    /// The letters within `A`, in the order in which they are shown, and the three after it.
-    const LETTERS: [(u8, u16); 14] = [
+    /// The letters within `A`, in the order in which they are shown, and those after it.
+    const LETTERS: [(u8, u32); 16] = [
         (b'g', Self::GENERIC),
         (b'$', Self::STRING),
         (b'l', Self::LIST),
@@ -333,6 +340,8 @@ impl Notifications {
         (b't', Self::STREAM),
         (b'd', Self::MODULE),
         (b'n', Self::NEW),
+        (b'o', Self::OVERWRITTEN),
+        (b'c', Self::TYPE_CHANGED),
         (b'K', Self::KEYSPACE),
         (b'E', Self::KEYEVENT),
         (b'm', Self::MISS),
@@ -351,7 +360,7 @@ impl Notifications {
     }
 
     /// Whether any of these classes is published.
-    pub fn has(self, bits: u16) -> bool {
+    pub fn has(self, bits: u32) -> bool {
         self.0 & bits != 0
     }
 }

@@ -10,6 +10,7 @@ use super::table::Row;
 use super::{Engine, Hint, Host};
 use crate::base::id::ClientId;
 use crate::config::Config;
+use crate::keyspace::Db;
 use crate::resp::{Args, Reply};
 
 /// What a global command is given besides the engine.
@@ -49,7 +50,6 @@ impl Engine {
             self.catch_up(slot);
         }
         let client = &mut self.clients[slot];
-        client.commands += 1;
         // Only the command behind CLIENT REPLY SKIP is not answered.
         if client.is(state::REPLY_SKIP_NEXT) {
             client.state = (client.state & !state::REPLY_SKIP_NEXT) | state::REPLY_SKIP;
@@ -171,10 +171,15 @@ impl Engine {
         if self.listeners.follows {
             self.note_own_keys(slot, args, row);
         }
-        self.account(host, slot, args, row, failed);
+        let spent = self.account(host, slot, args, row, failed);
         let client = &self.clients[slot];
         let (bits, replied) = (client.state, client.out.appended().wrapping_sub(replied));
         let requested = args.extent() as u64;
+        if self.listeners.afterwards & after::HOT_KEYS != 0
+            && let Some(spent) = spent
+        {
+            self.note_hot_keys(host, args, row, spent, requested + replied);
+        }
         if replied >= self.ticker.pace.large_reply_bytes || requested >= self.ticker.pace.large_request_bytes
         {
             self.note_large(slot, args, row, requested, replied);
@@ -199,6 +204,9 @@ impl Engine {
             self.note_read(slot, args, row);
         }
         let is_outermost = self.outermost.nesting.depth == 0;
+        if self.listeners.afterwards & after::SIZES != 0 && is_outermost {
+            self.dbs.iter().for_each(Db::check_sizes);
+        }
         if !self.outermost.held_messages.is_empty() && is_outermost {
             self.send_held_messages(id);
         }
@@ -265,21 +273,30 @@ impl Engine {
         }
     }
 
-    /// Counts a call and its time.
-    fn account(&mut self, host: &mut dyn Host, slot: usize, args: Args<'_>, row: &'static Row, failed: bool) {
+    /// Counts a call and its time, in ticks, which it gives unless the call counts later.
+    fn account(
+        &mut self,
+        host: &mut dyn Host,
+        slot: usize,
+        args: Args<'_>,
+        row: &'static Row,
+        failed: bool,
+    ) -> Option<u64> {
         let ticks = host.ticks();
         let spent = ticks.saturating_sub(self.outermost.last_ticks);
         self.outermost.last_ticks = ticks;
         if self.clients[slot].is(state::BLOCKED | state::REPLAYS) && !self.counts_now(slot, spent) {
-            return;
+            return None;
         }
         self.stats.count_command(spent);
+        self.clients[slot].commands += 1;
         self.count_call(slot, args, row, spent, failed);
         if ticks.saturating_sub(self.ticker.now_ticks) > self.ticker.pace.step_ticks
             && self.outermost.nesting.depth == 0
         {
             self.pass_time(ticks);
         }
+        Some(spent)
     }
 
     /// Whether a call of a client that waits, or that replays, counts now.

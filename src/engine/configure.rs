@@ -60,6 +60,7 @@ impl Engine {
             }
             Effect::Eviction => self.configure_eviction(),
             Effect::ClientMemory => self.configure_client_memory(),
+            Effect::KeyMemory => self.dbs.weigh(self.conf.key_memory_histograms),
             Effect::Notifications => self.note_wanted(),
             Effect::ImportMode => self.note_held(),
             Effect::CommandLogs => {
@@ -103,8 +104,11 @@ impl Engine {
         let clock = &mut self.eviction.clock;
         clock.lfu =
             matches!(self.conf.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        clock.lrm =
+            matches!(self.conf.maxmemory_policy, MaxmemoryPolicy::AllkeysLrm | MaxmemoryPolicy::VolatileLrm);
         clock.log_factor = self.conf.lfu_log_factor;
         clock.decay_minutes = self.conf.lfu_decay_time_min;
         clock.set_time(self.now.unix_s());
+        self.note_wanted();
     }
 }

@@ -49,6 +49,7 @@ impl Engine {
             ..Client::new(handle, id, resp, now)
         });
         let handle = self.clients[slot].handle;
+        self.clients[slot].out.copy_all(self.switches.replies_are_copies);
         self.become_default_user(slot);
         self.stats.total_connections_received += 1;
         self.arm_idle_timer(handle);

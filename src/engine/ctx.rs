@@ -329,7 +329,7 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn sees_the_dead(&self) -> bool {
         let bits = *self.client_state & (state::REPLAYS | state::IMPORT_SOURCE);
-        bits != 0 && (bits & state::REPLAYS != 0 || self.conf.import_mode)
+        self.listeners.shows_dead || bits != 0 && (bits & state::REPLAYS != 0 || self.conf.import_mode)
     }
 
     /// Whether keys and fields stay although their deadline has passed and the client does not see them: clients are paused,
@@ -362,7 +362,7 @@ impl<'a> Ctx<'a> {
     /// Notes an access.
     #[inline]
     pub fn touch(&mut self, handle: Handle) {
-        if self.touches_nothing() {
+        if self.clock.lrm || self.touches_nothing() {
             return;
         }
         let rng = &mut *self.rng;
@@ -429,6 +429,52 @@ impl<'a> Ctx<'a> {
         handle
     }
 
+    /// As [`Ctx::set`], for a command that stores a value of its own, whatever the key held: who asked is told.
+    #[inline]
+    pub fn replace(
+        &mut self,
+        key: Key<'_>,
+        found: Option<Handle>,
+        value: NewValue<'_>,
+        deadline: Deadline,
+    ) -> Handle {
+        let before = self.type_to_tell(found);
+        let handle = self.set(key, found, value, deadline);
+        if before.is_some() {
+            let db = *self.db_index;
+            self.tell_overwritten(db, key, before);
+        }
+        handle
+    }
+
+    /// The type of a value whose end is to be told as that of one that another takes the place of; none if nobody asked.
+    #[inline]
+    pub fn type_to_tell(&self, found: Option<Handle>) -> Option<Type> {
+        self.type_to_tell_in(*self.db_index, found)
+    }
+
+    /// As [`Ctx::type_to_tell`], for a value of another database.
+    #[inline]
+    pub fn type_to_tell_in(&self, db: u32, found: Option<Handle>) -> Option<Type> {
+        const ASKED: u32 = EventClass::Overwritten as u32 | EventClass::TypeChanged as u32;
+        if self.listeners.wanted & ASKED == 0 {
+            return None;
+        }
+        found.map(|handle| self.dbs.at(db as usize).value(handle).type_of())
+    }
+
+    /// Tells that the value of a key took the place of one of this type, if there was one.
+    #[cold]
+    pub fn tell_overwritten(&mut self, db: u32, key: Key<'_>, before: Option<Type>) {
+        let Some(before) = before else { return };
+        self.notify_in(db, EventClass::Overwritten, "overwritten", key.bytes);
+        let db_ref = self.dbs.at(db as usize);
+        let now = db_ref.find(key.bytes, key.hash).map(|handle| db_ref.value(handle).type_of());
+        if now.is_some_and(|now| now != before) {
+            self.notify_in(db, EventClass::TypeChanged, "type_changed", key.bytes);
+        }
+    }
+
     /// Takes a collection out of its entry, to change it; [`Ctx::put`] must follow.
     ///
     /// # Errors
@@ -465,6 +511,9 @@ impl<'a> Ctx<'a> {
         if is_new || !is_there || T::TYPE == Type::Stream {
             self.signal(key);
         }
+        if self.clock.lrm && T::TYPE == Type::Stream {
+            self.note_change(key);
+        }
         is_there
     }
 
@@ -472,7 +521,7 @@ impl<'a> Ctx<'a> {
     /// stored: remove the key.
     pub fn store(&mut self, key: Key<'_>, value: impl Into<Value>) -> Handle {
         let found = self.peek(key);
-        self.set(key, found, NewValue::Whole(value.into()), Deadline::Clear)
+        self.replace(key, found, NewValue::Whole(value.into()), Deadline::Clear)
     }
 
     /// Database, reply and chance together, for a handler that replies with what it reads.
@@ -566,6 +615,10 @@ impl<'a> Ctx<'a> {
     pub fn put_quietly<T: Collection>(&mut self, key: Key<'_>, taken: Taken<T>) {
         let access = self.clock.fresh();
         self.db().put(key.bytes, key.hash, taken, access);
+        // What groups have read and acknowledged changes without an event.
+        if self.clock.lrm && T::TYPE == Type::Stream {
+            self.note_change(key);
+        }
     }
 
     /// The access bits of a value that is written: a frequency outlives a new value, and so does the last access where
@@ -573,7 +626,9 @@ impl<'a> Ctx<'a> {
     #[inline]
     fn access_for(&self, found: Option<Handle>) -> u32 {
         match found {
-            Some(handle) if self.clock.lfu || self.touches_nothing() => self.db_ref().access(handle),
+            Some(handle) if self.clock.lfu || (self.touches_nothing() && !self.clock.lrm) => {
+                self.db_ref().access(handle)
+            }
             _ => self.clock.fresh(),
         }
     }
@@ -633,6 +688,11 @@ impl<'a> Ctx<'a> {
         self.propagation.instead_for(target::AOF, *self.db_index, log);
     }
 
+    /// As [`Ctx::propagate_as`], to the log alone.
+    pub fn propagate_to_log<A: AsRef<[u8]>>(&mut self, log: &[A]) {
+        self.propagation.instead_for(target::AOF, *self.db_index, log);
+    }
+
     /// Propagates the removal of a key by a deadline in the past instead of the command as it came.
     pub fn propagate_removal(&mut self, key: Key<'_>) {
         self.propagate_as(&[self.conf.verb_of_expiry(), key.bytes]);
@@ -656,7 +716,27 @@ impl<'a> Ctx<'a> {
     /// Tells those who asked that something happened to a key.
     #[inline]
     pub fn notify(&mut self, class: EventClass, name: &'static str, key: &[u8]) {
+        if self.listeners.wanted & class as u32 != 0 {
+            self.note(class, name, key);
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, class: EventClass, name: &'static str, key: &[u8]) {
+        if self.clock.lrm && EventClass::CHANGES & class as u32 != 0 {
+            let key = self.key_of(key);
+            self.note_change(key);
+        }
         self.listeners.notify(class, name, key, *self.db_index);
+    }
+
+    /// Notes that a value is not what it was, where that decides which is evicted first.
+    #[cold]
+    fn note_change(&mut self, key: Key<'_>) {
+        if let Some(handle) = self.db_ref().find(key.bytes, key.hash) {
+            let access = self.clock.fresh();
+            self.db().set_access(handle, access);
+        }
     }
 
     /// As [`Ctx::notify`], for a key of another database.

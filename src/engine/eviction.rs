@@ -1,7 +1,8 @@
 //! Eviction: what goes when memory is over `maxmemory`.
 //!
 //! A few keys are sampled, the best candidates are kept in a pool of sixteen, and the best of those goes; so the pool
-//! gets better with every round, and a handful of samples comes near to a true LRU or LFU order. The idea and its
+//! gets better with every round, and a handful of samples comes near to a true order by last use (LRU), last change (LRM) or
+//! number of uses (LFU). The idea and its
 //! measurements are Redis's (`evict.c`). A command that finds memory over the limit evicts for a bounded time, given by
 //! `maxmemory-eviction-tenacity`; if that does not suffice, the command runs and the next one goes on.
 
@@ -136,8 +137,9 @@ impl Engine {
     }
 
     fn only_dated(&self) -> bool {
-        use Policy::{VolatileLfu, VolatileLru, VolatileRandom, VolatileTtl};
-        matches!(self.conf.maxmemory_policy, VolatileLfu | VolatileLru | VolatileRandom | VolatileTtl)
+        use Policy::{VolatileLfu, VolatileLrm, VolatileLru, VolatileRandom, VolatileTtl};
+        let policy = self.conf.maxmemory_policy;
+        matches!(policy, VolatileLfu | VolatileLrm | VolatileLru | VolatileRandom | VolatileTtl)
     }
 
     fn evict_random(&mut self) -> bool {

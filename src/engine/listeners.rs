@@ -22,6 +22,10 @@ pub mod after {
     pub const NEWS: u32 = 1 << 2;
     /// Replies wait for the disk.
     pub const GATE: u32 = 1 << 3;
+    /// What the command has cost is noted with its keys.
+    pub const HOT_KEYS: u32 = 1 << 4;
+    /// What is known of the sizes of values is compared with what they are.
+    pub const SIZES: u32 = 1 << 5;
 }
 
 /// Who listens to the keyspace.
@@ -37,6 +41,8 @@ pub struct Listeners {
     pub afterwards: u32,
     /// Expired keys are not seen, but stay: clients are paused, or somebody else says when they go.
     pub expiry_held: bool,
+    /// Expired keys and fields are seen, and stay (DEBUG SET-ALLOW-ACCESS-EXPIRED).
+    pub shows_dead: bool,
     /// This server follows another one.
     pub follows: bool,
     /// Who waits for which key, and which keys may be ready.

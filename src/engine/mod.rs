@@ -23,6 +23,7 @@ pub mod error;
 pub mod eviction;
 mod give_back;
 pub mod host;
+pub mod hot_keys;
 pub mod input;
 pub mod jobs;
 pub mod key_batch;
@@ -92,7 +93,7 @@ pub struct Engine {
     pub acl: acl::Acl,
     /// Who listens to what.
     pub pubsub: pubsub::Pubsub,
-    /// Commands that took long, or whose request or reply was large.
+    /// Commands that took long, or whose request or reply was large, and hot keys.
     pub logs: slowlog::CommandLogs,
     /// Latency spikes by event.
     pub latency: latency::LatencyMonitor,
@@ -153,6 +154,8 @@ pub struct Switches {
     pub reply_resizing: bool,
     /// DEBUG SET-DISABLE-DENY-SCRIPTS.
     pub allows_all_in_scripts: bool,
+    /// DEBUG REPLY-COPY-AVOIDANCE 0.
+    pub replies_are_copies: bool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: bool,
     /// DEBUG AOF-FLUSH-SLEEP: microseconds for which everything stands before the log is written.
@@ -192,6 +195,7 @@ impl Engine {
             active_expire: true,
             reply_peak_reset_ms: Some(5000),
             reply_resizing: true,
+            replies_are_copies: false,
             cron_paused: false,
             log_delay_us: 0,
             allows_all_in_scripts: false,
@@ -229,6 +233,7 @@ impl Engine {
             conf,
         };
         engine.conf.tuning.hash_key = hash_key;
+        engine.dbs.weigh(engine.conf.key_memory_histograms);
         engine.take_over_configuration();
         engine
     }
@@ -237,10 +242,29 @@ impl Engine {
     fn note_wanted(&mut self) {
         let watched = if self.listeners.watchers.is_empty() { 0 } else { EventClass::CHANGES };
         let tracked = if self.listeners.tracking.is_on() { EventClass::CHANGES } else { 0 };
-        self.listeners.published = u32::from(self.conf.notify_keyspace_events.0);
+        self.listeners.published = self.conf.notify_keyspace_events.0;
         let told = if self.listeners.published & CHANNELS == 0 { 0 } else { self.listeners.published };
         self.listeners.heard = told | watched;
-        self.listeners.wanted = self.listeners.heard | tracked;
+        let noted = if self.eviction.clock.lrm { EventClass::CHANGES } else { 0 };
+        self.listeners.wanted = self.listeners.heard | tracked | noted;
+    }
+
+    /// Whether keys and fields whose deadline has passed are shown, and stay (DEBUG SET-ALLOW-ACCESS-EXPIRED).
+    pub fn show_the_dead(&mut self, on: bool) {
+        self.listeners.shows_dead = on;
+    }
+
+    /// Whether what is known of the sizes of values is compared with what they are after each command, which takes long (DEBUG
+    /// KEYSIZES-HIST-ASSERT).
+    pub fn check_sizes(&mut self, on: bool) {
+        self.listeners.set_after(listeners::after::SIZES, on);
+    }
+
+    /// Whether replies share the bytes of large values (DEBUG REPLY-COPY-AVOIDANCE).
+    pub fn share_replies(&mut self, on: bool) {
+        self.switches.replies_are_copies = !on;
+        let slots: Vec<usize> = self.clients.iter().map(|(slot, _)| slot).collect();
+        slots.into_iter().for_each(|slot| self.clients[slot].out.copy_all(!on));
     }
 
     /// Passes on what was propagated up to the last outermost command that is done, to whoever follows. The shell calls it

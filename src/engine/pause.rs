@@ -238,6 +238,7 @@ impl Engine {
         if matches!(blocked.block.on, BlockOn::Keys | BlockOn::Migration) {
             let row = self.table.at(blocked.row);
             self.stats.total_commands_processed += 1;
+            self.clients[slot].commands += 1;
             let args = Args::Owned(blocked.asked.as_ref().unwrap_or(&blocked.args));
             self.count_call(slot, args, row, blocked.spent_ticks, failed);
         }

@@ -109,7 +109,8 @@ impl Engine {
             self.note_writer(slot);
         }
         let client = &mut self.clients[slot];
-        client.commands += ran as u64;
+        // One that is to be concluded is counted then.
+        client.commands += ran as u64 - u64::from(unfinished.is_some());
         client.note_row(row);
         (ran, unfinished)
     }

@@ -28,8 +28,8 @@ impl Engine {
         self.outermost.is_settling = true;
         loop {
             self.publish_events(actor, false);
-            // Who waits for a key would be told LOADING: it looks when the dataset is there.
-            if self.gates & gate::LOADING != 0 {
+            // Who waits for a key would be told LOADING, or BUSY: it looks when the dataset is there, or the script over.
+            if self.gates & (gate::LOADING | gate::BUSY) != 0 {
                 break;
             }
             let Some((db, key, waiters)) = self.listeners.waiters.take_ready() else { break };

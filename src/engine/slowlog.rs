@@ -59,7 +59,7 @@ impl CommandLog {
     }
 }
 
-/// The three logs.
+/// The three logs, and what HOTKEYS has found.
 #[derive(Debug, Default)]
 pub struct CommandLogs {
     /// Slow commands.
@@ -68,6 +68,8 @@ pub struct CommandLogs {
     pub large_requests: CommandLog,
     /// Commands whose reply was large.
     pub large_replies: CommandLog,
+    /// Which keys cost most; none unless somebody has asked.
+    pub hot_keys: Option<Box<super::hot_keys::HotKeys>>,
 }
 
 impl CommandLogs {

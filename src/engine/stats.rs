@@ -68,8 +68,12 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Those of them that went at their deadline and not when somebody looked for them.
+    pub expired_keys_active: u64,
     /// Fields of hashes that were removed at their deadline.
     pub expired_subkeys: u64,
+    /// Those of them that went at their deadline and not when somebody looked for them.
+    pub expired_subkeys_active: u64,
     /// Milliseconds between a deadline and the removal of its key.
     pub expire_lag_ms: Histogram,
     pub evicted_keys: u64,

@@ -11,7 +11,7 @@ use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::base::limit::{EXPIRED_KEYS_AT_ONCE, EXPIRED_KEYS_PER_TURN};
 use crate::keyspace::Due;
-use crate::keyspace::types::Hash;
+use crate::keyspace::types::{Hash, Stream};
 use bytes::Bytes;
 
 /// How often the `instantaneous_` figures are sampled while there is traffic.
@@ -102,6 +102,8 @@ pub enum Timer {
     LogGrown,
     /// Look whether a sealed backup was kept long enough.
     BackupKept,
+    /// Look for hot keys no longer.
+    HotKeysEnd,
     /// Look after replicas, once a second.
     Replication,
     /// Look whether a replica can take over.
@@ -218,17 +220,18 @@ impl Engine {
     fn expire_some(&mut self, host: &mut dyn Host, index: usize, now_ms: u64) -> bool {
         let (listeners, stats) = (&mut self.listeners, &mut self.stats);
         let (propagation, verb) = (&mut self.propagation, self.conf.verb_of_expiry());
-        let mut hashes = Vec::new();
+        let mut inner = Vec::new();
         let mut more =
             self.dbs.at_mut(index).expire_due(now_ms, EXPIRED_KEYS_AT_ONCE, |key, due| match due {
                 Due::Expired(deadline) => {
                     let place = (index as u32, key);
                     listeners.expired(place, now_ms - deadline, verb, stats, propagation);
+                    stats.expired_keys_active += 1;
                 }
-                Due::Fields => hashes.push(Bytes::copy_from_slice(key)),
+                Due::Inner => inner.push(Bytes::copy_from_slice(key)),
             });
-        for key in hashes {
-            more |= self.expire_fields(index as u32, &key);
+        for key in inner {
+            more |= self.expire_inner(index as u32, &key);
         }
         // Each key that died by itself is a change of its own.
         self.propagation.close_each();
@@ -238,18 +241,26 @@ impl Engine {
         more
     }
 
-    /// Removes some fields of a hash whose deadline has passed; true when more are due.
-    fn expire_fields(&mut self, index: u32, key: &[u8]) -> bool {
+    /// Removes some of what is inside a value and whose deadline has passed; true when more is due.
+    fn expire_inner(&mut self, index: u32, key: &[u8]) -> bool {
         let now_ms = self.now.unix_ms();
         let db = self.dbs.at_mut(index as usize);
         let hash = db.hash(key);
         let Some(handle) = db.find(key, hash) else { return false };
+        if let Some(mut stream) = db.take::<Box<Stream>>(handle) {
+            // A follower and the log forget by themselves, and nobody is told.
+            let removed = stream.idempotence.remove_due(now_ms, EXPIRED_KEYS_AT_ONCE);
+            db.put(key, hash, stream, self.eviction.clock.fresh());
+            db.arm_inner(key, hash);
+            return removed == EXPIRED_KEYS_AT_ONCE;
+        }
         let Some(mut value) = db.take::<Hash>(handle) else { return false };
         let mut gone = Vec::new();
         let removed = value.remove_due(now_ms, EXPIRED_KEYS_AT_ONCE, |name| gone.push(name.to_vec()));
         let is_gone = db.put(key, hash, value, self.eviction.clock.fresh()).is_none();
-        db.arm_fields(key, hash);
+        db.arm_inner(key, hash);
         let (stats, propagation) = (&mut self.stats, &mut self.propagation);
+        stats.expired_subkeys_active += gone.len() as u64;
         self.listeners.fields_expired((index, key), &gone, is_gone, stats, propagation);
         removed == EXPIRED_KEYS_AT_ONCE
     }
@@ -282,6 +293,7 @@ impl Engine {
             Timer::LogRetry => self.retry_log(),
             Timer::LogGrown => self.rewrite_if_grown(),
             Timer::BackupKept => self.look_at_backup_ttl(),
+            Timer::HotKeysEnd => self.end_hot_keys(),
             Timer::Replication => self.tend_replication(host),
             Timer::Failover => self.look_at_failover(host),
             Timer::Shutdown => self.look_at_shutdown(host),

@@ -1,6 +1,6 @@
-//! When an entry was last used (LRU), or how often (LFU), in 24 bits.
+//! When an entry was last used (LRU) or changed (LRM), or how often it was used (LFU), in 24 bits.
 //!
-//! LRU: the clock in seconds, modulo 2^24 (194 days); an idle time is a difference on that ring.
+//! LRU and LRM: the clock in seconds, modulo 2^24 (194 days); an idle time is a difference on that ring.
 //!
 //! LFU, as in Redis: 16 bits of minutes at the last decrement, 8 bits of a logarithmic counter. The counter grows
 //! with probability `1 / ((counter - 5) * lfu-log-factor + 1)` and falls by one every `lfu-decay-time` minutes. A new
@@ -16,6 +16,8 @@ const CLOCK_MASK: u64 = (1 << 24) - 1;
 pub struct AccessClock {
     /// Whether `maxmemory-policy` is one of the LFU ones.
     pub lfu: bool,
+    /// Whether it is one of the LRM ones: what counts is the last change, and not the last access.
+    pub lrm: bool,
     /// Seconds, modulo 2^24.
     pub lru_s: u32,
     /// Minutes, modulo 2^16.

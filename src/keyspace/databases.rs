@@ -12,6 +12,8 @@ pub struct Databases {
     hash_key: HashKey,
     /// Bit `i % 64` is set when the database `i` may have changed since `take_touched`.
     touched: u64,
+    /// See [`Databases::weigh`].
+    weighs: bool,
     pub(super) snapshot: Option<Box<Snapshot>>,
     /// What a snapshot held and nobody needs any more.
     pub(super) garbage: Vec<Garbage>,
@@ -21,7 +23,13 @@ impl Databases {
     /// `count` empty databases; wheels stand at `now_ms`.
     pub fn new(count: usize, hash_key: HashKey, now_ms: u64) -> Databases {
         let dbs = (0..count).map(|_| Db::new(hash_key, now_ms)).collect();
-        Databases { dbs, hash_key, touched: 0, snapshot: None, garbage: Vec::new() }
+        Databases { dbs, hash_key, touched: 0, weighs: false, snapshot: None, garbage: Vec::new() }
+    }
+
+    /// Counts from now on how much memory collections take, or no longer. To begin they have to be empty.
+    pub fn weigh(&mut self, on: bool) {
+        self.weighs = on;
+        self.dbs.iter_mut().for_each(|db| db.weigh(on));
     }
 
     /// How many there are.
@@ -88,7 +96,9 @@ impl Databases {
             if db.is_empty() && db.buckets() <= 1 && !db.is_walked() {
                 continue;
             }
-            let db = std::mem::replace(db, Db::new(self.hash_key, now_ms));
+            let mut fresh = Db::new(self.hash_key, now_ms);
+            fresh.weigh(self.weighs);
+            let db = std::mem::replace(db, fresh);
             old.extend(match &mut self.snapshot {
                 Some(snapshot) => snapshot.take_along(index, db),
                 None => Some(db),

@@ -15,6 +15,7 @@
 mod collections;
 mod expiry;
 pub(super) mod walk;
+mod weights;
 
 use super::access::AccessClock;
 use super::entry::{self, Entry, KeyPart, Kind, Meta, ValuePart};
@@ -67,8 +68,8 @@ const LOOKUPS_AT_ONCE: usize = 64;
 pub enum Due {
     /// Its deadline, Unix time in milliseconds, has passed, and it is removed.
     Expired(u64),
-    /// Deadlines of fields have passed; the fields are still there.
-    Fields,
+    /// Deadlines of what is inside have passed: fields of a hash, or ids of producers. They are still there.
+    Inner,
 }
 
 /// What [`Db::look_up`] has found.
@@ -93,10 +94,14 @@ pub struct Db {
     dated: usize,
     /// Sum of all deadlines, for the average TTL.
     deadline_sum: u128,
-    /// Hashes of which fields have deadlines.
-    field_dated: usize,
+    /// Keys with deadlines inside: hashes of which fields have them, and streams that remember ids of producers.
+    inner_dated: usize,
+    /// Those of them that are streams.
+    inner_dated_streams: usize,
     /// Sizes of the values, by type.
     sizes: [Sizes; TYPES],
+    /// How much memory collections take, by type; none unless somebody wants to know.
+    weights: Option<Box<[Sizes; TYPES]>>,
     /// Room for a packed collection that is taken out.
     spare: Vec<u8>,
     garbage: Vec<Garbage>,
@@ -143,8 +148,10 @@ impl Db {
             writes: 0,
             dated: 0,
             deadline_sum: 0,
-            field_dated: 0,
+            inner_dated: 0,
+            inner_dated_streams: 0,
             sizes: std::array::from_fn(|_| Sizes::default()),
+            weights: None,
             spare: Vec::new(),
             garbage: Vec::new(),
             due: Vec::new(),
@@ -182,7 +189,12 @@ impl Db {
 
     /// Hashes of which fields have deadlines.
     pub fn field_dated(&self) -> usize {
-        self.field_dated
+        self.inner_dated - self.inner_dated_streams
+    }
+
+    /// Whether streams remember ids of their producers.
+    pub fn has_idempotence(&self) -> bool {
+        self.inner_dated_streams > 0
     }
 
     /// Sizes of the values of a type: elements, or bytes of strings.
@@ -374,7 +386,7 @@ impl Db {
         }
         let Some(old) = found else {
             let deadline = if let Deadline::At(ms) = deadline { Some(ms) } else { None };
-            let meta = Meta { access, epoch: self.store.epoch, deadline, field_deadlines: false };
+            let meta = Meta { access, epoch: self.store.epoch, deadline, inner_deadlines: false };
             return self.insert(key, hash, value, meta);
         };
         self.writes += 1;
@@ -387,7 +399,7 @@ impl Db {
             Deadline::Clear => None,
             Deadline::At(ms) => Some(ms),
         };
-        let meta = Meta { access, epoch: self.store.epoch, deadline, field_deadlines: false };
+        let meta = Meta { access, epoch: self.store.epoch, deadline, inner_deadlines: false };
         let far = self.entry(old).key().err();
         let key_part = far.map_or(KeyPart::Near(key), KeyPart::Far);
         let handle = self.rewrite(hash, old, key_part, value, &meta);
@@ -517,16 +529,15 @@ impl Db {
             self.store.value_bytes += key.len();
             KeyPart::Far(self.store.far_keys.insert(key.into()) as u32)
         };
-        let field_deadline = value.next_deadline();
-        meta.field_deadlines = field_deadline.is_some();
+        let inner_deadline = self.note_inner_deadline(&value);
+        meta.inner_deadlines = inner_deadline.is_some();
         let part = self.value_part(&mut value);
         let handle = self.store.slab.alloc(entry::needed_bytes(key_part, part, &meta));
         entry::write(self.store.slab.get_mut(handle), key_part, part, &meta);
         self.count_in(handle);
         self.dict.insert(hash, handle, &self.store);
         self.account_deadline(hash, None, meta.deadline);
-        if let Some(deadline) = field_deadline {
-            self.field_dated += 1;
+        if let Some(deadline) = inner_deadline {
             self.wheel.register(first_dead_ms(deadline), hash);
         }
         handle
@@ -541,12 +552,11 @@ impl Db {
         mut value: NewValue<'_>,
         meta: &Meta,
     ) -> Handle {
-        let field_deadline = value.next_deadline();
-        if let Some(deadline) = field_deadline {
-            self.field_dated += 1;
+        let inner_deadline = self.note_inner_deadline(&value);
+        if let Some(deadline) = inner_deadline {
             self.wheel.register(first_dead_ms(deadline), hash);
         }
-        let meta = Meta { field_deadlines: field_deadline.is_some(), ..*meta };
+        let meta = Meta { inner_deadlines: inner_deadline.is_some(), ..*meta };
         let part = self.value_part(&mut value);
         let handle = self.place(hash, old, key, part, &meta);
         self.count_in(handle);
@@ -617,8 +627,9 @@ impl Db {
 
     /// Frees what an entry holds beside its cell.
     fn drop_value(&mut self, handle: Handle) {
-        if self.entry(handle).has_field_deadlines() {
-            self.field_dated -= 1;
+        if self.entry(handle).has_inner_deadlines() {
+            let of = self.value(handle).type_of();
+            self.count_inner_dated(of, -1);
         }
         let entry = self.entry(handle);
         if entry.kind() != Kind::Far {
@@ -665,6 +676,9 @@ impl Db {
         let value = self.value(handle);
         let (of, size) = (value.type_of(), value.size());
         self.sizes[of as usize].add(size);
+        if self.weights.is_some() {
+            self.count_weight(handle, Sizes::add);
+        }
     }
 
     /// Counts the value of an entry among the sizes no more.
@@ -673,6 +687,9 @@ impl Db {
         let value = self.value(handle);
         let (of, size) = (value.type_of(), value.size());
         self.sizes[of as usize].remove(size);
+        if self.weights.is_some() {
+            self.count_weight(handle, Sizes::remove);
+        }
     }
 
     /// The value of a key got another size.
@@ -743,14 +760,14 @@ impl Store {
     /// Whether this is an entry with deadlines whose key has this hash.
     fn dated_with_hash(&self, handle: Handle, hash: u64) -> bool {
         let entry = self.entry(handle);
-        (entry.deadline().is_some() || entry.has_field_deadlines())
+        (entry.deadline().is_some() || entry.has_inner_deadlines())
             && siphash13(&self.hash_key, self.key(handle)) == hash
     }
 
-    /// The nearest deadline of the fields of a hash, as Unix time in milliseconds.
-    fn field_deadline(&self, handle: Handle) -> Option<u64> {
+    /// The nearest deadline of what is inside a value, as Unix time in milliseconds.
+    fn inner_deadline(&self, handle: Handle) -> Option<u64> {
         let entry = self.entry(handle);
-        if !entry.has_field_deadlines() {
+        if !entry.has_inner_deadlines() {
             return None;
         }
         match entry.kind() {
@@ -759,9 +776,9 @@ impl Store {
         }
     }
 
-    /// The nearest deadline of a key and the fields in it.
+    /// The nearest deadline of a key and what is inside.
     fn nearest_deadline(&self, handle: Handle) -> Option<u64> {
-        [self.entry(handle).deadline(), self.field_deadline(handle)].into_iter().flatten().min()
+        [self.entry(handle).deadline(), self.inner_deadline(handle)].into_iter().flatten().min()
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Kind {
 const DEADLINE: u8 = 1 << 4;
 const RAW: u8 = 1 << 5;
 const FAR_KEY: u8 = 1 << 6;
-const FIELD_DEADLINES: u8 = 1 << 7;
+const INNER_DEADLINES: u8 = 1 << 7;
 const HEAD_BYTES: usize = 5;
 
 /// The key of an entry that is to be written: its bytes, or where they lie.
@@ -80,7 +80,7 @@ pub struct Meta {
     /// Unix time in milliseconds at which the key dies.
     pub deadline: Option<u64>,
     /// Fields of the hash have deadlines of their own.
-    pub field_deadlines: bool,
+    pub inner_deadlines: bool,
 }
 
 /// Bytes that an entry needs.
@@ -108,7 +108,7 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
     let far = if matches!(key, KeyPart::Far(_)) { FAR_KEY } else { 0 };
     let dated = if meta.deadline.is_some() { DEADLINE } else { 0 };
     let access = meta.access.to_le_bytes();
-    let fields = if meta.field_deadlines { FIELD_DEADLINES } else { 0 };
+    let fields = if meta.inner_deadlines { INNER_DEADLINES } else { 0 };
     cell[..HEAD_BYTES].copy_from_slice(&[
         kind | far | dated | fields,
         access[0],
@@ -203,10 +203,10 @@ impl<'a> Entry<'a> {
         self.0[0] & RAW != 0
     }
 
-    /// Whether fields of the hash have deadlines.
+    /// Whether something inside the value has a deadline.
     #[inline]
-    pub fn has_field_deadlines(self) -> bool {
-        self.0[0] & FIELD_DEADLINES != 0
+    pub fn has_inner_deadlines(self) -> bool {
+        self.0[0] & INNER_DEADLINES != 0
     }
 
     /// The 24 bits of LRU or LFU.
@@ -297,7 +297,7 @@ impl<'a> Entry<'a> {
             access: self.access(),
             epoch: self.epoch(),
             deadline: self.deadline(),
-            field_deadlines: self.has_field_deadlines(),
+            inner_deadlines: self.has_inner_deadlines(),
         }
     }
 }
@@ -315,10 +315,10 @@ pub fn set_int(cell: &mut [u8], value: i64) {
     cell[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Notes whether fields of the hash have deadlines.
+/// Notes whether something inside the value has a deadline.
 #[inline]
-pub fn set_field_deadlines(cell: &mut [u8], any: bool) {
-    cell[0] = if any { cell[0] | FIELD_DEADLINES } else { cell[0] & !FIELD_DEADLINES };
+pub fn set_inner_deadlines(cell: &mut [u8], any: bool) {
+    cell[0] = if any { cell[0] | INNER_DEADLINES } else { cell[0] & !INNER_DEADLINES };
 }
 
 /// Writes the deadline of an entry that has one.
@@ -357,7 +357,7 @@ mod tests {
         let value = vec![b'v'; 512];
         for key in [&b""[..], b"key", &long[..127], &long[..128], &long] {
             for deadline in [None, Some(0), Some(u64::MAX)] {
-                let meta = Meta { access: 0xabcdef, epoch: 7, deadline, field_deadlines: false };
+                let meta = Meta { access: 0xabcdef, epoch: 7, deadline, inner_deadlines: false };
                 for part in [
                     ValuePart::Inline(b"", false),
                     ValuePart::Inline(&value[..127], true),

@@ -28,6 +28,10 @@ pub enum EventClass {
     Module = 1 << 13,
     /// `n`: a key was created. Not in `A`.
     New = 1 << 14,
+    /// `o`: a value took the place of another one. Not in `A`.
+    Overwritten = 1 << 15,
+    /// `c`: it is of another type than the one before. Not in `A`.
+    TypeChanged = 1 << 16,
     /// `t` as well: groups and consumers of a stream, and its last id, by which its entries do not change.
     StreamState = 1 << 10 | 1 << 20,
     /// No letter: a change of which nobody is told by its name.

@@ -31,6 +31,10 @@ pub struct Tuning {
     pub stream_node_max_bytes: u64,
     /// Entries of one node of a stream; 0: any number.
     pub stream_node_max_entries: u64,
+    /// For how long a new stream remembers the ids of its producers, in seconds; 0: 100.
+    pub stream_idmp_duration_s: u32,
+    /// How many ids of a producer a new stream remembers; 0: 100.
+    pub stream_idmp_ids_max: u32,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: bytes from which an element of a list gets a node of its own; 0: by the size of
     /// the nodes.
     pub list_packed_threshold_bytes: u64,

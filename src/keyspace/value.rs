@@ -131,9 +131,13 @@ impl Value {
         }
     }
 
-    /// The nearest deadline of the fields of a hash, as Unix time in milliseconds.
+    /// The nearest deadline of what is inside, fields of a hash or ids of producers, as Unix time in milliseconds.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        if let Value::Hash(hash) = self { hash.next_deadline() } else { None }
+        match self {
+            Value::Hash(hash) => hash.next_deadline(),
+            Value::Stream(stream) => stream.idempotence.next_deadline(),
+            _ => None,
+        }
     }
 
     /// The packed collection that was inside an entry.
@@ -179,7 +183,7 @@ pub struct Taken<T> {
     pub(super) value: T,
     /// Elements when it was taken.
     pub(super) old_len: usize,
-    /// The nearest deadline of its fields when it was taken.
+    /// The nearest deadline of what is inside when it was taken.
     pub(super) old_deadline: Option<u64>,
     /// What another value has taken the place of: a snapshot may still follow it.
     pub(super) replaced: Option<T>,
@@ -188,7 +192,12 @@ pub struct Taken<T> {
 impl<T: Collection> Taken<T> {
     /// A value for a key that does not exist yet.
     pub fn new() -> Taken<T> {
-        Taken { handle: None, value: T::new(), old_len: 0, old_deadline: None, replaced: None }
+        Taken::begin(T::new())
+    }
+
+    /// As [`Taken::new`], which begins as this value.
+    pub fn begin(value: T) -> Taken<T> {
+        Taken { handle: None, value, old_len: 0, old_deadline: None, replaced: None }
     }
 }
 
@@ -388,7 +397,7 @@ pub enum NewValue<'a> {
 }
 
 impl NewValue<'_> {
-    /// The nearest deadline of the fields of a hash, as Unix time in milliseconds.
+    /// The nearest deadline of what is inside, as Unix time in milliseconds.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         if let NewValue::Whole(value) = self { value.next_deadline() } else { None }
     }

@@ -54,12 +54,18 @@ local globals_metatable = readonly({ __index = refuse_missing })
 
 -- ---- functions that must not reach behind what is shown
 
+-- What the metatable of an array looks like that cjson has marked.
+local shown_array_metatable = readonly(server.array_metatable)
+
 globals.getmetatable = guarded(function(value)
   if value == shown_globals then
     return true, globals_metatable
   end
   if value ~= nil and behind[value] then
     return true, nil
+  end
+  if getmetatable(value) == server.array_metatable then
+    return true, shown_array_metatable
   end
 end, getmetatable)
 

@@ -402,6 +402,7 @@ fn server_table(lua: &Lua, purpose: Purpose, chance: &Chance) -> mlua::Result<Ta
     native::cjson::add_functions(lua, &libraries.raw_get("cjson")?)?;
     native::cmsgpack::add_constants(&libraries.raw_get("cmsgpack")?)?;
     server.raw_set("libraries", libraries)?;
+    server.raw_set("array_metatable", native::cjson::array_metatable(lua)?)?;
     server.raw_set("redis", api(lua, Api::Redis, purpose)?)?;
     server.raw_set("server", api(lua, Api::Server, purpose)?)?;
     server.raw_set("loading", api(lua, Api::Loading, purpose)?)?;

@@ -157,7 +157,7 @@ impl Handshake {
             encode_request(&["REPLCONF", "ip-address", address], out);
             self.asked.push_back(Asked::Address);
         }
-        encode_request(&["REPLCONF", "capa", "eof", "capa", "psync2"], out);
+        encode_request(&["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "stream-idmp"], out);
         self.asked.push_back(Asked::Capabilities);
         encode_request(&["REPLCONF", "version", version], out);
         self.asked.push_back(Asked::Version);

@@ -28,6 +28,8 @@ pub struct Output {
     chunk_bytes: usize,
     /// Bytes ever appended, for statistics and for the limits of CLIENT REPLY.
     appended: u64,
+    /// No chunk shares its bytes with the keyspace.
+    copies: bool,
 }
 
 impl Output {
@@ -61,6 +63,16 @@ impl Output {
     /// Memory held for the pieces and the tail, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.chunk_bytes + self.tail.capacity() + self.chunks.capacity() * size_of::<Bytes>()
+    }
+
+    /// Whether long values are copied and not shared with the keyspace.
+    pub fn copies(&self) -> bool {
+        self.copies
+    }
+
+    /// Copies long values from now on, or shares them.
+    pub fn copy_all(&mut self, on: bool) {
+        self.copies = on;
     }
 
     /// Bytes ever appended.

@@ -107,7 +107,7 @@ impl<'a> Reply<'a> {
 
     /// A bulk string whose bytes are shared with the keyspace when they are many.
     pub fn bulk_shared(&mut self, value: &Bytes) {
-        if value.len() < SHARED_REPLY_BYTES || self.muted {
+        if value.len() < SHARED_REPLY_BYTES || self.muted || self.out.copies() {
             return self.bulk(value);
         }
         header(self.out.tail(), b'$', value.len());

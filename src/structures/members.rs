@@ -90,6 +90,12 @@ impl<L: Layout> Members<L> {
         self.dict.is_empty()
     }
 
+    /// Buckets of the table.
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.dict.buckets()
+    }
+
     /// Bytes taken from the allocator.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -15,4 +15,5 @@ pub mod prefetch;
 pub mod quicklist;
 pub mod ranked;
 pub mod slab;
+pub mod top;
 pub mod wheel;

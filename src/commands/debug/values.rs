@@ -67,3 +67,18 @@ pub(super) fn reload(engine: &mut Engine, call: &mut Call<'_>) -> Result<(), Cmd
     }
     engine.reload(call.host, how).map_err(CmdError::coded)
 }
+
+/// Describes the table behind a collection.
+pub(super) fn table_stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
+    let db = engine.dbs.at(engine.clients[call.slot].db as usize);
+    let key = call.args.at(2);
+    let handle = db.find(key, db.hash(key)).ok_or(CmdError::NoSuchKey)?;
+    let (buckets, elements) = db.member_table(handle).ok_or(CmdError::coded(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))?;
+    let text = format!(
+        "Hash table 0 stats (main hash table):\n table size: {buckets}\n number of elements: {elements}\n"
+    );
+    engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());
+    Ok(Outcome::Done)
+}

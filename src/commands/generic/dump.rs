@@ -67,6 +67,15 @@ fn payload_of(ctx: &Ctx<'_>, handle: Handle) -> Vec<u8> {
     rdb::payload(ctx.db_ref().value(handle), Options { compress: ctx.conf.rdbcompression })
 }
 
+/// The last version of the format that followers of Redis 8.0 read.
+const FOLLOWED_VERSION: u16 = 12;
+
+/// The same, as Redis 8.0 reads it.
+fn payload_for_followers(ctx: &Ctx<'_>, handle: Handle) -> Vec<u8> {
+    let options = Options { compress: ctx.conf.rdbcompression };
+    rdb::payload_as(ctx.db_ref().value(handle), options, rdb::Version::LowestOf8)
+}
+
 /// The options of RESTORE.
 #[derive(Default)]
 struct RestoreOptions {
@@ -130,6 +139,7 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
         ttl if options.absolute => Some(ttl),
         ttl => Some(ttl.saturating_add(now_ms)),
     };
+    let before = ctx.type_to_tell(found);
     if found.is_some() {
         ctx.remove(key);
     }
@@ -141,6 +151,7 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
             ctx.changed(1);
             ctx.notify(EventClass::Generic, "del", key.bytes);
         }
+        ctx.stats.expired_keys += 1;
         ctx.reply.ok();
         return Ok(Outcome::Done);
     }
@@ -154,8 +165,9 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.db().set_access(handle, access);
     }
     let relative_ms = deadline.filter(|_| !options.absolute);
-    // Redis does not read a payload of Valkey's.
-    let payload = (dialect == Dialect::Valkey).then(|| payload_of(ctx, handle));
+    // Redis 8.0 does not read a payload of Valkey's, or one that says a later version.
+    let is_foreign = dialect == Dialect::Valkey || rdb::version_of(args.at(3)) > FOLLOWED_VERSION;
+    let payload = is_foreign.then(|| payload_for_followers(ctx, handle));
     if relative_ms.is_some() || payload.is_some() {
         let mut frame: Vec<&[u8]> = (0..args.len()).map(|index| args.at(index)).collect();
         // The time at which it is due must not depend on when the frame arrives.
@@ -171,6 +183,8 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     ctx.changed(1);
     ctx.notify(EventClass::Generic, "restore", key.bytes);
+    let db = *ctx.db_index;
+    ctx.tell_overwritten(db, key, before);
     ctx.reply.ok();
     Ok(Outcome::Done)
 }

@@ -168,7 +168,9 @@ fn rename_key(ctx: &mut Ctx<'_>, overwrite: bool) -> Result<bool, CmdError> {
     if from.bytes == to.bytes {
         return Ok(false);
     }
-    if ctx.write(to).is_some() {
+    let replaced = ctx.write(to);
+    let before = ctx.type_to_tell(replaced);
+    if replaced.is_some() {
         if !overwrite {
             return Ok(false);
         }
@@ -178,6 +180,7 @@ fn rename_key(ctx: &mut Ctx<'_>, overwrite: bool) -> Result<bool, CmdError> {
     carry_over(ctx, from, db, to);
     ctx.notify(EventClass::Generic, "rename_from", from.bytes);
     ctx.notify(EventClass::Generic, "rename_to", to.bytes);
+    ctx.tell_overwritten(db, to, before);
     ctx.changed(1);
     Ok(true)
 }
@@ -255,7 +258,9 @@ fn copy(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
     };
-    if ctx.peek_in(to_db, to).is_some() {
+    let replaced = ctx.peek_in(to_db, to);
+    let before = ctx.type_to_tell_in(to_db, replaced);
+    if replaced.is_some() {
         if !replace {
             ctx.reply.int(0);
             return Ok(Outcome::Done);
@@ -268,6 +273,7 @@ fn copy(ctx: &mut Ctx<'_>) -> CmdResult {
     let access = ctx.clock.fresh();
     put(ctx, to_db, to, value, deadline, access);
     ctx.notify_in(to_db, EventClass::Generic, "copy_to", to.bytes);
+    ctx.tell_overwritten(to_db, to, before);
     ctx.changed(1);
     ctx.reply.int(1);
     Ok(Outcome::Done)

@@ -1,19 +1,11 @@
 //! OBJECT: how a value is kept.
 
 use crate::commands::help::help_row;
-use crate::config::{Config, MaxmemoryPolicy};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::READONLY;
 use crate::engine::spec::{Group, KeySpec, Spec, acl, key, key_at};
-use crate::keyspace::ValueRef;
 use crate::structures::slab::Handle;
-
-/// Integers from 0 on that Redis keeps once for all keys. Redis: `OBJ_SHARED_INTEGERS`.
-const SHARED_INTEGERS: i64 = 10_000;
-
-/// What REFCOUNT answers for a value that is never freed.
-const SHARED_REFERENCES: i64 = i32::MAX as i64;
 
 const KEY: &[KeySpec] = &[key_at(2, key::RO)];
 const TIPS: &[&str] = &["nondeterministic_output"];
@@ -121,21 +113,10 @@ fn idletime(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// Nothing is counted here: small integers are answered as Redis shares them, everything else has its key alone.
+/// Nothing is counted here: every key has its value alone.
 fn refcount(ctx: &mut Ctx<'_>) -> CmdResult {
-    let Some(handle) = look(ctx) else { return Ok(Outcome::Done) };
-    let is_small = |value| (0..SHARED_INTEGERS).contains(&value);
-    let is_shared = match ctx.db_ref().value(handle) {
-        ValueRef::Int(value) => is_small(value) && shares_integers(ctx.conf),
-        _ => false,
-    };
-    ctx.reply.int(if is_shared { SHARED_REFERENCES } else { 1 });
+    if look(ctx).is_some() {
+        ctx.reply.int(1);
+    }
     Ok(Outcome::Done)
-}
-
-/// A policy that needs the access bits of each value cannot share values.
-fn shares_integers(conf: &Config) -> bool {
-    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
-    conf.maxmemory_bytes == 0
-        || !matches!(conf.maxmemory_policy, AllkeysLru | VolatileLru | AllkeysLfu | VolatileLfu)
 }

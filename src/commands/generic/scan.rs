@@ -128,7 +128,12 @@ fn randomkey(ctx: &mut Ctx<'_>) -> CmdResult {
         draws += 1;
         let handle = match ctx.draw() {
             Some(handle) if !may_be_all_dead || draws <= DRAWS_MAX => handle,
-            _ => {
+            // As in Redis a dead one that may not be removed is better than none.
+            Some(handle) => {
+                ctx.reply_key(handle);
+                return Ok(Outcome::Done);
+            }
+            None => {
                 ctx.reply.null();
                 return Ok(Outcome::Done);
             }

@@ -1,5 +1,6 @@
 //! Deadlines of fields: HEXPIRE and its kind, HTTL and its kind, HPERSIST.
 
+use super::arguments::{self, Condition, Expiring};
 use super::{is_alive, read, write};
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -54,24 +55,10 @@ pub(super) fn removes_at_once(ctx: &Ctx<'_>, deadline: u64) -> bool {
     deadline <= ctx.now.unix_ms() && !ctx.stores_the_past()
 }
 
-/// When a new deadline is taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Always,
-    /// Only where there is none.
-    Nx,
-    /// Only where there is one.
-    Xx,
-    /// Only a later one; none is the latest.
-    Gt,
-    /// Only an earlier one.
-    Lt,
-}
-
 impl Condition {
+    /// Whether the new deadline of a field is taken.
     fn holds(self, old: Option<u64>, new: u64) -> bool {
         match self {
-            Condition::Always => true,
             Condition::Nx => old.is_none(),
             Condition::Xx => old.is_some(),
             Condition::Gt => old.is_some_and(|old| new > old),
@@ -80,9 +67,7 @@ impl Condition {
     }
 }
 
-/// What HEXPIRE and its kind say of a number of fields that is none.
-const NO_COUNT_TO_EXPIRE: CmdError = CmdError::coded("ERR Parameter `numFields` should be greater than 0");
-/// What all others say.
+/// What is said of a number of fields that is none.
 pub(super) const NO_COUNT: CmdError = CmdError::coded("ERR Number of fields must be a positive integer");
 
 /// The arguments that name fields, behind `FIELDS` at `index` and their number; without a number it is `no_count`.
@@ -143,12 +128,9 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
     let key = ctx.key(1);
     let found = write(ctx, key)?;
     let deadline = deadline_at(ctx, 2, unit)?;
-    let words = [("nx", Condition::Nx), ("xx", Condition::Xx), ("gt", Condition::Gt), ("lt", Condition::Lt)];
-    let condition = words.into_iter().find(|(word, _)| args.is(3, word));
-    let fields = fields_at(ctx, 3 + usize::from(condition.is_some()), NO_COUNT_TO_EXPIRE)?;
+    let Expiring { condition, fields_at, fields } = arguments::expiring(ctx)?;
     let Some(handle) = found else { return reply_same(ctx, fields, NO_FIELD) };
     let (now_ms, is_past) = (ctx.judged_ms(), removes_at_once(ctx, deadline));
-    let rule = condition.map_or(Condition::Always, |(_, condition)| condition);
     let mut hash = ctx.take::<Hash>(handle)?;
     hash.allow_deadlines();
     let (mut gone, mut set): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
@@ -157,7 +139,7 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
         let old = hash.view().get(name).filter(|field| is_alive(field, now_ms)).map(|field| field.deadline);
         let answer = match old {
             None => NO_FIELD,
-            Some(old) if !rule.holds(old, deadline) => UNMET,
+            Some(old) if condition.is_some_and(|(_, rule)| !rule.holds(old, deadline)) => UNMET,
             Some(_) if is_past => {
                 hash.remove(name);
                 gone.push(name);
@@ -179,8 +161,8 @@ fn expire(ctx: &mut Ctx<'_>, unit: Unit) -> CmdResult {
         // What need not be said otherwise stays as it was written.
         let name = if ctx.row.full_name == "hpexpireat" { args.at(0) } else { b"HPEXPIREAT" };
         let mut frame = vec![name, key.bytes, deadline.as_bytes()];
-        frame.extend(condition.map(|_| args.at(3)));
-        frame.extend([args.at(3 + usize::from(condition.is_some())), count.as_bytes()]);
+        frame.extend(condition.map(|(at, _)| args.at(at)));
+        frame.extend([args.at(fields_at), count.as_bytes()]);
         frame.extend(set);
         ctx.propagate_as(&frame);
     }

@@ -3,6 +3,7 @@
 //! A field whose deadline has passed is seen by nobody but those who [see the dead](Ctx::sees_the_dead). The wheel removes it,
 //! or, where the wheel is held, the first command that asks for it by its name.
 
+mod arguments;
 mod count;
 mod expire;
 mod random;
@@ -83,10 +84,10 @@ fn put_less(ctx: &mut Ctx<'_>, key: Key<'_>, hash: Taken<Hash>) {
     }
 }
 
-/// Makes room for the fields and values in the request from argument `from` on.
-fn make_room(ctx: &Ctx<'_>, hash: &mut Hash, from: usize) {
+/// Makes room for the fields and values that are these arguments.
+fn make_room(ctx: &Ctx<'_>, hash: &mut Hash, pairs: std::ops::Range<usize>) {
     let (mut longest, mut sum, mut count) = (0, 0, 0);
-    for text in ctx.args.iter_from(from) {
+    for text in pairs.map(|index| ctx.args.at(index)) {
         longest = longest.max(text.len());
         sum += text.len();
         count += 1;
@@ -103,7 +104,7 @@ fn set_pairs(ctx: &mut Ctx<'_>) -> Result<i64, CmdError> {
     let key = ctx.key(1);
     let tuning = &ctx.conf.tuning;
     let mut hash = ctx.take_or_new::<Hash>(key)?;
-    make_room(ctx, &mut hash, 2);
+    make_room(ctx, &mut hash, 2..ctx.args.len());
     let mut created = 0;
     for index in (2..ctx.args.len()).step_by(2) {
         let (field, value) = (ctx.args.at(index), ctx.args.at(index + 1));
@@ -139,7 +140,7 @@ fn hsetnx(ctx: &mut Ctx<'_>) -> CmdResult {
         return Ok(Outcome::Done);
     }
     let mut hash = ctx.take_or_new::<Hash>(key)?;
-    make_room(ctx, &mut hash, 2);
+    make_room(ctx, &mut hash, 2..ctx.args.len());
     hash.set(field, value, FieldDeadline::Clear, tuning);
     ctx.put(key, hash);
     ctx.changed(1);

@@ -1,26 +1,14 @@
 //! Fields read or written together with their deadline: HGETDEL, HGETEX, HSETEX.
 
-use super::expire::{
-    MILLISECONDS, NO_COUNT, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at, fields_at,
-    put_without, removes_at_once,
-};
+use super::arguments::{self, Of, Options};
+use super::expire::{NO_COUNT, fields_at, put_without, removes_at_once};
 use super::{bury_all, is_alive, put_less, reply_field_value, reply_values, write};
-use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
+use crate::engine::error::{CmdResult, Outcome};
 use crate::keyspace::EventClass;
 use crate::keyspace::types::Hash;
 use crate::keyspace::types::hash::FieldDeadline;
 use crate::structures::slab::Handle;
-
-const UNITS: [(&str, Unit); 4] =
-    [("ex", SECONDS), ("px", MILLISECONDS), ("exat", UNIX_SECONDS), ("pxat", UNIX_MILLISECONDS)];
-
-/// The unit that the argument at `index` names, when a time follows.
-fn unit_at(ctx: &Ctx<'_>, index: usize) -> Option<Unit> {
-    let unit = UNITS.into_iter().find(|(word, _)| ctx.args.is(index, word))?.1;
-    (index + 1 < ctx.args.len()).then_some(unit)
-}
 
 pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
@@ -67,15 +55,13 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let key = ctx.key(1);
     let found = write(ctx, key)?;
-    let (change, at) = match unit_at(ctx, 2) {
-        Some(unit) => (Change::At(deadline_at(ctx, 3, unit)?), 4),
-        None if args.is(2, "persist") => (Change::Persist, 3),
-        None => (Change::Nothing, 2),
+    let options = arguments::options(ctx, Of::Hgetex)?;
+    let change = match options.deadline {
+        Some((_, ms)) => Change::At(ms),
+        None if options.persist => Change::Persist,
+        None => Change::Nothing,
     };
-    if at + 1 >= args.len() {
-        return Err(CmdError::Arity(ctx.row.full_name));
-    }
-    let fields = fields_at(ctx, at, NO_COUNT)?;
+    let fields = options.fields;
     let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };
@@ -131,79 +117,6 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// The options of HSETEX.
-#[derive(Default)]
-struct SetOptions {
-    /// FNX (false) or FXX (true): whether the fields have to be there.
-    fields_there: Option<bool>,
-    /// NX (false) or XX (true): whether the key has to be there.
-    key_there: Option<bool>,
-    keep: bool,
-    /// Where the time is, how it is to be read, and what it means.
-    deadline: Option<(usize, u64)>,
-    /// The first field.
-    first: usize,
-    /// Fields.
-    count: usize,
-}
-
-fn set_options(ctx: &Ctx<'_>) -> Result<SetOptions, CmdError> {
-    const ONE_CONDITION: CmdError = CmdError::coded("ERR Only one of FXX or FNX arguments can be specified");
-    const ONE_KEY_CONDITION: CmdError =
-        CmdError::coded("ERR Only one of NX or XX arguments can be specified");
-    const ONE_TIME: CmdError =
-        CmdError::coded("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
-    let args = ctx.args;
-    let mut options = SetOptions::default();
-    let mut index = 2;
-    while index < args.len() {
-        let is = |word: &str| args.is(index, word);
-        if is("fields") {
-            if args.len() < index + 4 {
-                return Err(CmdError::Arity(ctx.row.full_name));
-            }
-            let count =
-                args.get(index + 1).and_then(parse_i64).filter(|&n| (1..=i64::from(i32::MAX)).contains(&n));
-            let count = count.ok_or(CmdError::coded("ERR invalid number of fields"))? as usize;
-            options.first = index + 2;
-            options.count = count;
-            if args.len() - options.first != 2 * count {
-                return Err(CmdError::Arity(ctx.row.full_name));
-            }
-            return Ok(options);
-        } else if is("fnx") || is("fxx") {
-            if options.fields_there.is_some() {
-                return Err(ONE_CONDITION);
-            }
-            options.fields_there = Some(is("fxx"));
-        } else if matches!(args.at(index), b"NX" | b"XX") {
-            // Valkey's; Redis refuses the words, and its tests look for that in small letters.
-            if options.key_there.is_some() {
-                return Err(ONE_KEY_CONDITION);
-            }
-            options.key_there = Some(is("xx"));
-        } else if is("keepttl") {
-            if options.keep || options.deadline.is_some() {
-                return Err(ONE_TIME);
-            }
-            options.keep = true;
-        } else if let Some((_, unit)) = UNITS.into_iter().find(|(word, _)| is(word)) {
-            if options.keep || options.deadline.is_some() {
-                return Err(ONE_TIME);
-            }
-            if index + 1 >= args.len() {
-                return Err(CmdError::coded("ERR missing expire time"));
-            }
-            options.deadline = Some((index, deadline_at(ctx, index + 1, unit)?));
-            index += 1;
-        } else {
-            return Err(CmdError::err(format!("unknown argument: {}", quoted(args.at(index)))));
-        }
-        index += 1;
-    }
-    Err(CmdError::coded("ERR missing FIELDS argument"))
-}
-
 /// Whether all of the fields are there, or none of them, and which dead ones were met until that was known.
 fn are_fields_there<'a>(
     ctx: &Ctx<'_>,
@@ -227,10 +140,10 @@ fn are_fields_there<'a>(
 
 pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
-    let options = set_options(ctx)?;
+    let options = arguments::options(ctx, Of::Hsetex)?;
     let key = ctx.key(1);
     let tuning = &ctx.conf.tuning;
-    let names = (options.first..args.len()).step_by(2);
+    let names = options.fields.clone().step_by(2);
     let found = write(ctx, key)?;
     if options.key_there.is_some_and(|wanted| wanted != found.is_some()) {
         ctx.reply.int(0);
@@ -259,7 +172,7 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     // The key stays, even when these were all that it had.
     dead.retain(|name| hash.remove(name));
     ctx.tell_expired_fields(key, &dead.iter().map(|name| name.to_vec()).collect::<Vec<_>>());
-    super::make_room(ctx, &mut hash, options.first);
+    super::make_room(ctx, &mut hash, options.fields.clone());
     if let FieldDeadline::At(_) = deadline {
         hash.allow_deadlines();
     }
@@ -285,25 +198,37 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.put(key, hash);
         ctx.notify(EventClass::Hash, "hset", key.bytes);
     }
-    ctx.changed(options.count as u64);
+    ctx.changed(options.fields.len() as u64 / 2);
     if options.deadline.is_some() && !is_past {
         ctx.notify(EventClass::Hash, "hexpire", key.bytes);
     }
     // Fields that are gone already were told of as removals.
-    if (options.deadline.is_some() || options.key_there.is_some()) && !is_past {
-        // Without the conditions on the key: they hold, and a follower of Redis 8.0 would refuse them.
-        let words = (0..args.len())
-            .filter(|&index| index < 2 || index >= options.first || !matches!(args.at(index), b"NX" | b"XX"));
-        let ms = options.deadline.map_or(String::new(), |(_, ms)| ms.to_string());
-        let frame: Vec<&[u8]> = words
-            .map(|index| match options.deadline {
-                Some((at, _)) if index == at => b"PXAT",
-                Some((at, _)) if index == at + 1 => ms.as_bytes(),
-                _ => args.at(index),
-            })
-            .collect();
-        ctx.propagate_as(&frame);
+    if !is_past {
+        propagate_hsetex(ctx, &options);
     }
     ctx.reply.int(1);
     Ok(Outcome::Done)
+}
+
+/// Propagates HSETEX in words of Redis 8.0: with the deadline as a point in time, without the conditions on the key, which hold,
+/// and FIELDS last.
+fn propagate_hsetex(ctx: &mut Ctx<'_>, options: &Options) {
+    let args = ctx.args;
+    let is_last = options.fields.end == args.len();
+    if options.deadline.is_none() && options.key_there.is_none() && is_last {
+        return;
+    }
+    let block = options.fields.start - 2..options.fields.end;
+    let is_condition = |index: usize| index >= 2 && matches!(args.at(index), b"NX" | b"XX");
+    let words = (0..args.len()).filter(|&index| !block.contains(&index) && !is_condition(index));
+    let ms = options.deadline.map_or(String::new(), |(_, ms)| ms.to_string());
+    let frame: Vec<&[u8]> = words
+        .chain(block.clone())
+        .map(|index| match options.deadline {
+            Some((at, _)) if index == at => b"PXAT",
+            Some((at, _)) if index == at + 1 => ms.as_bytes(),
+            _ => args.at(index),
+        })
+        .collect();
+    ctx.propagate_as(&frame);
 }

@@ -1,5 +1,6 @@
 //! Adding to a stream and trimming it: XADD, XTRIM, XSETID, XLEN.
 
+use super::idempotence;
 use super::options::{self, Options, Trimming};
 use super::words::Done;
 use super::{id_at, read_stream, reply_id};
@@ -30,8 +31,20 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> CmdResult {
             ctx.reply.null();
             return Ok(Outcome::Done);
         }
-        None => Taken::new(),
+        None => Taken::begin(Box::new(Stream::with(&ctx.conf.tuning))),
     };
+    let sender = options.producer.map(|producer| idempotence::sender(ctx, producer, first));
+    if let Some((name, id)) = &sender
+        && let Some(known) = stream.idempotence.find(name, id)
+    {
+        stream.idempotence.duplicates += 1;
+        ctx.put(key, stream);
+        ctx.changed(1);
+        // Who follows has the entry.
+        ctx.propagate_nothing();
+        reply_id(&mut ctx.reply, known);
+        return Ok(Outcome::Done);
+    }
     let fields = (first..args.len()).step_by(2).map(move |at| (args.at(at), args.at(at + 1)));
     let id = match new_id(&stream, &options, ctx.now.unix_ms(), args.iter_from(first).map(<[u8]>::len).sum())
     {
@@ -43,6 +56,9 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> CmdResult {
         }
     };
     stream.append(id, fields, &ctx.conf.tuning);
+    if let Some((name, sent)) = &sender {
+        stream.idempotence.note(name, sent, id);
+    }
     let mut done = Done::default();
     let trimmed = match &options.trimming {
         Some(trimming) => {
@@ -104,6 +120,12 @@ fn propagate(
     if let Some(at) = options.references_at {
         words[at] = None;
     }
+    // A log is read by who wrote it; followers of Redis 8.0 do not know the words.
+    let for_log = options.producer.map(|producer| {
+        let for_log = words[producer.words()].to_vec();
+        words[producer.words()].fill(None);
+        (producer.from, for_log)
+    });
     if let Some(Trimming { trim, from, threshold_at, limit_at }) = options.trimming {
         if trim.approximate {
             words[threshold_at - 1] = Some(b"=".to_vec());
@@ -123,7 +145,15 @@ fn propagate(
         }
     }
     if id.is_some() || !has_holes {
-        ctx.propagate_as(&words.into_iter().flatten().collect::<Vec<_>>());
+        let plain: Vec<Vec<u8>> = words.iter().flatten().cloned().collect();
+        match for_log {
+            None => ctx.propagate_as(&plain),
+            Some((from, for_log)) => {
+                words.splice(from..from, for_log);
+                let log: Vec<Vec<u8>> = words.into_iter().flatten().collect();
+                idempotence::propagate(ctx, Some(&plain), &log);
+            }
+        }
     }
     done.propagate(ctx, key);
 }

@@ -96,17 +96,8 @@ fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Op
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
     let (mut deleted, mut changes, mut done) = (Vec::new(), 0, Done::default());
     for id in ids {
-        let mut was_forgotten = false;
-        if references == References::Delete {
-            let having = stream.groups().filter(|(_, group)| group.pending_at(*id).is_some());
-            having.for_each(|(name, _)| done.acknowledged(name, *id));
-            was_forgotten = stream.forget(*id);
-        }
-        changes += u64::from(was_forgotten);
-        if let Some(group) = group
-            && !was_forgotten
-        {
-            // What is not pending is left alone.
+        if let Some(group) = group {
+            // What is not pending in the group is left alone.
             if stream.with_group(group, |group, _| group.acknowledge(*id)) != Some(true) {
                 ctx.reply.int(NOT_THERE);
                 continue;
@@ -114,19 +105,24 @@ fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Op
             done.acknowledged(group, *id);
             changes += 1;
         }
+        if references == References::Delete {
+            let having = stream.groups().filter(|(_, group)| group.pending_at(*id).is_some());
+            having.for_each(|(name, _)| done.acknowledged(name, *id));
+            changes += u64::from(stream.forget(*id));
+        }
+        // An entry that no group has read yet is needed, whether it is there or not.
         let may_go = references != References::Acknowledged || !stream.is_needed(*id);
-        if may_go && stream.log.delete(*id) {
+        let is_deleted = may_go && stream.log.delete(*id);
+        if is_deleted {
             deleted.push(*id);
             done.deleted(*id);
             changes += 1;
         }
-        let is_deleted = deleted.last() == Some(id);
-        let is_there = !is_deleted && !may_go && stream.log.contains(*id);
-        ctx.reply.int(match (is_deleted, is_there, group) {
-            (false, true, _) => STILL_NEEDED,
+        ctx.reply.int(match (may_go, is_deleted, group) {
+            (false, ..) => STILL_NEEDED,
             // It was acknowledged, and is gone: what the client wanted.
-            (true, _, _) | (false, false, Some(_)) => DELETED,
-            (false, false, None) => NOT_THERE,
+            (true, true, _) | (true, false, Some(_)) => DELETED,
+            (true, false, None) => NOT_THERE,
         });
     }
     if !deleted.is_empty() {

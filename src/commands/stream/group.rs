@@ -4,7 +4,7 @@ use super::{INVALID_ID, id_at};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome, quoted};
 use crate::keyspace::types::Stream;
-use crate::keyspace::types::stream::{Group, StreamId};
+use crate::keyspace::types::stream::{Group, Log, StreamId};
 use crate::keyspace::{EventClass, Taken};
 use crate::structures::slab::Handle;
 
@@ -42,6 +42,12 @@ fn parse(ctx: &Ctx<'_>, creates: bool) -> Result<Options, CmdError> {
     Ok(options)
 }
 
+/// How many entries a group has read that is said to have read so many: not more than were ever added. What was propagated is
+/// taken as it is.
+fn read_of(ctx: &Ctx<'_>, said: Option<u64>, log: &Log) -> Option<u64> {
+    if ctx.replays() { said } else { said.map(|read| read.min(log.entries_added)) }
+}
+
 fn wrong_form(ctx: &Ctx<'_>) -> CmdError {
     CmdError::err(format!(
         "unknown subcommand or wrong number of arguments for '{}'. Try XGROUP HELP.",
@@ -68,9 +74,10 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     let mut stream = match found {
         Some(handle) => ctx.take::<Box<Stream>>(handle)?,
-        None => Taken::new(),
+        None => Taken::begin(Box::new(Stream::with(&ctx.conf.tuning))),
     };
-    let is_added = stream.add_group(name, Group::new(id, options.entries_read));
+    let read = read_of(ctx, options.entries_read, &stream.log);
+    let is_added = stream.add_group(name, Group::new(id, read));
     ctx.put(key, stream);
     if !is_added {
         return Err(CmdError::coded("BUSYGROUP Consumer Group name already exists"));
@@ -116,9 +123,10 @@ pub(super) fn set_id(ctx: &mut Ctx<'_>) -> CmdResult {
         b"$" => ctx.db_ref().value(handle).stream()?.log.last_id,
         text => StreamId::parse_bound(text, 0).ok_or(INVALID_ID)?,
     };
+    let read = read_of(ctx, options.entries_read, &ctx.db_ref().value(handle).stream()?.log);
     change(ctx, handle, |group| {
         group.last_id = id;
-        group.entries_read = options.entries_read;
+        group.entries_read = read;
     })?;
     ctx.changed(1);
     ctx.notify(EventClass::StreamState, "xgroup-setid", ctx.args.at(2));

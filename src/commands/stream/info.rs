@@ -41,7 +41,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
     let open = ctx.open();
     let (stream, reply) = (open.db.value(handle).stream()?, open.reply);
     let log = &stream.log;
-    reply.map(if full.is_some() { 9 } else { 10 });
+    reply.map(if full.is_some() { 15 } else { 16 });
     reply.bulk(b"length");
     reply.int(log.len() as i64);
     reply.bulk(b"radix-tree-keys");
@@ -56,6 +56,18 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
     reply.int(log.entries_added as i64);
     reply.bulk(b"recorded-first-entry-id");
     reply_id(reply, log.first_id);
+    let idempotence = &stream.idempotence;
+    for (name, value) in [
+        (&b"idmp-duration"[..], u64::from(idempotence.duration_s)),
+        (b"idmp-maxsize", u64::from(idempotence.ids_max)),
+        (b"pids-tracked", idempotence.producers_len() as u64),
+        (b"iids-tracked", idempotence.ids_len() as u64),
+        (b"iids-added", idempotence.added),
+        (b"iids-duplicates", idempotence.duplicates),
+    ] {
+        reply.bulk(name);
+        reply.int(value as i64);
+    }
     match full {
         None => {
             reply.bulk(b"groups");

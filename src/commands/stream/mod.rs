@@ -6,6 +6,7 @@
 mod add;
 mod delete;
 mod group;
+mod idempotence;
 mod info;
 mod options;
 mod pending;
@@ -55,13 +56,31 @@ pub(super) const COMMANDS: &[Spec] = &[
         )
         .syntax(
             "key@0 NOMKSTREAM?#6.2.0 condition(KEEPREF | DELREF | ACKED)?#8.2.0 \
+             idmp(idmpauto-with-pid{IDMPAUTO=idmpauto-token:pure-token pid/'producer-id'} | \
+             idmp-with-pid-iid{IDMP=idmp-token:pure-token pid/'producer-id' iid/'idempotent-id'})?#8.6.0 \
              trim{strategy(MAXLEN | MINID#6.2.0) operator('='=equal:pure-token | '~'=approximately:pure-token)? \
              threshold LIMIT=count:integer?#6.2.0}? id-selector('*'=auto-id:pure-token | id) data{field value}+",
         )
         .history(&[
             ("6.2.0", "`NOMKSTREAM`, `MINID` and `LIMIT` came."),
             ("7.0.0", "An id may leave its number to the server: `<ms>-*`."),
+            ("8.2.0", "`KEEPREF`, `DELREF` and `ACKED` came."),
         ]),
+    Spec::local("xcfgset", -2, idempotence::xcfgset)
+        .flags(WRITE | FAST)
+        .acl(acl::STREAM)
+        .keys(&[key_at(1, key::RW | key::UPDATE)])
+        .doc(Group::Stream, "8.6.0", "O(1)", "Sets for how long, and how many, ids of producers a stream remembers.")
+        .syntax(
+            "key@0 idmp-duration-block{IDMP-DURATION=idmp-duration-token:pure-token duration:integer}? \
+             idmp-maxsize-block{IDMP-MAXSIZE=idmp-maxsize-token:pure-token maxsize:integer}?",
+        ),
+    Spec::local("xidmprecord", 5, idempotence::xidmprecord)
+        .flags(WRITE | DENYOOM | FAST)
+        .acl(acl::STREAM)
+        .keys(&[key_at(1, key::RW | key::UPDATE)])
+        .doc(Group::Stream, "8.6.2", "O(1)", "Notes under which id a producer has added an entry; for the log.")
+        .syntax("key@0 pid iid stream-id"),
     Spec::local("xlen", 2, add::xlen)
         .flags(READONLY | FAST)
         .acl(acl::STREAM)
@@ -90,7 +109,7 @@ pub(super) const COMMANDS: &[Spec] = &[
              '~'=approximately:pure-token)? threshold LIMIT=count:integer?#6.2.0} \
              condition(KEEPREF | DELREF | ACKED)?#8.2.0",
         )
-        .history(&[("6.2.0", "`MINID` and `LIMIT` came.")]),
+        .history(&[("6.2.0", "`MINID` and `LIMIT` came."), ("8.2.0", "`KEEPREF`, `DELREF` and `ACKED` came.")]),
     Spec::local("xsetid", -3, add::xsetid)
         .flags(WRITE | DENYOOM | FAST)
         .acl(acl::STREAM)
@@ -162,7 +181,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec::local("xackdel", -6, delete::xackdel)
         .flags(WRITE | FAST)
         .acl(acl::STREAM)
-        .keys(&[key_at(1, key::RW | key::DELETE)])
+        .keys(&[key_at(1, key::RW | key::UPDATE | key::DELETE)])
         .doc(
             Group::Stream,
             "8.2.0",
@@ -301,6 +320,10 @@ const INFO_COMMANDS: &[Spec] = &[
                 "`max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, `entries-read` and `lag` came.",
             ),
             ("7.2.0", "`active-time` came, and `seen-time` means something else."),
+            (
+                "8.6.0",
+                "`idmp-duration`, `idmp-maxsize`, `pids-tracked`, `iids-tracked`, `iids-added` and `iids-duplicates` came.",
+            ),
         ]),
     Spec::local("groups", 3, info::groups)
         .flags(READONLY)

@@ -21,6 +21,22 @@ pub(super) struct Trimming {
     pub(super) limit_at: Option<usize>,
 }
 
+/// What XADD says of who sends the entry, so that it is added once.
+#[derive(Clone, Copy)]
+pub(super) struct Producer {
+    /// The argument that says how: IDMP or IDMPAUTO; the name follows.
+    pub(super) from: usize,
+    /// Whether the id of the producer is made of the fields; otherwise it follows the name.
+    pub(super) is_auto: bool,
+}
+
+impl Producer {
+    /// The arguments.
+    pub(super) fn words(self) -> std::ops::Range<usize> {
+        self.from..self.from + if self.is_auto { 2 } else { 3 }
+    }
+}
+
 /// What XADD and XTRIM were asked for.
 pub(super) struct Options {
     pub(super) trimming: Option<Trimming>,
@@ -28,6 +44,7 @@ pub(super) struct Options {
     /// The argument that says so, if there is one.
     pub(super) references_at: Option<usize>,
     pub(super) only_existing: bool,
+    pub(super) producer: Option<Producer>,
     /// XADD: the argument with the id.
     pub(super) id_at: usize,
     /// XADD: the id, unless the server makes it.
@@ -41,6 +58,28 @@ pub(super) fn references_at(ctx: &Ctx<'_>, index: usize) -> Option<References> {
     words.into_iter().find(|(word, _)| ctx.args.is(index, word)).map(|(_, references)| references)
 }
 
+/// IDMP or IDMPAUTO at an argument, with what belongs to it; `before` is what was said already.
+fn producer_at(ctx: &Ctx<'_>, index: usize, before: Option<Producer>) -> Result<Option<Producer>, CmdError> {
+    let args = ctx.args;
+    let is_auto = args.is(index, "idmpauto");
+    let producer = Producer { from: index, is_auto };
+    if !(is_auto || args.is(index, "idmp")) || producer.words().end > args.len() {
+        return Ok(None);
+    }
+    if before.is_some() {
+        return Err(CmdError::coded("ERR syntax error, IDMP/IDMPAUTO specified multiple times"));
+    }
+    let refusal = match is_auto {
+        _ if args.at(index + 1).is_empty() && is_auto => {
+            "ERR syntax error, IDMPAUTO requires a non-empty producer ID"
+        }
+        _ if args.at(index + 1).is_empty() => "ERR syntax error, IDMP requires a non-empty producer ID",
+        false if args.at(index + 2).is_empty() => "ERR syntax error, IDMP requires a non-empty idempotent ID",
+        _ => return Ok(Some(producer)),
+    };
+    Err(CmdError::coded(refusal))
+}
+
 /// Reads the options behind the key, up to the id if the command adds an entry.
 pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
     let args = ctx.args;
@@ -49,6 +88,7 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
         references: References::Keep,
         references_at: None,
         only_existing: false,
+        producer: None,
         id_at: 0,
         id: None,
     };
@@ -91,9 +131,18 @@ pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
         {
             options.references = references;
             options.references_at = Some(index);
+        } else if adds && let Some(producer) = producer_at(ctx, index, options.producer)? {
+            options.producer = Some(producer);
+            index = producer.words().end - 1;
         } else if adds {
             options.id_at = index;
             options.id = Some(Partial::parse(args.at(index)).ok_or(INVALID_ID)?);
+            // What was propagated has the id that the entry got.
+            if options.producer.is_some() && !ctx.replays() {
+                return Err(CmdError::coded(
+                    "ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
+                ));
+            }
             break;
         } else {
             return Err(CmdError::Syntax);

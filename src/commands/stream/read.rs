@@ -93,10 +93,15 @@ fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Wish<'a>, CmdError> {
             }
             wish.no_ack = true;
             index += 1;
-        } else if for_group && more > 0 && args.is(index, "claim") {
-            let ms = ctx.int(index + 1).ok().and_then(|ms| u64::try_from(ms).ok());
-            let refusal = CmdError::coded("ERR min-idle-time must be a positive integer");
-            wish.claim_ms = Some(ms.ok_or(refusal)?);
+        } else if more > 0 && args.is(index, "claim") {
+            if !for_group {
+                return Err(only_for_groups("CLAIM"));
+            }
+            const NO_NUMBER: CmdError =
+                CmdError::coded("ERR min-idle-time is not an integer or out of range");
+            const NEGATIVE: CmdError = CmdError::coded("ERR min-idle-time must be a positive integer");
+            let ms = ctx.int(index + 1).map_err(|_| NO_NUMBER)?;
+            wish.claim_ms = Some(u64::try_from(ms).map_err(|_| NEGATIVE)?);
             index += 2;
         } else {
             return Err(CmdError::Syntax);

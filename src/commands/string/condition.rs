@@ -36,7 +36,18 @@ pub(super) fn parse(args: Args<'_>, index: usize) -> Option<Condition> {
     (at < args.len()).then_some(condition)
 }
 
+/// Whether a request names a condition from the argument `from` on.
+pub(super) fn is_named(args: Args<'_>, from: usize) -> bool {
+    let words = ["ifeq", "ifne", "ifdeq", "ifdne"];
+    (from..args.len()).any(|index| words.iter().any(|word| args.is(index, word)))
+}
+
 impl Condition {
+    /// Whether another one has the same word; then the last one counts.
+    pub(super) fn is_like(self, other: Condition) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+
     /// Where its argument is.
     pub(super) fn index(self) -> usize {
         match self {
@@ -52,27 +63,28 @@ impl Condition {
         matches!(self, Condition::NotEqual(_) | Condition::DigestNotEqual(_))
     }
 
-    /// Whether a digest is well formed, if it is one.
+    /// Whether a digest has its length, if it is one.
     ///
     /// # Errors
     ///
-    /// When the argument should be a digest and is none.
-    pub(super) fn check(self, args: Args<'_>) -> Result<(), CmdError> {
+    /// When it has not.
+    fn check(self, args: Args<'_>) -> Result<(), CmdError> {
         let (Condition::DigestEqual(index) | Condition::DigestNotEqual(index)) = self else { return Ok(()) };
-        let digest = args.at(index);
-        if digest.len() == 16 && digest.iter().all(u8::is_ascii_hexdigit) {
-            return Ok(());
+        // What no digest can be is not equal to any.
+        match args.at(index).len() {
+            16 => Ok(()),
+            _ => Err(CmdError::coded("ERR must be exactly 16 hexadecimal characters")),
         }
-        Err(CmdError::coded("ERR digest must be exactly 16 hexadecimal characters"))
     }
 
     /// Whether the string in an entry fulfils it.
     ///
     /// # Errors
     ///
-    /// [`CmdError::WrongType`] for a value of another type.
+    /// [`CmdError::WrongType`] for a value of another type, and another one for a digest that has not its length.
     pub(super) fn holds(self, ctx: &Ctx<'_>, handle: Handle) -> Result<bool, CmdError> {
         let text = ctx.text(handle)?;
+        self.check(ctx.args)?;
         let expected = ctx.args.at(self.index());
         Ok(match self {
             Condition::Equal(_) => *text == *expected,
@@ -103,16 +115,21 @@ pub(super) fn delifeq(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 pub(super) fn delex(ctx: &mut Ctx<'_>) -> CmdResult {
-    let args = ctx.args;
-    let condition = match args.len() {
-        2 => None,
-        4 => Some(parse(args, 2).ok_or(CmdError::Syntax)?),
+    match ctx.args.len() {
+        2 => return delete_if(ctx, None),
+        4 => {}
         _ => return Err(CmdError::Arity(ctx.row.full_name)),
-    };
-    if let Some(condition) = condition {
-        condition.check(args)?;
     }
-    delete_if(ctx, condition)
+    // Redis looks at the condition when there is a key.
+    let Some(handle) = ctx.peek(ctx.key(1)) else {
+        ctx.reply.int(0);
+        return Ok(Outcome::Done);
+    };
+    ctx.text(handle)
+        .map_err(|_| CmdError::coded("ERR Key should be of string type if conditions are specified"))?;
+    let condition = parse(ctx.args, 2)
+        .ok_or(CmdError::coded("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))?;
+    delete_if(ctx, Some(condition))
 }
 
 /// Removes a key whose string fulfils a condition, or any key without one.

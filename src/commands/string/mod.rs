@@ -31,9 +31,12 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::String, "1.0.0", "O(1)", "Gives the string of a key.")
         .syntax("key@0"),
     Spec::local("set", -3, set::set)
-        .key_flags(|args| match (3..args.len()).any(|index| args.is(index, "get")) {
-            true => key::RW | key::ACCESS | key::UPDATE,
-            false => key::OW | key::UPDATE,
+        .key_flags(|args| {
+            let gets = (3..args.len()).any(|index| args.is(index, "get"));
+            match gets || condition::is_named(args, 3) {
+                true => key::RW | key::UPDATE | if gets { key::ACCESS } else { 0 },
+                false => key::OW | key::UPDATE,
+            }
         })
         .flags(WRITE | DENYOOM)
         .acl(acl::STRING)
@@ -146,9 +149,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         .doc(Group::String, "9.0.0", "O(1)", "Removes a key if its string is this one (Valkey).")
         .syntax("key@0 value"),
     Spec::local("delex", -2, condition::delex)
+        .key_flags(|args| match condition::is_named(args, 2) {
+            true => key::RW | key::DELETE,
+            false => key::RM | key::DELETE,
+        })
         .flags(WRITE | FAST)
         .acl(acl::STRING)
-        .keys(&[key_at(1, key::RW | key::DELETE)])
+        .keys(&[key_at(1, key::RW | key::DELETE | key::VARIABLE_FLAGS)])
         .doc(
             Group::String,
             "8.4.0",
@@ -159,7 +166,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec::local("digest", 2, condition::digest_of)
         .flags(READONLY | FAST)
         .acl(acl::STRING)
-        .keys(&[key_at(1, key::RO)])
+        .keys(&[key_at(1, key::RO | key::ACCESS)])
         .doc(
             Group::String,
             "8.4.0",
@@ -293,7 +300,7 @@ fn getset(ctx: &mut Ctx<'_>) -> CmdResult {
         None => ctx.reply.null(),
     }
     let value = value_at(&ctx.args, 2);
-    ctx.set(key, found, value, Deadline::Clear);
+    ctx.replace(key, found, value, Deadline::Clear);
     ctx.notify(EventClass::String, "set", key.bytes);
     ctx.changed(1);
     ctx.propagate_as(&[b"SET", key.bytes, ctx.args.at(2)]);
@@ -359,7 +366,7 @@ fn set_pairs(ctx: &mut Ctx<'_>) {
     while let Some((index, key)) = keys.next(ctx) {
         let found = ctx.write(key);
         let value = value_at(&ctx.args, index + 1);
-        ctx.set(key, found, value, Deadline::Clear);
+        ctx.replace(key, found, value, Deadline::Clear);
         ctx.notify(EventClass::String, "set", key.bytes);
     }
     ctx.changed(count as u64 / 2);

@@ -54,16 +54,16 @@ fn set_options(args: Args<'_>, from: usize) -> Result<Options, CmdError> {
         Options { new_only: false, old_only: false, condition: None, get: false, expiry: Expiry::Unsaid };
     let mut index = from;
     while index < args.len() {
-        if args.is(index, "nx") && !options.old_only && options.condition.is_none() {
+        if args.is(index, "nx") && !options.old_only {
             options.new_only = true;
-        } else if args.is(index, "xx") && !options.new_only && options.condition.is_none() {
+        } else if args.is(index, "xx") && !options.new_only {
             options.old_only = true;
         } else if args.is(index, "get") {
             options.get = true;
         } else if let Some(condition) = condition::parse(args, index)
             && !options.new_only
             && !options.old_only
-            && options.condition.is_none()
+            && options.condition.is_none_or(|before| condition.is_like(before))
         {
             options.condition = Some(condition);
             index = condition.index();
@@ -117,7 +117,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let found = ctx.write(key);
     let value = value_at(&ctx.args, 2);
-    ctx.set(key, found, value, Deadline::Clear);
+    ctx.replace(key, found, value, Deadline::Clear);
     ctx.changed(1);
     ctx.notify(EventClass::String, "set", key.bytes);
     ctx.reply.ok();
@@ -131,9 +131,6 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> CmdResult {
         Expiry::Word => Deadline::Keep,
         Expiry::At(index, unit) => Deadline::At(deadline_at(ctx, index, unit)?),
     };
-    if let Some(condition) = options.condition {
-        condition.check(ctx.args)?;
-    }
     let key = ctx.key(1);
     let found = if options.get { ctx.read(key) } else { ctx.write(key) };
     let holds = match (options.condition, found) {
@@ -154,7 +151,7 @@ fn set_with_options(ctx: &mut Ctx<'_>) -> CmdResult {
         return Ok(Outcome::Done);
     }
     let value = value_at(&ctx.args, 2);
-    ctx.set(key, found, value, deadline);
+    ctx.replace(key, found, value, deadline);
     ctx.changed(1);
     ctx.notify(EventClass::String, "set", key.bytes);
     match (options.expiry, deadline) {
@@ -181,12 +178,18 @@ fn propagate_set(ctx: &mut Ctx<'_>, key: Key<'_>, value: usize, deadline_ms: u64
 
 /// The old value is nothing to those who follow, and older ones do not know all conditions.
 fn propagate_plain(ctx: &mut Ctx<'_>, options: &Options) {
-    let condition = options.condition.map(Condition::index);
-    let is_condition = |index: usize| condition.is_some_and(|at| index == at || index + 1 == at);
-    let words: Vec<&[u8]> = (0..ctx.args.len())
-        .filter(|&index| index < 3 || (!ctx.args.is(index, "get") && !is_condition(index)))
-        .map(|index| ctx.args.at(index))
-        .collect();
+    let args = ctx.args;
+    let mut words: Vec<&[u8]> = (0..3).map(|index| args.at(index)).collect();
+    let mut index = 3;
+    while index < args.len() {
+        // A condition may stand several times; what it is about is no option.
+        match options.condition.and_then(|_| condition::parse(args, index)) {
+            Some(condition) => index = condition.index(),
+            None if args.is(index, "get") => {}
+            None => words.push(args.at(index)),
+        }
+        index += 1;
+    }
     ctx.propagate_as(&words);
 }
 
@@ -217,7 +220,7 @@ fn set_for(ctx: &mut Ctx<'_>, unit: TimeUnit) -> CmdResult {
     let key = ctx.key(1);
     let found = ctx.write(key);
     let value = value_at(&ctx.args, 3);
-    ctx.set(key, found, value, Deadline::At(deadline_ms));
+    ctx.replace(key, found, value, Deadline::At(deadline_ms));
     ctx.changed(1);
     ctx.notify(EventClass::String, "set", key.bytes);
     ctx.notify(EventClass::Generic, "expire", key.bytes);
@@ -275,10 +278,10 @@ pub(super) fn msetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let args = ctx.args;
     let count =
         ctx.int(1).ok().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=i32::MAX as usize).contains(n));
-    let count = count.ok_or(CmdError::coded("ERR invalid numkeys value or out of range"))?;
+    let count = count.ok_or(CmdError::coded("ERR invalid numkeys value"))?;
     let end = 2 + 2 * count;
     if end > args.len() {
-        return Err(CmdError::Syntax);
+        return Err(CmdError::coded("ERR wrong number of key-value pairs"));
     }
     let options = set_options(args, end)?;
     if options.get || options.condition.is_some() {
@@ -299,13 +302,15 @@ pub(super) fn msetex(ctx: &mut Ctx<'_>) -> CmdResult {
         let key = ctx.key(index);
         let found = ctx.write(key);
         let value = value_at(&args, index + 1);
-        ctx.set(key, found, value, deadline);
+        ctx.replace(key, found, value, deadline);
         ctx.changed(1);
+        if matches!(deadline, Deadline::At(_)) {
+            ctx.notify(EventClass::Generic, "expire", key.bytes);
+        }
         ctx.notify(EventClass::String, "set", key.bytes);
         // As frames that every follower knows.
         match deadline {
             Deadline::At(ms) => {
-                ctx.notify(EventClass::Generic, "expire", key.bytes);
                 propagate_set(ctx, key, index + 1, ms);
             }
             Deadline::Keep => ctx.propagate_as(&[b"SET", key.bytes, args.at(index + 1), b"KEEPTTL"]),

@@ -144,10 +144,8 @@ impl<'a> Query<'a> {
         if let Ends::Ranks(..) = self.ends {
             return all;
         }
-        // As in Redis, a negative offset counts from the end in a large sorted set, and finds nothing in a small one.
-        let from_end = if let ZsetRef::Table(_) = zset { all.len() as i64 } else { 0 };
-        let offset = if self.offset < 0 { self.offset.saturating_add(from_end) } else { self.offset };
-        let Ok(offset) = usize::try_from(offset) else { return 0..0 };
+        // Before the first there is nothing.
+        let Ok(offset) = usize::try_from(self.offset) else { return 0..0 };
         if offset >= all.len() {
             return 0..0;
         }

@@ -4,6 +4,7 @@ use super::super::directive::{
     Directive, Effect, I32, I64, Origin, Why, flag, memory, number, optional, special,
 };
 use super::super::{check, syntax};
+use crate::keyspace::types::stream::{DURATION_S_LIMIT, IDS_LIMIT};
 
 pub(super) const ROWS: &[Directive] = &[
     number("hash-max-listpack-entries", "512", 0, I64, |c| &mut c.tuning.hash_max_listpack_entries)
@@ -38,6 +39,24 @@ pub(super) const ROWS: &[Directive] = &[
         .doc("Bytes of one node of a stream; 0 sets no limit."),
     number("stream-node-max-entries", "100", 0, I64, |c| &mut c.tuning.stream_node_max_entries)
         .doc("Entries in one node of a stream; 0 sets no limit."),
+    number("stream-idmp-duration", "100", 1, DURATION_S_LIMIT as i128, |c| {
+        &mut c.tuning.stream_idmp_duration_s
+    })
+    .origin(Origin::Redis86)
+    .doc("Seconds for which a new stream remembers the ids that producers give to entries."),
+    number("stream-idmp-maxsize", "100", 1, IDS_LIMIT as i128, |c| &mut c.tuning.stream_idmp_ids_max)
+        .origin(Origin::Redis86)
+        .doc("Ids of each producer that a new stream remembers."),
+    special(
+        "key-memory-histograms",
+        "no",
+        syntax::set_key_memory_histograms,
+        |c| if c.key_memory_histograms { "yes" } else { "no" }.to_owned(),
+        None,
+    )
+    .applies(Effect::KeyMemory)
+    .origin(Origin::Redis86)
+    .doc("INFO keysizes shows how much memory collections take, too. It can be switched off, but on at the start only."),
     special(
         "notify-keyspace-events",
         "",

@@ -234,6 +234,26 @@ impl Engine {
         self.note_limits_of(slot);
     }
 
+    /// Says in the log that whoever can connect may do everything, if it is so.
+    pub(in crate::engine) fn warn_of_open_door(&self) {
+        if !self.acl.users.default_user().is_open() {
+            return;
+        }
+        let is_everywhere =
+            |address: &String| matches!(address.trim_start_matches('-'), "*" | "0.0.0.0" | "::" | "::*");
+        ::log::warn!(
+            "WARNING: Redis does not require authentication{}",
+            match self.conf.protected_mode {
+                true => ". Redis will accept connections from any local client.",
+                false if self.conf.bind.iter().any(is_everywhere) =>
+                    " and is not protected by network restrictions. Redis will accept connections from any IP address on \
+                     any network interface.",
+                false =>
+                    ". Redis will accept connections from any IP address on the configured network interface.",
+            }
+        );
+    }
+
     /// Notes whether the requests of a client have to be judged.
     pub(super) fn note_limits_of(&mut self, slot: usize) {
         let is_limited = self.must_authenticate(&self.clients[slot]) || !self.user_of(slot).allows_all();

@@ -22,6 +22,7 @@ impl Engine {
             RdbVersion::V10 => Version::Redis(10),
             RdbVersion::V11 => Version::Redis(11),
             RdbVersion::V12 => Version::Redis(12),
+            RdbVersion::V13 => Version::Redis(13),
             RdbVersion::V80 => Version::Valkey,
         }
     }

@@ -360,6 +360,7 @@ impl Engine {
         if !self.conf.unixsocket.is_empty() {
             log::info!("Ready to accept connections unix");
         }
+        self.warn_of_open_door();
         if let Err(error) = host.apply(Request::TellReady(self.conf.supervised)) {
             log::warn!("{error}");
         }

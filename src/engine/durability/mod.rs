@@ -47,6 +47,8 @@ pub struct Durability {
     pub changes_at_save: u64,
     /// Saves that were begun.
     pub saves: u64,
+    /// Saves in the background that failed one after the other, up to now.
+    pub consecutive_failures: u64,
     /// Whether the last save in the background came to its end.
     pub last_background_is_ok: bool,
     /// Seconds that it took; none before the first.
@@ -118,6 +120,7 @@ impl Durability {
             last_save_unix_s: unix_s,
             changes_at_save: 0,
             saves: 0,
+            consecutive_failures: 0,
             last_background_is_ok: true,
             last_background_s: None,
             last_kept_bytes: 0,

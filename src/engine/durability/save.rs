@@ -271,7 +271,10 @@ impl Engine {
                 FileWriter::new(rdb::Options { compress: self.conf.rdbcompression }, self.kept_access());
             let first = match &target {
                 Target::File => {
-                    writer.pin(self.dump_version());
+                    writer.pin(match self.dump_version() {
+                        Version::Lowest if why == Why::Replicas => Version::LowestOf8,
+                        version => version,
+                    });
                     FIRST_VERSION
                 }
                 Target::Replicas { version, .. } => {
@@ -319,7 +322,10 @@ impl Engine {
     pub(super) fn kept_access(&self) -> Keep {
         let clock = self.eviction.clock;
         match self.conf.maxmemory_policy {
-            MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Keep::Idle(clock),
+            MaxmemoryPolicy::AllkeysLru
+            | MaxmemoryPolicy::VolatileLru
+            | MaxmemoryPolicy::AllkeysLrm
+            | MaxmemoryPolicy::VolatileLrm => Keep::Idle(clock),
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => Keep::Frequency(clock),
             _ => Keep::Nothing,
         }
@@ -576,6 +582,8 @@ impl Engine {
             let us = self.now.mono_us.saturating_sub(save.begun_mono_us);
             self.durability.last_background_s = Some(us / 1_000_000);
             self.durability.last_background_is_ok = is_ok;
+            let failures = &mut self.durability.consecutive_failures;
+            *failures = if is_ok { 0 } else { *failures + 1 };
             match is_ok {
                 true => log::info!("Background saving terminated with success"),
                 false => log::warn!("Background saving error"),

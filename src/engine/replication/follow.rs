@@ -87,7 +87,6 @@ impl Engine {
             return;
         }
         let id = self.clients[slot].handle;
-        self.clients[slot].commands += 1;
         if let Err(error) = self.replay(host, id, args) {
             let Some(slot) = self.slot_of(id) else { return };
             self.note_failed_replay(slot, &format!("ERR {error}"));

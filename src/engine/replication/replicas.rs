@@ -94,6 +94,8 @@ pub struct Replica {
     pub takes_mark: bool,
     /// It understands a change of the history.
     pub takes_new_id: bool,
+    /// It understands what streams remember of their producers.
+    pub takes_idempotence: bool,
     /// It is a Valkey of this version, as Valkey counts.
     pub valkey_version: Option<u32>,
     /// What it wants.

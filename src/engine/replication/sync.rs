@@ -17,7 +17,7 @@ use super::replicas::{Filter, Replica, Sending, Stage};
 use crate::base::id::ClientId;
 use crate::base::limit::SYNC_BYTES_IN_FLIGHT;
 use crate::config::RdbVersion;
-use crate::keyspace::Type;
+use crate::keyspace::{Db, Type};
 use crate::persist::rdb::Version;
 use bytes::Bytes;
 
@@ -35,6 +35,8 @@ struct Kind {
     straight: bool,
     filter: Filter,
     valkey: bool,
+    /// It takes what streams remember of their producers.
+    idempotence: bool,
 }
 
 impl Engine {
@@ -45,6 +47,7 @@ impl Engine {
             straight: (self.conf.repl_diskless_sync || filtered) && replica.takes_mark,
             filter: replica.filter,
             valkey: replica.valkey_version.is_some_and(|version| version >= VALKEY_9),
+            idempotence: replica.takes_idempotence,
         }
     }
 
@@ -214,6 +217,9 @@ impl Engine {
         let has_deadlines = self.dbs.iter().any(|db| db.field_dated() > 0);
         let has_vectors = self.dbs.iter().any(|db| db.sizes(Type::Vector).iter().next().is_some());
         match self.conf.rdb_version {
+            RdbVersion::Auto if kind.idempotence && self.dbs.iter().any(Db::has_idempotence) => {
+                Version::Redis(13)
+            }
             RdbVersion::Auto if kind.valkey && has_deadlines => Version::Valkey,
             RdbVersion::Auto if has_deadlines || has_vectors => Version::Redis(12),
             RdbVersion::Auto if self.dbs.iter().any(|db| db.sizes(Type::Stream).iter().next().is_some()) => {

@@ -165,7 +165,9 @@ impl Engine {
         let (mut fresh, mut freeing) = (None, None);
         if is_beside {
             let (count, now_ms) = (self.dbs.count(), self.now.unix_ms());
-            fresh = Some(Box::new(Databases::new(count, self.conf.tuning.hash_key, now_ms)));
+            let mut dbs = Databases::new(count, self.conf.tuning.hash_key, now_ms);
+            dbs.weigh(self.conf.key_memory_histograms);
+            fresh = Some(Box::new(dbs));
         } else {
             self.leave_history(host);
             log::info!("MASTER <-> REPLICA sync: Flushing old data");

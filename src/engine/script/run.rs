@@ -444,6 +444,9 @@ impl Session<'_, '_> {
                 }
                 let args = request.args();
                 match self.engine.table.resolve(&args) {
+                    Ok(row) if !row.admits(args.len()) => {
+                        Err(Failure::text("Wrong number of args for redis.acl_check_cmd()"))
+                    }
                     Ok(row) => {
                         let may = self.engine.may(self.call.slot, row, args).is_ok();
                         Ok(vec![Value::Boolean(may)])

@@ -5,7 +5,8 @@
 
 use super::{Db, KeyHash};
 use crate::base::limit::INLINE_VALUE_BYTES_MAX;
-use crate::keyspace::entry::{KeyPart, Kind, Meta, ValuePart};
+use crate::keyspace::entry::{self, KeyPart, Kind, Meta, ValuePart};
+use crate::keyspace::sizes::Sizes;
 use crate::keyspace::types::{HashRef, SetRef, ZsetRef};
 use crate::keyspace::value::{Collection, NewValue, Taken, Type, Value, ValueRef};
 use crate::structures::slab::Handle;
@@ -53,6 +54,11 @@ impl Db {
         let _ = with_members!(self.value(foreseen.entry), |members| members.prefetch_cell(foreseen.hash));
     }
 
+    /// Buckets and members of the table behind a large set, hash or sorted set; none for any other value.
+    pub fn member_table(&self, handle: Handle) -> Option<(usize, usize)> {
+        with_members!(self.value(handle), |members| (members.buckets(), members.len()))
+    }
+
     /// Removes a key and returns its value, deadline and access bits, so that they can become those of another key.
     pub fn detach(&mut self, key: &[u8], hash: KeyHash) -> Option<(NewValue<'static>, Option<u64>, u32)> {
         let handle = self.find(key, hash)?;
@@ -62,6 +68,10 @@ impl Db {
             self.before_change(handle);
             let at = self.entry(handle).far() as usize;
             self.count_out(handle);
+            if self.entry(handle).has_inner_deadlines() {
+                self.count_inner_dated(self.store.values[at].view().type_of(), -1);
+                entry::set_inner_deadlines(self.store.slab.get_mut(handle), false);
+            }
             let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
             self.sizes[Type::String as usize].add(0);
             self.store.value_bytes -= value.heap_bytes();
@@ -130,6 +140,9 @@ impl Db {
                     return None;
                 }
                 self.before_change(handle);
+                if self.weights.is_some() {
+                    self.count_weight(handle, Sizes::remove);
+                }
                 let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
                 self.store.value_bytes -= value.heap_bytes();
                 value
@@ -139,6 +152,9 @@ impl Db {
                     return None;
                 }
                 self.before_change(handle);
+                if self.weights.is_some() {
+                    self.count_weight(handle, Sizes::remove);
+                }
                 let mut bytes = std::mem::take(&mut self.spare);
                 bytes.clear();
                 bytes.extend_from_slice(self.entry(handle).inline());
@@ -173,16 +189,20 @@ impl Db {
             return None;
         }
         let Some(old) = handle else {
-            let meta = Meta { access, epoch: self.store.epoch, deadline: None, field_deadlines: false };
+            let meta = Meta { access, epoch: self.store.epoch, deadline: None, inner_deadlines: false };
             return Some(self.insert(key, hash, NewValue::Whole(value.into()), meta));
         };
         self.resize(T::TYPE, old_len, len);
         self.writes += u64::from(old_len != len);
         let deadline = value.next_deadline();
         if deadline != old_deadline {
-            self.account_field_deadline(hash, old, old_deadline, deadline);
+            self.account_inner_deadline(hash, old, T::TYPE, old_deadline, deadline);
         }
-        Some(self.put_back(key, hash, old, value.into()))
+        let handle = self.put_back(key, hash, old, value.into());
+        if self.weights.is_some() {
+            self.count_weight(handle, Sizes::add);
+        }
+        Some(handle)
     }
 
     /// Writes a value that was taken out where there is room for it.
@@ -216,7 +236,9 @@ impl Db {
     /// Removes the key of a value that was taken out and is not put back.
     fn remove_taken(&mut self, hash: KeyHash, handle: Handle, value: Value) {
         self.dict.remove(hash, |each| each == handle);
-        self.field_dated -= usize::from(self.entry(handle).has_field_deadlines());
+        if self.entry(handle).has_inner_deadlines() {
+            self.count_inner_dated(value.view().type_of(), -1);
+        }
         let entry = self.entry(handle);
         if entry.kind() == Kind::Far {
             let at = entry.far() as usize;

@@ -1,13 +1,14 @@
-//! Deadlines: of keys, and of the fields of hashes.
+//! Deadlines: of keys, and of what is inside values: fields of hashes, ids of producers that streams remember.
 
 use super::{Db, Due, KeyHash, LOOKUPS_AT_ONCE, WHEEL_SLACK, first_dead_ms, is_past};
 use crate::keyspace::entry;
+use crate::keyspace::value::{NewValue, Type, Value};
 use crate::structures::slab::Handle;
 
 impl Db {
     /// Removes keys whose deadline has passed, at most `max` of the registrations that are due; `due_key` is told of
-    /// each, with its deadline. Of a hash with fields whose deadline has passed it is told too; then the caller removes
-    /// those and calls [`Db::arm_fields`]. True when more is due.
+    /// each, with its deadline. Of a value with something inside whose deadline has passed it is told too; then the caller
+    /// removes that and calls [`Db::arm_inner`]. True when more is due.
     pub fn expire_due(&mut self, now_ms: u64, max: usize, mut due_key: impl FnMut(&[u8], Due)) -> bool {
         let mut due = std::mem::take(&mut self.due);
         due.clear();
@@ -33,7 +34,7 @@ impl Db {
     /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing. True when it
     /// still does.
     pub fn compact_wheel(&mut self, budget: usize) -> bool {
-        let is_full = self.wheel.len() > 2 * (self.dated + self.field_dated) + WHEEL_SLACK;
+        let is_full = self.wheel.len() > 2 * (self.dated + self.inner_dated) + WHEEL_SLACK;
         if is_full {
             let (dict, store) = (&self.dict, &self.store);
             self.wheel.compact(budget, |hash| {
@@ -54,10 +55,10 @@ impl Db {
         self.wheel.reseat(now_ms);
     }
 
-    /// A hash whose registration has fired, and of which fields are still due or have deadlines, is registered again.
-    pub fn arm_fields(&mut self, key: &[u8], hash: KeyHash) {
+    /// A value whose registration has fired, and in which something is still due or has a deadline, is registered again.
+    pub fn arm_inner(&mut self, key: &[u8], hash: KeyHash) {
         let Some(handle) = self.find(key, hash) else { return };
-        if let Some(deadline) = self.store.field_deadline(handle) {
+        if let Some(deadline) = self.store.inner_deadline(handle) {
             self.wheel.register(first_dead_ms(deadline), hash);
         }
     }
@@ -76,8 +77,8 @@ impl Db {
             self.release(hash, handle);
         }
         let Some(handle) = self.dict.find(hash, |h| self.store.dated_with_hash(h, hash)) else { return };
-        if self.store.field_deadline(handle).is_some_and(|ms| is_past(ms, now_ms)) {
-            due_key(self.store.key(handle), Due::Fields);
+        if self.store.inner_deadline(handle).is_some_and(|ms| is_past(ms, now_ms)) {
+            due_key(self.store.key(handle), Due::Inner);
             if let Some(deadline) = self.deadline(handle) {
                 self.wheel.register(first_dead_ms(deadline), hash);
             }
@@ -86,18 +87,36 @@ impl Db {
         }
     }
 
-    /// Keeps counts, entry and wheel true to the nearest deadline of the fields of a hash.
+    /// Notes that a value with deadlines inside comes (1) or goes (-1).
+    pub(super) fn count_inner_dated(&mut self, of: Type, change: isize) {
+        self.inner_dated = self.inner_dated.wrapping_add_signed(change);
+        if of == Type::Stream {
+            self.inner_dated_streams = self.inner_dated_streams.wrapping_add_signed(change);
+        }
+    }
+
+    /// The nearest deadline of what is inside a new value, which is counted if it has one.
+    #[inline]
+    pub(super) fn note_inner_deadline(&mut self, value: &NewValue<'_>) -> Option<u64> {
+        let deadline = value.next_deadline()?;
+        if let NewValue::Whole(value) = value {
+            self.count_inner_dated(Value::view(value).type_of(), 1);
+        }
+        Some(deadline)
+    }
+
+    /// Keeps counts, entry and wheel true to the nearest deadline of what is inside a value.
     #[cold]
-    pub(super) fn account_field_deadline(
+    pub(super) fn account_inner_deadline(
         &mut self,
         hash: KeyHash,
         handle: Handle,
+        of: Type,
         before: Option<u64>,
         after: Option<u64>,
     ) {
-        self.field_dated += usize::from(after.is_some());
-        self.field_dated -= usize::from(before.is_some());
-        entry::set_field_deadlines(self.store.slab.get_mut(handle), after.is_some());
+        self.count_inner_dated(of, isize::from(after.is_some()) - isize::from(before.is_some()));
+        entry::set_inner_deadlines(self.store.slab.get_mut(handle), after.is_some());
         // A later deadline is found when the earlier registration fires.
         if let Some(ms) = after.filter(|ms| before.is_none_or(|old| *ms < old)) {
             self.wheel.register(first_dead_ms(ms), hash);

@@ -12,7 +12,7 @@ use crate::base::number::{I64_BYTES_MAX, format_i64, format_u64};
 use crate::keyspace::held::{Cell, Head, Table};
 use crate::keyspace::snapshot::Sink;
 use crate::keyspace::types::hash::Field;
-use crate::keyspace::types::stream::{Consumer, Group, ID_BYTES_MAX, StreamId};
+use crate::keyspace::types::stream::{Consumer, DURATION_S, Group, ID_BYTES_MAX, IDS_MAX, StreamId};
 use crate::keyspace::types::{HashRef, ListRef, Stream};
 use crate::keyspace::{Value, ValueRef};
 use crate::persist::rdb::VectorPayload;
@@ -61,6 +61,8 @@ enum Stage {
     Consumers(Box<[u8]>, Option<Box<[u8]>>),
     /// What is pending for a consumer of a group from this id on.
     Pending(Box<[u8]>, Box<[u8]>, StreamId),
+    /// The ids of the producer after this one, or of the first.
+    Producers(Option<Box<[u8]>>),
     Done,
 }
 
@@ -301,6 +303,7 @@ impl CommandWriter {
                 Some(group) => self.pending(key, group, name, consumer, from),
                 None => Stage::Done,
             },
+            Stage::Producers(last) => self.next_producer(key, stream, last.as_deref()),
             Stage::Done => Stage::Done,
         };
         self.cut_if_full();
@@ -344,7 +347,9 @@ impl CommandWriter {
     }
 
     fn next_group(&mut self, key: &[u8], stream: &Stream, last: Option<&[u8]>) -> Stage {
-        let Some((name, group)) = stream.group_after(last) else { return Stage::Done };
+        let Some((name, group)) = stream.group_after(last) else {
+            return self.idempotence(key, stream);
+        };
         self.line(b'*', 7);
         for argument in [&b"XGROUP"[..], b"CREATE", key, name] {
             self.argument(argument);
@@ -354,6 +359,35 @@ impl CommandWriter {
         let read = group.entries_read.and_then(|read| i64::try_from(read).ok()).unwrap_or(-1);
         self.argument(format_i64(read, &mut [0; I64_BYTES_MAX]));
         Stage::Consumers(name.into(), None)
+    }
+
+    /// What a stream remembers of its producers, if it is not what a new one has.
+    fn idempotence(&mut self, key: &[u8], stream: &Stream) -> Stage {
+        let idempotence = &stream.idempotence;
+        if (idempotence.duration_s, idempotence.ids_max) != (DURATION_S, IDS_MAX) {
+            self.begin_command("XCFGSET", key, 4);
+            for (word, value) in
+                [("IDMP-DURATION", idempotence.duration_s), ("IDMP-MAXSIZE", idempotence.ids_max)]
+            {
+                self.argument(word.as_bytes());
+                self.argument(format_u64(value.into(), &mut [0; I64_BYTES_MAX]));
+            }
+        }
+        Stage::Producers(None)
+    }
+
+    fn next_producer(&mut self, key: &[u8], stream: &Stream, last: Option<&[u8]>) -> Stage {
+        let Some(name) = stream.idempotence.producer_after(last) else { return Stage::Done };
+        for (id, entry) in stream.idempotence.ids(name) {
+            // Of an entry that is gone nothing can be noted.
+            if stream.log.contains(entry) {
+                self.begin_command("XIDMPRECORD", key, 3);
+                self.argument(name);
+                self.argument(id);
+                self.id(entry);
+            }
+        }
+        Stage::Producers(Some(name.into()))
     }
 
     fn next_consumer(&mut self, key: &[u8], group: &Group, name: Box<[u8]>, last: Option<&[u8]>) -> Stage {

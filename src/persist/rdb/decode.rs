@@ -63,7 +63,7 @@ fn value(reader: &mut Reader<'_>, dialect: Dialect, tuning: &Tuning) -> Result<D
 /// Whether there are values of this type in files of that dialect.
 pub(super) fn is_known(kind: u8, dialect: Dialect) -> bool {
     match dialect {
-        Dialect::Redis => matches!(kind, 0..=5 | 9..=25),
+        Dialect::Redis => matches!(kind, 0..=5 | 9..=26),
         Dialect::Valkey => matches!(kind, 0..=5 | 9..=22),
     }
 }
@@ -150,7 +150,7 @@ impl Growing {
     /// Reads what stands before the elements.
     fn begin(&mut self, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<(), Stop> {
         if self.is_stream() {
-            self.parts = Parts::Stream(Box::new(StreamReader::new(self.kind, self.dialect)));
+            self.parts = Parts::Stream(Box::new(StreamReader::new(self.kind, self.dialect, tuning)));
             return Ok(());
         }
         if self.kind == kind::MODULE_2 {
@@ -185,7 +185,8 @@ impl Growing {
     }
 
     fn is_stream(&self) -> bool {
-        matches!(self.kind, kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3)
+        use kind::{STREAM_LISTPACKS, STREAM_LISTPACKS_2, STREAM_LISTPACKS_3, STREAM_LISTPACKS_4};
+        matches!(self.kind, STREAM_LISTPACKS | STREAM_LISTPACKS_2 | STREAM_LISTPACKS_3 | STREAM_LISTPACKS_4)
     }
 
     /// Reads one element.

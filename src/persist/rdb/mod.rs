@@ -28,8 +28,8 @@ pub use vector::VectorPayload;
 use crate::base::crc::crc64;
 use crate::keyspace::ValueRef;
 
-/// The highest version of the format that is read: Redis 8.0 writes it.
-pub const VERSION_MAX: u16 = 12;
+/// The highest version of the format that is read: Redis 8.6 writes it.
+pub const VERSION_MAX: u16 = 13;
 /// What Valkey 9 calls its version of the format: the same with types of its own.
 const VERSION_OF_VALKEY: u16 = 80;
 
@@ -48,6 +48,8 @@ pub enum Version {
     /// The lowest one that can hold what is in it.
     #[default]
     Lowest,
+    /// The same without what no version of Redis 8.0 can hold, which is left out: for followers.
+    LowestOf8,
     /// This one of Redis, from 10 on.
     Redis(u16),
     /// That of Valkey 9, in its dialect.
@@ -58,7 +60,7 @@ impl Version {
     /// What a file says whose values need at least this version.
     fn said(self, needed: u16) -> u16 {
         match self {
-            Version::Lowest => needed,
+            Version::Lowest | Version::LowestOf8 => needed,
             Version::Redis(version) => version,
             Version::Valkey => VERSION_OF_VALKEY,
         }
@@ -72,6 +74,11 @@ impl Version {
     /// Whether streams tell when their consumers were active.
     fn has_active_times(self) -> bool {
         self.can_hold(stream::VERSION_OF_ACTIVE_TIMES)
+    }
+
+    /// Whether streams tell which ids of producers they remember.
+    fn has_idempotence(self) -> bool {
+        !matches!(self, Version::Valkey | Version::LowestOf8) && self.can_hold(stream::VERSION_OF_IDEMPOTENCE)
     }
 }
 
@@ -108,6 +115,7 @@ pub mod kind {
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
+    pub const STREAM_LISTPACKS_4: u8 = 26;
 }
 
 /// The node of a quicklist holds one element.
@@ -117,10 +125,23 @@ const NODE_PACKED: u64 = 2;
 
 /// A value as DUMP gives it, in the lowest version that can hold it.
 pub fn payload(value: ValueRef<'_>, options: Options) -> Vec<u8> {
+    payload_as(value, options, Version::Lowest)
+}
+
+/// As [`payload`], for whoever reads this version.
+pub fn payload_as(value: ValueRef<'_>, options: Options, version: Version) -> Vec<u8> {
     let mut payload = Vec::new();
-    let version = encode(value, options, &mut payload);
+    let mut writer = encode::Writer::new(&mut payload, options);
+    writer.version = version;
+    let version = writer.value(value);
     seal(&mut payload, version);
     payload
+}
+
+/// The version that a payload says; 0 for one that is too short to say any.
+pub fn version_of(payload: &[u8]) -> u16 {
+    let at = payload.len().wrapping_sub(FOOTER_BYTES);
+    payload.get(at..).and_then(|footer| footer.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
 }
 
 /// Appends version and checksum to an encoded value.
@@ -133,7 +154,8 @@ pub fn seal(payload: &mut Vec<u8>, version: u16) {
 /// The encoded value in a payload whose version is known and whose checksum is right, and in whose words it is.
 pub fn unseal(payload: &[u8]) -> Option<(&[u8], Dialect)> {
     let (value, dialect, crc) = unseal_unchecked(payload)?;
-    (crc == crc64(0, &payload[..payload.len() - size_of::<u64>()])).then_some((value, dialect))
+    // None, as in a file, is no wrong one.
+    (crc == 0 || crc == crc64(0, &payload[..payload.len() - size_of::<u64>()])).then_some((value, dialect))
 }
 
 /// As [`unseal`], whatever the checksum is; it is returned.

@@ -1,4 +1,4 @@
-//! Streams: their nodes as they are, then what is remembered of the past, then the groups.
+//! Streams: their nodes as they are, then what is remembered of the past, then the groups, then ids of producers.
 //!
 //! ```text
 //! nodes   id (16 bytes, as a string)  listpack          each
@@ -6,22 +6,29 @@
 //! groups  name  last id  entries read                   each
 //!         pending: id (16 bytes)  time  deliveries      each
 //!         consumers: name  seen  active  ids            each
+//! seconds, ids of a producer that are remembered, at most
+//! producers  name: id  entry                            each
+//! ids that were ever noted, entries that were not added since theirs was known
 //! ```
 //!
 //! Lengths and parts of ids are lengths of the format. The first form of the type ends its counters with the last id; the
-//! second has all but the time at which a consumer was active, and is written where that is when it was seen.
+//! second has all but the time at which a consumer was active, and is written where that is when it was seen. Only the fourth
+//! has what stands behind the groups, and is written where that is not what a new stream has.
 
 use super::encode::{VERSION_OF_LISTPACKS, Writer};
 use super::error::Stop;
 use super::read::Reader;
 use super::{Dialect, kind, packed};
+use crate::keyspace::Tuning;
 use crate::keyspace::types::Stream;
-use crate::keyspace::types::stream::{Group, Pending, StreamId};
+use crate::keyspace::types::stream::{DURATION_S_LIMIT, Group, IDS_LIMIT, Pending, StreamId};
 use crate::structures::listpack;
 use std::collections::BTreeMap;
 
 /// The version that brought the third form.
 pub(super) const VERSION_OF_ACTIVE_TIMES: u16 = 11;
+/// The version that brought the fourth form.
+pub(super) const VERSION_OF_IDEMPOTENCE: u16 = 13;
 /// Stands for a number of entries that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -33,7 +40,7 @@ const PENDING_A_PIECE: usize = 1000;
 /// How far a stream has been written.
 #[derive(Debug)]
 pub(super) struct StreamProgress {
-    with_active: bool,
+    form: u8,
     stage: Stage,
 }
 
@@ -50,6 +57,10 @@ enum Stage {
     Consumers(Box<[u8]>, Option<Box<[u8]>>),
     /// What is pending for a consumer of a group from this id on.
     Owned(Box<[u8]>, Box<[u8]>, StreamId),
+    /// The bounds of what is remembered of producers.
+    Idempotence,
+    /// The producer after this one, or the first.
+    Producers(Option<Box<[u8]>>),
     Done,
 }
 
@@ -68,10 +79,15 @@ impl Writer<'_> {
                 .groups()
                 .flat_map(|(_, group)| group.consumers())
                 .any(|consumer| consumer.active_ms != Some(consumer.seen_ms));
-        self.kind(if with_active { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 });
+        let with_idempotence = self.version.has_idempotence() && !stream.idempotence.is_untouched();
+        let (version, form) = match (with_idempotence, with_active) {
+            (true, _) => (VERSION_OF_IDEMPOTENCE, kind::STREAM_LISTPACKS_4),
+            (_, true) => (VERSION_OF_ACTIVE_TIMES, kind::STREAM_LISTPACKS_3),
+            _ => (VERSION_OF_LISTPACKS, kind::STREAM_LISTPACKS_2),
+        };
+        self.kind(form);
         self.len(stream.log.nodes() as u64);
-        let version = if with_active { VERSION_OF_ACTIVE_TIMES } else { VERSION_OF_LISTPACKS };
-        (version, StreamProgress { with_active, stage: Stage::Nodes(StreamId::ZERO) })
+        (version, StreamProgress { form, stage: Stage::Nodes(StreamId::ZERO) })
     }
 
     /// A piece of a stream. True when there is more.
@@ -79,13 +95,15 @@ impl Writer<'_> {
         let stage = std::mem::replace(&mut progress.stage, Stage::Done);
         progress.stage = match stage {
             Stage::Nodes(from) => self.nodes(stream, from),
-            Stage::Groups(last) => self.next_group(stream, last.as_deref()),
+            Stage::Groups(last) => self.next_group(stream, last.as_deref(), progress.form),
+            Stage::Idempotence => self.idempotence(stream),
+            Stage::Producers(last) => self.next_producer(stream, last.as_deref()),
             Stage::Pending(name, from) => match stream.group(&name) {
                 Some(group) => self.pending(group, name, from),
                 None => Stage::Done,
             },
             Stage::Consumers(name, last) => match stream.group(&name) {
-                Some(group) => self.next_consumer(group, name, last.as_deref(), progress.with_active),
+                Some(group) => self.next_consumer(group, name, last.as_deref(), progress.form),
                 None => Stage::Done,
             },
             Stage::Owned(name, consumer, from) => match stream.group(&name) {
@@ -116,13 +134,40 @@ impl Writer<'_> {
         Stage::Groups(None)
     }
 
-    fn next_group(&mut self, stream: &Stream, last: Option<&[u8]>) -> Stage {
-        let Some((name, group)) = stream.group_after(last) else { return Stage::Done };
+    fn next_group(&mut self, stream: &Stream, last: Option<&[u8]>, form: u8) -> Stage {
+        let Some((name, group)) = stream.group_after(last) else {
+            return if form == kind::STREAM_LISTPACKS_4 { Stage::Idempotence } else { Stage::Done };
+        };
         self.blob(name);
         self.id(group.last_id);
         self.len(group.entries_read.unwrap_or(UNKNOWN));
         self.len(group.pending_len() as u64);
         Stage::Pending(name.into(), StreamId::ZERO)
+    }
+
+    fn idempotence(&mut self, stream: &Stream) -> Stage {
+        let idempotence = &stream.idempotence;
+        self.len(idempotence.duration_s.into());
+        self.len(idempotence.ids_max.into());
+        self.len(idempotence.producers_len() as u64);
+        Stage::Producers(None)
+    }
+
+    fn next_producer(&mut self, stream: &Stream, last: Option<&[u8]>) -> Stage {
+        let idempotence = &stream.idempotence;
+        let Some(name) = idempotence.producer_after(last) else {
+            self.len(idempotence.added);
+            self.len(idempotence.duplicates);
+            return Stage::Done;
+        };
+        let ids = idempotence.ids(name);
+        self.text(name);
+        self.len(ids.len() as u64);
+        for (id, entry) in ids {
+            self.text(id);
+            self.id(entry);
+        }
+        Stage::Producers(Some(name.into()))
     }
 
     fn pending(&mut self, group: &Group, name: Box<[u8]>, from: StreamId) -> Stage {
@@ -139,17 +184,11 @@ impl Writer<'_> {
         Stage::Consumers(name, None)
     }
 
-    fn next_consumer(
-        &mut self,
-        group: &Group,
-        name: Box<[u8]>,
-        last: Option<&[u8]>,
-        with_active: bool,
-    ) -> Stage {
+    fn next_consumer(&mut self, group: &Group, name: Box<[u8]>, last: Option<&[u8]>, form: u8) -> Stage {
         let Some(consumer) = group.consumer_after(last) else { return Stage::Groups(Some(name)) };
         self.blob(&consumer.name);
         self.out.extend_from_slice(&consumer.seen_ms.to_le_bytes());
-        if with_active {
+        if form != kind::STREAM_LISTPACKS_2 {
             // Minus one stands for never.
             self.out.extend_from_slice(&consumer.active_ms.unwrap_or(u64::MAX).to_le_bytes());
         }
@@ -184,6 +223,8 @@ pub(super) struct StreamReader {
     next: Part,
     /// The group whose entries and consumers are being read.
     open: Option<Box<OpenGroup>>,
+    /// The producer whose ids are being read.
+    producer: Vec<u8>,
 }
 
 /// What comes next in a stream.
@@ -195,6 +236,13 @@ enum Part {
     Counters,
     /// So many groups.
     Groups(u64),
+    /// The bounds of what is remembered of producers.
+    Idempotence,
+    /// So many producers.
+    Producers(u64),
+    /// So many ids of [`StreamReader::producer`], and so many producers behind it.
+    Ids(u64, u64),
+    Nothing,
 }
 
 /// A group that is being read.
@@ -213,14 +261,19 @@ struct OpenGroup {
 }
 
 impl StreamReader {
-    /// For a stream in one of its three forms.
-    pub(super) fn new(form: u8, dialect: Dialect) -> StreamReader {
-        StreamReader { form, dialect, stream: Box::default(), next: Part::NodeCount, open: None }
+    /// For a stream in one of its four forms.
+    pub(super) fn new(form: u8, dialect: Dialect, tuning: &Tuning) -> StreamReader {
+        let stream = Box::new(Stream::with(tuning));
+        StreamReader { form, dialect, stream, next: Part::NodeCount, open: None, producer: Vec::new() }
     }
 
     /// Whether all of it was read.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self.next, Part::Groups(0)) && self.open.is_none()
+        match self.next {
+            Part::Groups(0) => self.form != kind::STREAM_LISTPACKS_4 && self.open.is_none(),
+            Part::Nothing => true,
+            _ => false,
+        }
     }
 
     pub(super) fn finish(self) -> Box<Stream> {
@@ -253,12 +306,52 @@ impl StreamReader {
                 self.counters(reader)?;
                 Part::Groups(reader.len()?)
             }
+            Part::Groups(0) => Part::Idempotence,
             Part::Groups(left) => {
                 self.open = Some(Box::new(self.group(reader)?));
-                Part::Groups(left.saturating_sub(1))
+                Part::Groups(left - 1)
             }
+            Part::Idempotence => self.bounds(reader)?,
+            Part::Producers(0) => {
+                let (added, duplicates) = (reader.len()?, reader.len()?);
+                self.stream.idempotence.added = added;
+                self.stream.idempotence.duplicates = duplicates;
+                Part::Nothing
+            }
+            Part::Producers(left) => {
+                let (name, ids) = (reader.span()?, reader.len()?);
+                let name = name.text()?.into_vec();
+                if self.stream.idempotence.ids(&name).len() > 0 {
+                    return Err(Stop::Bad("Duplicated producer in a stream"));
+                }
+                self.producer = name;
+                Part::Ids(ids, left - 1)
+            }
+            Part::Ids(0, producers) => Part::Producers(producers),
+            Part::Ids(left, producers) => {
+                let (id, entry) = (reader.span()?, read_id(reader)?);
+                // An id that stands twice counts once, as in Redis.
+                self.stream.idempotence.remember(&self.producer, &id.text()?, entry);
+                Part::Ids(left - 1, producers)
+            }
+            Part::Nothing => Part::Nothing,
         };
         Ok(())
+    }
+
+    /// Reads the bounds of what is remembered of producers, and how many these are.
+    fn bounds(&mut self, reader: &mut Reader<'_>) -> Result<Part, Stop> {
+        let (duration_s, ids_max) = (reader.len()?, reader.len()?);
+        if !(1..=u64::from(DURATION_S_LIMIT)).contains(&duration_s) {
+            return Err(Stop::Bad("Stream IDMP duration out of range"));
+        }
+        if !(1..=u64::from(IDS_LIMIT)).contains(&ids_max) {
+            return Err(Stop::Bad("Stream IDMP max entries out of range"));
+        }
+        let producers = reader.len()?;
+        self.stream.idempotence.duration_s = duration_s as u32;
+        self.stream.idempotence.ids_max = ids_max as u32;
+        Ok(Part::Producers(producers))
     }
 
     fn node(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
@@ -347,7 +440,7 @@ impl OpenGroup {
         }
         let name = reader.span()?;
         let seen_ms = reader.u64()?;
-        let active_ms = if form == kind::STREAM_LISTPACKS_3 {
+        let active_ms = if matches!(form, kind::STREAM_LISTPACKS_3 | kind::STREAM_LISTPACKS_4) {
             Some(reader.u64()?).filter(|ms| *ms != u64::MAX)
         } else {
             Some(seen_ms)

@@ -111,6 +111,12 @@ fn stream(rng: &mut Rng, size: u64) -> Box<Stream> {
     }
     stream.add_group(b"busy", group);
     stream.add_group(b"idle", Group::new(StreamId::ZERO, None));
+    if rng.below(2) == 0 {
+        stream.idempotence.duration_s = 1 + rng.below(86_400) as u32;
+        for i in 0..size {
+            stream.idempotence.note(&text(rng), &text(rng), StreamId::new(i, rng.below(1 << 40)));
+        }
+    }
     stream
 }
 
@@ -231,6 +237,36 @@ fn a_payload_needs_a_known_version_and_the_right_checksum() {
     let mut other = b"\x00\x04text".to_vec();
     seal(&mut other, VERSION_OF_VALKEY);
     assert_eq!(unseal(&other), Some((&b"\x00\x04text"[..], Dialect::Valkey)));
+}
+
+#[test]
+fn what_a_stream_remembers_of_producers_is_written_where_the_reader_knows_it() {
+    let mut stream = Box::<Stream>::default();
+    let version_of = |stream: &Stream, version: Version| {
+        super::version_of(&payload_as(ValueRef::Stream(stream), Options { compress: false }, version))
+    };
+    stream.append(StreamId::new(1, 1), [(&b"f"[..], &b"v"[..])].into_iter(), &tuning());
+    assert_eq!(version_of(&stream, Version::Lowest), 10);
+    stream.idempotence.note(b"p", b"i", StreamId::new(1, 1));
+    stream.idempotence.duplicates = 3;
+    assert_eq!(version_of(&stream, Version::Lowest), 13);
+    for version in [Version::LowestOf8, Version::Redis(12), Version::Valkey] {
+        assert_eq!(version_of(&stream, version), 10);
+    }
+    let payload = payload(ValueRef::Stream(&stream), Options { compress: false });
+    let (bytes, dialect) = unseal(&payload).expect("it was sealed just now");
+    let Ok(NewValue::Whole(Value::Stream(back))) = decode(bytes, dialect, &tuning()) else {
+        panic!("it was encoded just now")
+    };
+    assert_eq!(back.idempotence, stream.idempotence);
+    // Bounds that no stream can have.
+    for (duration_s, ids_max) in [(0, 5), (86_401, 5), (5, 0), (5, 10_001)] {
+        stream.idempotence.duration_s = duration_s;
+        stream.idempotence.ids_max = ids_max;
+        let mut bytes = Vec::new();
+        encode(ValueRef::Stream(&stream), Options { compress: false }, &mut bytes);
+        assert!(decode(&bytes, Dialect::Redis, &tuning()).is_err(), "{duration_s} {ids_max}");
+    }
 }
 
 #[test]

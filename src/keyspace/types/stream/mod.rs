@@ -2,6 +2,7 @@
 //!
 //! * [`Log`] has the entries, in nodes of some kilobytes.
 //! * [`Group`] has what a group of consumers has read and not acknowledged.
+//! * [`Idempotence`] knows which entries came from producers that name them, so that none is added twice.
 //!
 //! Nodes, groups and the pieces of their lists are copied on write, so a copy of a stream is a copy of handles.
 
@@ -13,11 +14,13 @@ use crate::keyspace::value::{Collection, Type, Value};
 
 mod group;
 mod id;
+mod idempotence;
 mod log;
 mod node;
 
 pub use group::{Consumer, Group, Pending};
 pub use id::{ID_BYTES_MAX, Partial, StreamId};
+pub use idempotence::{DURATION_S, DURATION_S_LIMIT, IDS_LIMIT, IDS_MAX, Idempotence};
 pub use log::{Keep, Log, Trim};
 pub use node::{Entry, Fields};
 
@@ -26,6 +29,8 @@ pub use node::{Entry, Fields};
 pub struct Stream {
     /// The entries.
     pub log: Log,
+    /// What producers have added under ids of their own.
+    pub idempotence: Idempotence,
     groups: BTreeMap<Box<[u8]>, Arc<Group>>,
     /// Memory behind the groups.
     group_bytes: usize,
@@ -35,10 +40,16 @@ pub struct Stream {
 const GROUP_BYTES: usize = size_of::<Group>() + 96;
 
 impl Stream {
+    /// A stream without entries, with the bounds that the configuration gives to new ones.
+    pub fn with(tuning: &Tuning) -> Stream {
+        let idempotence = Idempotence::new(tuning.stream_idmp_duration_s, tuning.stream_idmp_ids_max);
+        Stream { idempotence, ..Stream::default() }
+    }
+
     /// Memory behind it, in bytes.
     #[inline]
     pub fn heap_bytes(&self) -> usize {
-        self.log.heap_bytes() + self.group_bytes
+        self.log.heap_bytes() + self.group_bytes + self.idempotence.heap_bytes()
     }
 
     /// Entries.
@@ -122,7 +133,7 @@ impl Stream {
 
     /// Removes entries from the front; gives how many. What references are for is told as it happens.
     pub fn trim(&mut self, trim: Trim, references: References, tell: &mut dyn FnMut(Trimmed<'_>)) -> usize {
-        let Stream { log, groups, group_bytes } = self;
+        let Stream { log, groups, group_bytes, .. } = self;
         if groups.is_empty() {
             return log.trim(trim, None);
         }
@@ -214,6 +225,10 @@ impl Collection for Box<Stream> {
 
     fn len(&self) -> usize {
         Stream::len(self)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.idempotence.next_deadline()
     }
 }
 

@@ -268,6 +268,9 @@ impl Parser<'_> {
 
     fn array(&mut self) -> Result<Value, Failure> {
         let table = self.lua.create_table()?;
+        if self.settings.marks_arrays {
+            table.set_metatable(Some(super::array_metatable(self.lua)?))?;
+        }
         let mut token = self.next();
         if matches!(token, Token::ArrayEnd) {
             return Ok(Value::Table(table));

@@ -62,6 +62,16 @@ fn write_string(text: &[u8], into: &mut Vec<u8>) {
     into.push(b'"');
 }
 
+/// Whether the metatable of a table says that it is an array.
+fn is_marked(table: &Table) -> Result<bool, Failure> {
+    match table.metatable() {
+        None => Ok(false),
+        Some(metatable) => {
+            Ok(!matches!(metatable.get(super::ARRAY_MARK)?, Value::Nil | Value::Boolean(false)))
+        }
+    }
+}
+
 /// The largest index of a table whose keys are all indices; none when it is to be an object.
 fn array_len(table: &Table, settings: Settings) -> Result<Option<usize>, Failure> {
     let (mut max, mut count) = (0i32, 0f64);
@@ -95,7 +105,11 @@ fn write_table(table: &Table, depth: i32, settings: Settings, into: &mut Vec<u8>
     if depth > settings.encode_depth_max.min(DEPTH_MAX) {
         return Err(Failure::Text(format!("Cannot serialise, excessive nesting ({depth})")));
     }
-    if let Some(len) = array_len(table, settings)? {
+    let len = match is_marked(table)? {
+        true => Some(table.raw_len()),
+        false => array_len(table, settings)?,
+    };
+    if let Some(len) = len {
         into.push(b'[');
         for index in 1..=len {
             if index > 1 {

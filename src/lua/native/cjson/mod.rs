@@ -32,6 +32,8 @@ struct Settings {
     /// Significant digits of numbers.
     precision: i32,
     keeps_buffer: bool,
+    /// Arrays get a metatable by which they are known, also when they are empty.
+    marks_arrays: bool,
 }
 
 const DEFAULT: Settings = Settings {
@@ -44,11 +46,31 @@ const DEFAULT: Settings = Settings {
     decode_invalid: true,
     precision: 14,
     keeps_buffer: true,
+    marks_arrays: false,
 };
 
 /// The value that stands for null.
 fn null() -> Value {
     Value::LightUserData(LightUserData(std::ptr::null_mut()))
+}
+
+/// The field of a metatable by which an array is known.
+const ARRAY_MARK: &str = "__is_cjson_array";
+
+/// The metatable of arrays that are marked; one for all, which scripts see read-only.
+///
+/// # Errors
+///
+/// When the memory does not suffice.
+pub fn array_metatable(lua: &Lua) -> mlua::Result<Table> {
+    const NAME: &str = "cjson array";
+    if let Ok(Some(metatable)) = lua.named_registry_value::<Option<Table>>(NAME) {
+        return Ok(metatable);
+    }
+    let metatable = lua.create_table()?;
+    metatable.raw_set(ARRAY_MARK, true)?;
+    lua.set_named_registry_value(NAME, &metatable)?;
+    Ok(metatable)
 }
 
 type Setting = fn(&Lua, &mut Settings, &[Value]) -> Result<Vec<Value>, Failure>;
@@ -100,6 +122,11 @@ const SETTINGS: &[(&str, Setting)] = &[
             Invalid::Taken => Value::Boolean(true),
             Invalid::Null => "null".into_lua(lua)?,
         }])
+    }),
+    ("decode_array_with_array_mt", |lua, s, args| {
+        at_most(args, 1)?;
+        s.marks_arrays = boolean(lua, args, 0, s.marks_arrays)?;
+        Ok(vec![Value::Boolean(s.marks_arrays)])
     }),
     ("decode_invalid_numbers", |lua, s, args| {
         at_most(args, 1)?;

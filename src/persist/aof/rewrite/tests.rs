@@ -69,6 +69,8 @@ impl Replay {
             | ["XSETID", key, ref rest @ ..]
             | ["XGROUP", "CREATE", key, ref rest @ ..]
             | ["XGROUP", "CREATECONSUMER", key, ref rest @ ..]
+            | ["XCFGSET", key, ref rest @ ..]
+            | ["XIDMPRECORD", key, ref rest @ ..]
             | ["XCLAIM", key, ref rest @ ..] => {
                 let fact = format!("{} {}", words[0], rest.join(" "));
                 self.facts.entry(at(key)).or_default().push(fact);
@@ -191,6 +193,15 @@ fn stream(dbs: &mut Databases, wanted: &mut Facts, len: u64, tuning: &Tuning) {
     stream.add_group(b"g", group);
     stream.add_group(b"h", Group::new(StreamId::ZERO, None));
     facts.push("XGROUP h 0-0 ENTRIESREAD -1".to_owned());
+    if len > 2 {
+        stream.idempotence.duration_s = 7;
+        facts.push("XCFGSET IDMP-DURATION 7 IDMP-MAXSIZE 100".to_owned());
+        // Nothing can be noted of an entry that is gone.
+        for (producer, id, entry) in [(b"q", b"a", 3), (b"p", b"b", 1), (b"p", b"c", 2)] {
+            stream.idempotence.note(producer, id, StreamId::new(entry, 5));
+        }
+        facts.extend(["XIDMPRECORD p b 1-5", "XIDMPRECORD q a 3-5"].map(str::to_owned));
+    }
     add(dbs, wanted, &format!("stream:{len}"), Value::Stream(stream), facts);
 }
 

@@ -202,10 +202,10 @@ fn only_known_versions_are_read() {
         let options = ReadOptions { later_versions, ..ReadOptions::default() };
         read(&bytes, 100, options).1.map_err(|bad| bad.what.into_owned())
     };
-    for magic in [b"REDIS0005", b"REDIS0012", b"VALKEY080"] {
+    for magic in [b"REDIS0005", b"REDIS0012", b"REDIS0013", b"VALKEY080"] {
         assert_eq!(version(magic, false), Ok(18), "{magic:?}");
     }
-    for (magic, number) in [(b"REDIS0013", 13), (b"REDIS0079", 79), (b"VALKEY081", 81), (b"VALKEY999", 999)] {
+    for (magic, number) in [(b"REDIS0014", 14), (b"REDIS0079", 79), (b"VALKEY081", 81), (b"VALKEY999", 999)] {
         assert_eq!(version(magic, false), Err(format!("Can't handle RDB format version {number}")));
         assert_eq!(version(magic, true), Ok(18), "{magic:?}");
     }
@@ -356,7 +356,7 @@ fn an_error_names_the_place() {
         (b"\x02\x02\x01a\x01a", 15, "Duplicate set members detected"),
         (b"\x10\x80\0\0\0\x01x", 12, "Hash listpack integrity check failed."),
         (b"\x02\x82", 12, "Unknown length encoding 2 in rdbLoadLen()"),
-        (b"\x1a\x01", 12, "Unknown RDB encoding type 26"),
+        (b"\x1b\x01", 12, "Unknown RDB encoding type 27"),
     ] {
         let (found_at, found) = fault(&file(typed));
         assert_eq!(found, what);

@@ -3,13 +3,13 @@
 //! To Redis these are commands of a module, so their rows have no ACL categories, and say of every key that it is written.
 
 mod add;
+mod argument;
 mod attributes;
 mod filter;
 mod links;
 mod look;
 mod pace;
 mod search;
-mod vector;
 
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::CmdError;

@@ -1,7 +1,7 @@
 //! Elements come and go: VADD, VREM.
 
+use super::argument::{Vector, mismatch, project};
 use super::pace::{NEIGHBOURS_LOOKED_AT, SLICED_FROM_NS, cost_ns, distances_a_slice};
-use super::vector::{Vector, mismatch, project};
 use crate::base::number::parse_i64;
 use crate::base::rng::Rng;
 use crate::engine::ctx::{Ctx, Key};

@@ -1,19 +1,20 @@
 //! Vector sets: elements with vectors, and which of them are near to what.
 //!
-//! To Redis these are commands of a module, so their rows have no ACL categories, and say of every key that it is written.
+//! To Redis these are commands of a module, so their rows have no ACL categories, and say of every key that it is written. Searches
+//! end the batch of requests that they came in, since each of them may take most of the time that a client is served for.
 
 mod add;
+mod argument;
 mod attributes;
 mod filter;
 mod links;
 mod look;
 mod pace;
 mod search;
-mod vector;
 
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::CmdError;
-use crate::engine::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
+use crate::engine::spec::flag::{BARRIER, DENYOOM, FAST, READONLY, WRITE};
 use crate::engine::spec::{Group, KeySpec, Spec, key, key_at};
 use crate::keyspace::types::VectorSet;
 
@@ -24,7 +25,7 @@ const LOG: &str = "O(log(N)) where N is the number of elements.";
 pub(super) const COMMANDS: &[Spec] = &[
     Spec::global("vadd", -5, add::vadd, MAY_WAIT)
         .of_module("vectorset")
-        .flags(WRITE | DENYOOM)
+        .flags(WRITE | DENYOOM | BARRIER)
         .keys(KEY)
         .doc(Group::Module, "8.0.0", LOG, "Adds an element with its vector, or gives it another vector.")
         .syntax(
@@ -37,7 +38,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .syntax("key@0 element"),
     Spec::global("vsim", -4, search::vsim, MAY_WAIT)
         .of_module("vectorset")
-        .flags(READONLY)
+        .flags(READONLY | BARRIER)
         .keys(KEY)
         .doc(Group::Module, "8.0.0", LOG, "Gives the elements that are nearest to a vector or an element.")
         .syntax(

@@ -1,9 +1,9 @@
 //! What is near: VSIM.
 
 use super::add::EF_MAX;
+use super::argument::{Vector, mismatch, project};
 use super::filter::Filter;
 use super::pace::{NEIGHBOURS_LOOKED_AT, SLICED_FROM_NS, cost_ns, distances_a_slice};
-use super::vector::{Vector, mismatch, project};
 use crate::base::double::parse_double;
 use crate::base::number::parse_i64;
 use crate::engine::ctx::Ctx;

@@ -109,7 +109,7 @@ impl Graph {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.count()
     }
 
     /// Whether there is no node.
@@ -147,7 +147,7 @@ impl Graph {
     pub fn heap_bytes(&self) -> usize {
         // A node has one upper level, and some have more.
         let upper = (1 + self.m) * 4 + 16;
-        self.records.heap_bytes() + self.uppers.heap_bytes() + self.uppers.len() * upper
+        self.records.heap_bytes() + self.uppers.heap_bytes() + self.uppers.count() * upper
     }
 
     /// Memory for the links of a node with so many levels above 0, in bytes.
@@ -283,7 +283,7 @@ impl Graph {
         if level > 0 {
             let links = vec![0; level * (1 + self.m)].into_boxed_slice();
             self.uppers.push(Upper { node, links });
-            self.records.get_mut(node)[UPPER] = self.uppers.len() as u32;
+            self.records.get_mut(node)[UPPER] = self.uppers.count() as u32;
         }
         node
     }
@@ -372,7 +372,8 @@ impl Graph {
                 }
             }
         }
-        let of_uppers: Vec<u32> = (0..self.uppers.len() as u32).map(|at| self.uppers.get(at).node).collect();
+        let of_uppers: Vec<u32> =
+            (0..self.uppers.count() as u32).map(|at| self.uppers.get(at).node).collect();
         assert!((0..of_uppers.len()).all(|at| self.upper_of(of_uppers[at]) == Some(at as u32)));
         assert_eq!(self.entry.is_none(), self.is_empty());
         assert!(self.entry.is_none_or(|entry| self.level(entry) == self.top && self.top == highest));

@@ -67,7 +67,7 @@ impl Records {
     /// How many there are.
     #[inline]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 
@@ -144,7 +144,7 @@ impl<T: Clone> Pages<T> {
     /// How many there are.
     #[inline]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 
@@ -205,7 +205,7 @@ mod tests {
             let (mut records, mut model) = (Records::new(stride), Vec::<u32>::new());
             let mut copy = (records.clone(), model.clone());
             let check = |records: &Records, model: &Vec<u32>| {
-                assert_eq!(records.len(), model.len());
+                assert_eq!(records.count(), model.len());
                 for (at, value) in model.iter().enumerate() {
                     let record = records.get(at as u32);
                     assert_eq!((record.len(), record[0], record[stride - 1]), (stride, *value, *value));
@@ -216,7 +216,7 @@ mod tests {
                 match rng.below(8) {
                     0..=3 => {
                         records.push();
-                        assert!(records.get(records.len() as u32 - 1).iter().all(|word| *word == 0));
+                        assert!(records.get(records.count() as u32 - 1).iter().all(|word| *word == 0));
                         records.get_mut(model.len() as u32).fill(step);
                         model.push(step);
                     }
@@ -264,7 +264,7 @@ mod tests {
                 copy = (pages.clone(), model.clone());
             }
         }
-        assert_eq!(pages.len(), model.len());
+        assert_eq!(pages.count(), model.len());
         assert!((0..model.len()).all(|at| *pages.get(at as u32) == model[at]));
         assert!((0..copy.1.len()).all(|at| *copy.0.get(at as u32) == copy.1[at]));
     }

@@ -61,7 +61,7 @@ impl Projection {
     /// The numbers of a Hadamard matrix, row by row.
     fn numbers(&self) -> impl Iterator<Item = f32> + Clone + use<> {
         let (from, scale) = (self.from, self.scale());
-        let number = move |at: usize| match (at / from & at % from).count_ones() % 2 {
+        let number = move |at: usize| match ((at / from) & (at % from)).count_ones() % 2 {
             0 => scale,
             _ => -scale,
         };

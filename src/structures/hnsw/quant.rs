@@ -255,11 +255,7 @@ mod tests {
     fn distances_go_from_zero_to_two() {
         for quant in [Quant::None, Quant::Q8, Quant::Bin] {
             let encoding = Encoding::new(3, quant);
-            assert_eq!(
-                distance(&encoding, &[1.0, 2.0, 2.0], &[2.0, 4.0, 4.0]).abs() < 1e-2,
-                true,
-                "{quant:?}"
-            );
+            assert!(distance(&encoding, &[1.0, 2.0, 2.0], &[2.0, 4.0, 4.0]).abs() < 1e-2, "{quant:?}");
             assert!((distance(&encoding, &[1.0, 2.0, 2.0], &[-1.0, -2.0, -2.0]) - 2.0).abs() < 2e-2);
         }
         let encoding = Encoding::new(2, Quant::None);

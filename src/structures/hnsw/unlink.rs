@@ -65,7 +65,7 @@ impl Graph {
         let Some(at) = self.upper_of(node) else { return };
         let Some(last) = self.uppers.pop() else { return };
         self.records.get_mut(node)[super::UPPER] = 0;
-        if at < self.uppers.len() as u32 {
+        if at < self.uppers.count() as u32 {
             self.records.get_mut(last.node)[super::UPPER] = at + 1;
             *self.uppers.get_mut(at) = last;
         }
@@ -74,7 +74,7 @@ impl Graph {
     /// Finds where searches begin now that the entry is going.
     fn find_entry(&mut self, going: u32) {
         let level_of = |upper: &Upper| upper.links.len() / (1 + self.m);
-        let uppers = (0..self.uppers.len() as u32).map(|at| self.uppers.get(at));
+        let uppers = (0..self.uppers.count() as u32).map(|at| self.uppers.get(at));
         let highest = uppers.max_by_key(|upper| level_of(upper)).map(|upper| (upper.node, level_of(upper)));
         // Without one that is higher, any other node will do.
         let any = (0..self.len() as u32).find(|node| *node != going).map(|node| (node, 0));

@@ -219,7 +219,7 @@ impl VectorSet {
     /// Adds an element that is not there, at the place that was found for its vector.
     pub fn add(&mut self, name: &[u8], attributes: &[u8], placement: Placement) {
         let node = self.graph.place(placement);
-        debug_assert_eq!(node as usize, self.labels.len());
+        debug_assert_eq!(node as usize, self.labels.count());
         self.push_label(name, attributes);
         let VectorSet { names, labels, .. } = self;
         names.insert(node, |node| labels.get(node).name());
@@ -279,7 +279,7 @@ impl VectorSet {
     /// Fails where it is not what it has to be; for tests.
     pub fn check(&self) {
         self.graph.check();
-        assert_eq!(self.labels.len(), self.len());
+        assert_eq!(self.labels.count(), self.len());
         let all: Vec<&[u8]> = self.range(Bound::Unbounded).collect();
         assert!(all.len() == self.len() && all.windows(2).all(|two| two[0] < two[1]));
         assert!((0..self.len() as u32).all(|node| self.find(self.name(node)) == Some(node)));
@@ -340,7 +340,7 @@ impl LoadingSet {
         vector: &[u8],
         numbers: &[u64],
     ) -> Result<(), Corrupted> {
-        let node = self.set.labels.len() as u32;
+        let node = self.set.labels.count() as u32;
         let levels = numbers.get(1).map_or(0, |level| (level & 0xff) as usize);
         self.room_bytes += self.set.graph.room_bytes(levels);
         self.read_bytes += name.len() + attributes.len() + vector.len() + 2 * numbers.len();

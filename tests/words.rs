@@ -458,6 +458,11 @@ fn redis_follows_what_random_requests_propagate() {
             "XTRIM <stream> (MAXLEN <small>|MAXLEN ~ <small>|MINID <id>|MINID ~ <id>) (KEEPREF|DELREF|ACKED)",
         ),
         t(20, "XREADGROUP GROUP <group> <consumer> (|COUNT <small>) CLAIM 0 STREAMS <stream> >"),
+        t(
+            10,
+            "XADD <stream> (|MAXLEN <small>) (IDMP <group> <consumer>|IDMPAUTO <group>) (<new-id>|*) <fields>",
+        ),
+        t(3, "XCFGSET <stream> (IDMP-MAXSIZE (1|3|100)|IDMP-DURATION (1|300))"),
         t(20, "BITOP (DIFF|DIFF1|ANDOR|ONE) <bits> <bits> <bits> (|<bits>)"),
         t(20, "DELEX <key> (|IFEQ <small>|IFNE <small>)"),
         t(20, "SET <key> <small> (IFNE <small>|IFEQ <small>) (|GET) (|KEEPTTL|PX <ms>)"),

@@ -111,6 +111,7 @@ fn info(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
 /// Bytes in the largest unit below them, with two decimals.
 fn scripts(engine: &Engine, text: &mut Text) {
     let (scripts, libraries) = (&engine.scripts, &engine.scripts.libraries);
+    scripts.tidy();
     let total = engine.interpreter_bytes();
     let kept = scripts.cached_bytes() + libraries.bytes();
     text.field("used_memory_lua", scripts.vm_bytes());

@@ -61,7 +61,7 @@ fn patterns_show_what_redis_shows_and_the_names_of_other_servers() {
     assert_eq!(more, ONLY_HERE);
 }
 
-/// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey, of Redis 7.0, and ours.
+/// What `CONFIG GET *` shows beyond Redis 8.0 (`dir` is left out of the data): names of Valkey, of Redis 7.0 and 8.6, and ours.
 const ONLY_HERE: &[&str] = &[
     "active-defrag-cycle-us",
     "aof-integrity-check",
@@ -91,6 +91,7 @@ const ONLY_HERE: &[&str] = &[
     "hash-seed",
     "import-mode",
     "io-threads-do-reads",
+    "key-memory-histograms",
     "log-format",
     "log-timestamp-format",
     "mptcp",
@@ -107,6 +108,8 @@ const ONLY_HERE: &[&str] = &[
     "repl-mptcp",
     "slot-migration-max-failover-repl-bytes",
     "snapshot-held-max",
+    "stream-idmp-duration",
+    "stream-idmp-maxsize",
     "tls-auth-clients-user",
     "tls-auto-reload-interval",
     "unixsocketgroup",

@@ -38,6 +38,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
             _ => FULL_COUNT,
         });
     }
+    let now_ms = ctx.now.unix_ms();
     let open = ctx.open();
     let (stream, reply) = (open.db.value(handle).stream()?, open.reply);
     let log = &stream.log;
@@ -57,11 +58,12 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
     reply.bulk(b"recorded-first-entry-id");
     reply_id(reply, log.first_id);
     let idempotence = &stream.idempotence;
+    let (producers, ids) = idempotence.tracked(now_ms);
     for (name, value) in [
         (&b"idmp-duration"[..], u64::from(idempotence.duration_s)),
         (b"idmp-maxsize", u64::from(idempotence.ids_max)),
-        (b"pids-tracked", idempotence.producers_len() as u64),
-        (b"iids-tracked", idempotence.ids_len() as u64),
+        (b"pids-tracked", producers as u64),
+        (b"iids-tracked", ids as u64),
         (b"iids-added", idempotence.added),
         (b"iids-duplicates", idempotence.duplicates),
     ] {

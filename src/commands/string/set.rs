@@ -358,7 +358,6 @@ mod tests {
             "SET k v what",
             "SET k v IFEQ",
             "SET k v NX IFEQ a",
-            "SET k v IFNE a XX",
             "SET k v IFDEQ a IFDNE b",
         ] {
             assert_eq!(parsed(line), Err(CmdError::Syntax), "{line}");

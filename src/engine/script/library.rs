@@ -77,6 +77,11 @@ impl Libraries {
         self.by_function.len()
     }
 
+    /// The interpreter, once it was needed.
+    pub(super) fn interpreter(&self) -> Option<&Rc<Vm>> {
+        self.vm.as_ref()
+    }
+
     /// Memory of the interpreter, in bytes; 0 before it was needed.
     pub fn vm_bytes(&self) -> usize {
         self.vm.as_ref().map_or(0, |vm| vm.used_bytes())

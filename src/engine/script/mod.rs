@@ -125,6 +125,13 @@ impl Scripts {
         self.vm.as_ref().map_or(0, |vm| vm.used_bytes())
     }
 
+    /// Lets the collectors of both interpreters do some of their work, before their memory is told.
+    pub fn tidy(&self) {
+        for vm in [self.vm.as_ref(), self.libraries.interpreter()].into_iter().flatten() {
+            vm.tidy();
+        }
+    }
+
     /// Memory of the cached scripts outside of their interpreter, in bytes.
     pub fn cached_bytes(&self) -> usize {
         self.cached.values().map(|script| script.text.len() + size_of::<(Sha, Script)>() + 32).sum()

@@ -137,6 +137,21 @@ impl Idempotence {
         self.producers.as_ref().map_or(0, |producers| producers.by_name.len())
     }
 
+    /// Producers and ids, as they are counted at `now_ms`: without what is over and could not go yet, as with a replica, whose
+    /// keyspace waits for its primary.
+    pub fn tracked(&self, now_ms: u64) -> (usize, usize) {
+        let Some(producers) = self.producers.as_ref() else { return (0, 0) };
+        if self.next_deadline().is_none_or(|last_ms| last_ms >= now_ms) {
+            return (producers.by_name.len(), producers.ids);
+        }
+        let duration_ms = self.duration_ms();
+        let live = |producer: &Arc<Producer>| {
+            producer.entries.values().filter(|entry| entry.ms.saturating_add(duration_ms) > now_ms).count()
+        };
+        let each = producers.by_name.values().map(live).filter(|ids| *ids > 0);
+        each.fold((0, 0), |(producers, ids), more| (producers + 1, ids + more))
+    }
+
     /// Ids that are remembered.
     pub fn ids_len(&self) -> usize {
         self.producers.as_ref().map_or(0, |producers| producers.ids)
@@ -260,6 +275,9 @@ mod tests {
         idempotence.note(b"q", b"a", id(1500));
         assert_eq!(idempotence.find(b"p", b"a"), Some(id(1000)));
         assert_eq!(idempotence.find(b"q", b"b"), None);
+        assert_eq!(idempotence.tracked(2999), (2, 2));
+        assert_eq!(idempotence.tracked(3000), (1, 1));
+        assert_eq!(idempotence.tracked(3500), (0, 0));
         assert_eq!(idempotence.next_deadline(), Some(2999));
         assert_eq!(idempotence.remove_due(2999, 10), 0);
         assert_eq!(idempotence.remove_due(3000, 10), 1);

@@ -8,7 +8,7 @@
 use super::{Graph, Placement, distance_in, key, node_in};
 
 /// Of the nodes that were found near a new one, those are considered that are the nearest: so many for each link.
-const CONSIDERED_A_LINK: usize = 6;
+const CONSIDERED_A_LINK: usize = 4;
 
 /// A node is not left with fewer links by the gain of another: the share of `m`.
 const KEPT_SHARE: usize = 2;
@@ -39,7 +39,9 @@ impl Graph {
 
     /// Links a node that has no links on a level with some of those near it.
     fn link(&mut self, node: u32, level: usize, near: &[u64]) {
-        let chosen = self.choose(near, self.links_max(level));
+        // On level 0 a quarter of the room is left to those that come later.
+        let wanted = if level == 0 { self.m * 3 / 2 } else { self.m };
+        let chosen = self.choose(near, wanted);
         for near in &chosen {
             self.link_with(node, node_in(*near), distance_in(*near), level);
         }

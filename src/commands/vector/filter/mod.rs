@@ -19,6 +19,8 @@ mod run;
 
 use crate::engine::error::{CmdError, quoted};
 
+/// Bytes of the longest word, `null`.
+const WORD_BYTES_MAX: usize = 4;
 /// Bytes of a number at most.
 const NUMBER_BYTES_MAX: usize = 254;
 
@@ -269,16 +271,20 @@ impl Lexer<'_> {
     /// The longest operator that the letters and signs here begin with, or `null`.
     fn operator(&mut self) -> Option<Token> {
         let from = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_alphabetic() || SIGNS.contains(&byte)) {
-            self.at += 1;
-        }
-        let word = &self.text[from..self.at];
+        let rest = &self.text[from..];
+        let is_of_word = |byte: &&u8| byte.is_ascii_alphabetic() || SIGNS.contains(byte);
+        // No more is looked at than tells words apart: there may be a hundred thousand brackets.
+        let word = &rest[..rest.iter().take(WORD_BYTES_MAX + 1).take_while(is_of_word).count()];
         if word == b"null" {
+            self.at += word.len();
             return Some(Token::Value(Value::Null));
         }
         let fitting = WORDS.iter().filter(|(name, _)| word.starts_with(name));
-        let (name, op) = fitting.max_by_key(|(name, _)| name.len())?;
-        self.at = from + name.len();
+        let Some((name, op)) = fitting.max_by_key(|(name, _)| name.len()) else {
+            self.at += rest.iter().take_while(is_of_word).count();
+            return None;
+        };
+        self.at += name.len();
         Some(Token::Op(*op))
     }
 }

@@ -1,5 +1,7 @@
 //! Removing entries by their ids: XDEL, XDELEX, XACKDEL.
 
+use std::ops::Range;
+
 use super::words::Done;
 use super::{id_at, options};
 use crate::engine::ctx::Ctx;
@@ -41,17 +43,16 @@ fn ids_at(ctx: &Ctx<'_>, from: usize, to: usize) -> Result<Vec<StreamId>, CmdErr
 }
 
 pub(super) fn xdelex(ctx: &mut Ctx<'_>) -> CmdResult {
-    let (references, ids) = parse(ctx, 2)?;
-    remove(ctx, &ids, references, None)
+    remove(ctx, 2, None)
 }
 
 pub(super) fn xackdel(ctx: &mut Ctx<'_>) -> CmdResult {
-    let (references, ids) = parse(ctx, 3)?;
-    remove(ctx, &ids, references, Some(ctx.args.at(2)))
+    remove(ctx, 3, Some(ctx.args.at(2)))
 }
 
-/// What is to become of references, and the ids: `[KEEPREF|DELREF|ACKED] IDS numids id ...`, in any order.
-fn parse(ctx: &Ctx<'_>, from: usize) -> Result<(References, Vec<StreamId>), CmdError> {
+/// What is to become of references, and where the ids are: `[KEEPREF|DELREF|ACKED] IDS numids id ...`, in any order. Of
+/// several lists of ids the last one counts.
+fn parse(ctx: &Ctx<'_>, from: usize) -> Result<(References, Range<usize>), CmdError> {
     let (mut references, mut ids) = (None, None);
     let mut index = from;
     while index < ctx.args.len() {
@@ -60,15 +61,15 @@ fn parse(ctx: &Ctx<'_>, from: usize) -> Result<(References, Vec<StreamId>), CmdE
         {
             references = Some(word);
             index += 1;
-        } else if ids.is_none() && ctx.args.is(index, "ids") && index + 1 < ctx.args.len() {
+        } else if ctx.args.is(index, "ids") && index + 1 < ctx.args.len() {
             let count = ctx.int(index + 1).ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
             let count = count.ok_or(CmdError::coded("ERR Number of IDs must be a positive integer"))?;
             let first = index + 2;
             if count > ctx.args.len() - first {
                 return Err(CmdError::coded("ERR The `numids` parameter must match the number of arguments"));
             }
-            ids = Some(ids_at(ctx, first, first + count)?);
             index = first + count;
+            ids = Some(first..index);
         } else {
             return Err(CmdError::Syntax);
         }
@@ -81,18 +82,25 @@ const NOT_THERE: i64 = -1;
 const DELETED: i64 = 1;
 const STILL_NEEDED: i64 = 2;
 
-/// Removes entries, acknowledged in `group` before if there is one; replies for each whether it went.
-fn remove(ctx: &mut Ctx<'_>, ids: &[StreamId], references: References, group: Option<&[u8]>) -> CmdResult {
+/// Removes entries, acknowledged in `group` before if there is one; replies for each whether it went. What they are begins
+/// at `from` in the request.
+fn remove(ctx: &mut Ctx<'_>, from: usize, group: Option<&[u8]>) -> CmdResult {
     let key = ctx.key(1);
     let found = ctx.write(key);
+    let mut is_known = false;
     if let Some(handle) = found {
-        ctx.db_ref().value(handle).stream()?;
+        let stream = ctx.db_ref().value(handle).stream()?;
+        is_known = group.is_none_or(|name| stream.group(name).is_some());
     }
-    ctx.reply.array(ids.len());
-    let Some(handle) = found else {
-        ids.iter().for_each(|_| ctx.reply.int(NOT_THERE));
+    let (references, at) = parse(ctx, from)?;
+    let Some(handle) = found.filter(|_| is_known) else {
+        // Nobody looks at the ids.
+        ctx.reply.array(at.len());
+        at.for_each(|_| ctx.reply.int(NOT_THERE));
         return Ok(Outcome::Done);
     };
+    let ids = &ids_at(ctx, at.start, at.end)?;
+    ctx.reply.array(ids.len());
     let mut stream = ctx.take::<Box<Stream>>(handle)?;
     let (mut deleted, mut changes, mut done) = (Vec::new(), 0, Done::default());
     for id in ids {

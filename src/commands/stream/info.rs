@@ -38,7 +38,8 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
             _ => FULL_COUNT,
         });
     }
-    let now_ms = ctx.now.unix_ms();
+    // Where nothing may go by itself, as with a replica, what is over is not counted.
+    let now_ms = if ctx.keeps_the_dead() { ctx.now.unix_ms() } else { 0 };
     let open = ctx.open();
     let (stream, reply) = (open.db.value(handle).stream()?, open.reply);
     let log = &stream.log;

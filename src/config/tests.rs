@@ -113,6 +113,7 @@ const ONLY_HERE: &[&str] = &[
     "tls-auth-clients-user",
     "tls-auto-reload-interval",
     "unixsocketgroup",
+    "vset-force-single-threaded-execution",
 ];
 
 #[test]
@@ -492,6 +493,7 @@ const INERT: &[&str] = &[
     "jemalloc-bg-thread",
     "*-cpulist",
     "dynamic-hz",
+    "vset-force-single-threaded-execution",
     "active-expire-effort",
     "activerehashing",
     "tls-*",

@@ -23,6 +23,9 @@ pub(super) fn tuning() -> Tuning {
     }
 }
 
+/// A list of these settings is packed up to so many bytes.
+const LIST_BYTES_MAX: usize = 8192;
+
 fn text(rng: &mut Rng) -> Vec<u8> {
     match rng.below(4) {
         0 => (rng.next_u64() as i64 >> rng.below(64)).to_string().into_bytes(),
@@ -187,7 +190,15 @@ fn what_was_encoded_is_decoded() {
                 let (bytes, dialect) = unseal(&payload).expect("the checksum is right");
                 let back = decode(bytes, dialect, &tuning()).expect("it was encoded just now");
                 assert_eq!(contents_of_new(&back), contents(value.view()));
-                if let NewValue::Whole(back) = &back {
+                // What a list may grow to is estimated before each element, and looked at as it is here, as in Redis.
+                let is_at_the_limit = match &value {
+                    Value::List(List::Quick(quick)) => quick.nodes() == 1,
+                    Value::List(List::Packed(packed)) => packed.bytes().len() > LIST_BYTES_MAX,
+                    _ => false,
+                };
+                if let NewValue::Whole(back) = &back
+                    && !is_at_the_limit
+                {
                     assert_eq!(back.view().encoding(), value.view().encoding());
                 }
             }

@@ -113,6 +113,7 @@ impl Engine {
         if let Some(primary) = &mut self.replication.primary {
             primary.link = Link::Loading;
         }
+        self.fail_backup_for_sync();
         // A save that ends now would take the place of the dump before that is loaded.
         self.cancel_save(host);
         let Spool { folder, file, name } = spool;

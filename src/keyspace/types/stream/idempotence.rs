@@ -153,7 +153,8 @@ impl Idempotence {
     }
 
     /// Ids that are remembered.
-    pub fn ids_len(&self) -> usize {
+    #[cfg(test)]
+    fn ids_len(&self) -> usize {
         self.producers.as_ref().map_or(0, |producers| producers.ids)
     }
 

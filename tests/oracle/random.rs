@@ -247,7 +247,6 @@ impl Run {
     fn new(reference: &'static Reference, program: &str, ours: &str, seed: u64) -> Run {
         let mut requests = Requests::new(seed, Lives::Long, reference.tables);
         requests.databases = 4;
-        requests.unspoiled = reference.unspoiled;
         requests.spoiled_one_in = [4, 40, 12][seed as usize % 3];
         requests.keys = [60, 60, 8, 500][seed as usize % 4];
         let names: Vec<String> = requests.names().map(str::to_owned).collect();
@@ -255,9 +254,12 @@ impl Run {
         for name in rules.keys() {
             assert!(names.contains(name), "a rule for {name}, which is no command here");
         }
+        let theirs = Server::start(program);
+        requests.unspoiled = [reference.unspoiled, &theirs.peer.left_out("spoiled")].concat();
+        requests.unsaid = theirs.peer.left_out("random");
         let mut run = Run {
             reference,
-            theirs: Server::start(program),
+            theirs,
             ours: Server::start(ours),
             requests,
             rules: names.iter().map(|name| rules.get(&name.to_ascii_uppercase()).copied()).collect(),

@@ -30,7 +30,9 @@ pub struct Requests {
     /// Of how many requests one is spoiled.
     pub spoiled_one_in: u64,
     /// Commands that are never spoiled.
-    pub unspoiled: &'static [&'static str],
+    pub unspoiled: Vec<&'static str>,
+    /// Words that no request has; behind a space stands how the next one begins.
+    pub unsaid: Vec<&'static str>,
     /// How many databases there are.
     pub databases: u64,
     /// The wall clock, for absolute deadlines.
@@ -76,6 +78,13 @@ impl Drawn {
     }
 }
 
+/// Whether a request has a word, and behind it one with this beginning.
+fn says(words: &[Vec<u8>], what: &str) -> bool {
+    let (word, next) = what.split_once(' ').unwrap_or((what, ""));
+    let behind = |at: usize| words.get(at + 1).map_or(&b""[..], Vec::as_slice);
+    (0..words.len()).any(|at| words[at] == word.as_bytes() && behind(at).starts_with(next.as_bytes()))
+}
+
 struct Parsed {
     name: String,
     weight: u64,
@@ -99,7 +108,8 @@ impl Requests {
             rng: Rng::from_seed(seed),
             keys: 60,
             spoiled_one_in: 40,
-            unspoiled: &[],
+            unspoiled: Vec::new(),
+            unsaid: Vec::new(),
             databases: 16,
             now_unix_ms: 0,
             lives,
@@ -137,6 +147,9 @@ impl Requests {
         let templates = std::mem::take(&mut self.templates);
         self.fill(&templates[template].nodes, &mut drawn);
         self.templates = templates;
+        if self.unsaid.iter().any(|unsaid| says(&drawn.words, unsaid)) {
+            return self.draw();
+        }
         // A wait that went wrong could be one for ever, and a range of members is nobody's promise once scores differ.
         let name = &self.templates[template].name;
         let is_lexical = drawn.words.get(1).is_some_and(|key| key.starts_with(b"l")) && name == "ZADD";

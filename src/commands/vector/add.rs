@@ -4,11 +4,10 @@ use super::argument::{Vector, mismatch, project};
 use super::pace::{NEIGHBOURS_LOOKED_AT, SLICED_FROM_NS, cost_ns, distances_a_slice};
 use crate::base::number::parse_i64;
 use crate::base::rng::Rng;
-use crate::engine::ctx::{Ctx, Key};
+use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::slices::Work;
 use crate::engine::{Call, Engine};
-use crate::keyspace::Taken;
 use crate::keyspace::types::VectorSet;
 use crate::keyspace::types::vector::{M_DEFAULT, M_MAX, M_MIN, Shape};
 use crate::resp::Args;
@@ -132,7 +131,7 @@ fn add_or_begin(
             let mut set = ctx.take::<Box<VectorSet>>(handle)?;
             let placement = found.unwrap_or_else(|| begin(&set, &numbers, options.ef, ctx.rng));
             let added = add(&mut set, name, options.attributes, placement);
-            put(ctx, key, set);
+            ctx.put(key, set);
             added
         }
     };
@@ -182,11 +181,6 @@ fn add(set: &mut VectorSet, name: &[u8], attributes: Option<&[u8]>, mut placemen
     }
 }
 
-/// Puts a set back that was changed; false when it is gone.
-pub(super) fn put(ctx: &mut Ctx<'_>, key: Key<'_>, set: Taken<Box<VectorSet>>) -> bool {
-    ctx.put(key, set)
-}
-
 pub(super) fn vrem(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let found = match ctx.write(key) {
@@ -202,7 +196,7 @@ pub(super) fn vrem(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     let mut set = ctx.take::<Box<VectorSet>>(handle)?;
     set.remove(node);
-    put(ctx, key, set);
+    ctx.put(key, set);
     ctx.changed(1);
     ctx.reply.bool(true);
     Ok(Outcome::Done)

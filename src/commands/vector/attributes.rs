@@ -1,6 +1,5 @@
 //! Attributes of elements: VSETATTR, VGETATTR.
 
-use super::add::put;
 use super::read;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdResult, Outcome};
@@ -18,7 +17,7 @@ pub(super) fn vsetattr(ctx: &mut Ctx<'_>) -> CmdResult {
     };
     let mut set = ctx.take::<Box<VectorSet>>(handle)?;
     set.set_attributes(node, args.at(3));
-    put(ctx, key, set);
+    ctx.put(key, set);
     ctx.changed(1);
     ctx.reply.bool(true);
     Ok(Outcome::Done)

@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Directive] = &[
         .origin(Origin::Redis)
         .doc("Raises hz while many clients are connected."),
     unread::flag("vset-force-single-threaded-execution", "no", Why::Threads)
-        .origin(Origin::Redis810)
+        .origin(Origin::Redis86)
         .doc("Runs searches of vector sets on the main thread, as they are here."),
     flag("always-show-logo", "no", |c| &mut c.always_show_logo)
         .immutable()

@@ -88,8 +88,6 @@ pub struct Durability {
     /// The job that is done when what a changed configuration asks of the disk is.
     configuring: Option<u64>,
     save: Option<Box<save::Save>>,
-    /// A dump file that holds what is in memory now, to become the base of the log if that begins at once.
-    dump_in_memory: Option<rewrite::Dump>,
     load: Option<Box<load::Load>>,
     /// It goes into databases of its own.
     loads_beside: bool,
@@ -141,7 +139,6 @@ impl Durability {
             ending: false,
             configuring: None,
             save: None,
-            dump_in_memory: None,
             load: None,
             loads_beside: false,
             is_replaying: false,

@@ -39,7 +39,7 @@ impl Engine {
             return;
         }
         self.durability.point_ms = None;
-        let is_busy = self.durability.save.is_some() || self.durability.is_loading() || self.takes_dump();
+        let is_busy = self.durability.save.is_some() || self.is_dataset_coming();
         let is_met = self.next_point_unix_s().is_some_and(|at_s| at_s <= self.now.unix_s());
         if is_met && !is_busy && self.may_try_again() {
             let changes = self.unsaved_changes();
@@ -49,6 +49,11 @@ impl Engine {
         } else if !is_busy {
             self.arm_save_points();
         }
+    }
+
+    /// Whether what is in memory is to be another dataset soon, or is not whole yet.
+    fn is_dataset_coming(&self) -> bool {
+        self.durability.is_loading() || self.takes_dump()
     }
 
     /// Whether enough time has passed since a save that failed.
@@ -63,9 +68,8 @@ impl Engine {
 
     /// Begins a save that was scheduled, if it may begin now.
     pub(super) fn save_as_scheduled(&mut self, host: &mut dyn Host) {
-        let may_begin =
-            self.durability.save.is_none() && !self.durability.is_loading() && self.may_try_again();
-        if may_begin && !self.takes_dump() {
+        let may_begin = self.durability.save.is_none() && !self.is_dataset_coming() && self.may_try_again();
+        if may_begin {
             self.durability.is_scheduled = false;
             self.begin_save(host, Why::Background);
         }

@@ -104,6 +104,11 @@ impl Engine {
     /// Begins to rewrite the log. Nothing of [`Durability::saving`](super::Durability::saving) and
     /// [`Engine::is_rewrite_in_progress`] must be under way.
     pub fn begin_rewrite(&mut self, host: &mut dyn Host) {
+        self.begin_rewrite_with(host, None);
+    }
+
+    /// As [`Engine::begin_rewrite`]; the dump holds what is in memory, and becomes the base where it can.
+    fn begin_rewrite_with(&mut self, host: &mut dyn Host, dump: Option<Dump>) {
         self.durability.rewrites.is_scheduled = false;
         self.durability.backup.note_rewrite();
         if self.stands_at().is_some() && self.conf.appendonly && self.durability.log.stage() == LogStage::Off
@@ -128,7 +133,7 @@ impl Engine {
         };
         let form = self.base_form();
         let is_fit = form == Form::Dump && self.durability.log.stage() == LogStage::Beginning;
-        let dump = self.durability.dump_in_memory.take().filter(|_| is_fit);
+        let dump = dump.filter(|_| is_fit);
         let is_received = dump.is_some();
         let rewrite = Rewrite { since: since.unwrap_or(i64::MAX), form, is_received, is_placed: false };
         if let Some(dump) = dump {
@@ -490,22 +495,19 @@ impl Engine {
 
 /// `appendonly` while the server runs.
 impl Engine {
-    /// Takes over `appendonly` after a full sync; the dump holds what is in memory, where it came by way of a file.
-    pub(in crate::engine) fn configure_log_after_sync(&mut self, host: &mut dyn Host, dump: Option<Dump>) {
-        self.durability.dump_in_memory = dump;
-        self.configure_log(host);
-        // What is begun later finds other keys in memory.
-        self.durability.dump_in_memory = None;
-    }
-
     /// Takes over `appendonly`.
     pub(in crate::engine) fn configure_log(&mut self, host: &mut dyn Host) {
+        self.configure_log_with(host, None);
+    }
+
+    /// As [`Engine::configure_log`]; the dump holds what is in memory, where there is one.
+    pub(in crate::engine) fn configure_log_with(&mut self, host: &mut dyn Host, dump: Option<Dump>) {
         if self.durability.is_loading() {
             // It is looked at again when that is over.
             return;
         }
         match (self.conf.appendonly, self.durability.log.stage()) {
-            (true, LogStage::Off) => self.begin_to_log(host),
+            (true, LogStage::Off) => self.begin_to_log(host, dump),
             (true, _) if self.durability.backup.owns_log() => self.keep_log_of_backup(),
             (false, LogStage::Beginning | LogStage::On) if !self.durability.backup.owns_log() => {
                 self.fail_backup(&backup::because("appendonly is stopped"));
@@ -535,7 +537,7 @@ impl Engine {
         }
     }
 
-    fn begin_to_log(&mut self, host: &mut dyn Host) {
+    fn begin_to_log(&mut self, host: &mut dyn Host, dump: Option<Dump>) {
         if self.durability.backup.owns_log() {
             // What was logged for a backup has ended; this log takes its place.
             self.keep_log_of_backup();
@@ -569,7 +571,7 @@ impl Engine {
             self.durability.rewrites.is_scheduled = true;
             return;
         }
-        self.begin_rewrite(host);
+        self.begin_rewrite_with(host, dump);
     }
 
     /// Nothing is logged any more; what was is made durable.

@@ -247,7 +247,7 @@ impl Engine {
         }
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         // Before the feed goes on: until then the dump holds what is in memory.
-        self.configure_log_after_sync(host, dump);
+        self.configure_log_with(host, dump);
         self.link_is_up(host);
     }
 

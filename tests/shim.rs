@@ -168,6 +168,72 @@ fn our_server_tells_of_a_disk_that_fails_and_waits_for_none() {
     }
 }
 
+/// The two numbers that WAITAOF answers.
+fn waited(socket: &mut TcpStream) -> [String; 2] {
+    assert_eq!(reply(socket), "*2");
+    [reply(socket), reply(socket)]
+}
+
+/// A field of `INFO persistence`.
+fn persistence(server: &Server, field: &str) -> String {
+    let mut socket = server.send("INFO persistence");
+    let mut found = None;
+    loop {
+        let line = reply(&mut socket);
+        if let Some(value) = line.strip_prefix(field) {
+            found = Some(value.trim_start_matches(':').to_owned());
+        }
+        if line.starts_with("aof_delayed_fsync") || line.is_empty() && found.is_some() {
+            return found.expect("there is such a field");
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_log_that_begins_sees_the_end_of_its_rewrite() {
+    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_waterwheel")));
+    assert_eq!(server.ask("CONFIG SET appendfsync always"), "+OK");
+    for _ in 0..2 {
+        assert_eq!(server.ask("CONFIG SET appendonly yes"), "+OK");
+        let mut waiting = server.send("WAITAOF 1 0 10000");
+        assert_eq!(waited(&mut waiting), [":1", ":0"]);
+        assert_eq!(persistence(&server, "aof_rewrite_in_progress"), "0");
+        assert_eq!(server.ask("CONFIG SET appendonly no"), "+OK");
+        // From the second time on there are files to be forgotten, and that the manifest says so takes long.
+        server.rules("sync path=manifest delay_us=300000");
+    }
+    assert_eq!(server.ask("CONFIG SET appendonly yes"), "+OK");
+    let mut answered = 0;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(2000) {
+        assert_eq!(server.ask("SET key value"), "+OK");
+        let mut waiting = server.send("WAITAOF 1 0 20");
+        if waited(&mut waiting) == [":1", ":0"] {
+            answered += 1;
+            assert_eq!(persistence(&server, "aof_rewrite_in_progress"), "0", "{:?}", begin.elapsed());
+        }
+    }
+    assert!(answered > 0);
+}
+
+#[test]
+fn who_waits_for_a_log_that_begins_does_not_wait_for_those_who_write_on() {
+    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_waterwheel")));
+    assert_eq!(server.ask("CONFIG SET appendfsync everysec"), "+OK");
+    server.rules("sync path=manifest delay_us=300000");
+    assert_eq!(server.ask("CONFIG SET appendonly yes"), "+OK");
+    let mut waiting = server.send("WAITAOF 1 0 6000");
+    let begin = Instant::now();
+    let mut writer = server.send("PING");
+    assert_eq!(reply(&mut writer), "+PONG");
+    while begin.elapsed() < Duration::from_millis(4000) {
+        writer.write_all(b"INCR counter\r\n").expect("a request can be sent");
+        assert!(reply(&mut writer).starts_with(':'));
+    }
+    waiting.set_read_timeout(Some(Duration::from_millis(500))).expect("it is a socket");
+    assert_eq!(waited(&mut waiting), [":1", ":0"]);
+}
+
 #[test]
 fn it_works_on_a_real_redis() {
     let home = std::env::var("HOME").unwrap_or_default();

@@ -48,8 +48,10 @@ pub enum BlockOn {
 /// What WAIT and WAITAOF wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
-    /// The log is durable up to this position; none where nobody asked for that.
-    pub log: Option<u64>,
+    /// Where the log ended that has it.
+    pub log: u64,
+    /// The log is to be durable up to there.
+    pub wants_log: bool,
     /// So many replicas have it.
     pub replicas: u64,
     /// The offset of the feed that they are to have.

@@ -49,7 +49,8 @@ fn wait(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     let replicas = parse_i64(call.args.at(1)).ok_or(CmdError::NotInteger)?;
     let deadline_us = deadline_us(engine.now, call.args.at(2))?;
     let feed = engine.written_upto(call.slot);
-    let offset = Offset { log: None, replicas: replicas.max(0) as u64, feed, is_of_logs: false };
+    let offset =
+        Offset { log: 0, wants_log: false, replicas: replicas.max(0) as u64, feed, is_of_logs: false };
     let acked = engine.replicas_with(offset);
     if acked >= offset.replicas {
         engine.reply(call.slot).int(acked as i64);
@@ -73,9 +74,9 @@ fn waitaof(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     if local == 1 && !engine.conf.appendonly {
         return Err(NOT_LOGGED);
     }
-    let (position, feed) = (engine.log_position(), engine.written_upto(call.slot));
-    let offset = Offset { log: (local == 1).then_some(position), replicas, feed, is_of_logs: true };
-    let is_durable = engine.durability.is_logged(Offset { log: Some(position), ..offset });
+    let (log, feed) = (engine.log_position(), engine.written_upto(call.slot));
+    let offset = Offset { log, wants_log: local == 1, replicas, feed, is_of_logs: true };
+    let is_durable = engine.durability.is_logged(offset);
     let acked = engine.replicas_with(offset);
     if acked >= replicas && (local == 0 || is_durable) {
         let mut reply = engine.reply(call.slot);

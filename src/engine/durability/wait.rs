@@ -6,22 +6,15 @@ use super::super::Engine;
 use super::super::error::{CmdError, Offset};
 use super::{Durability, LogStage};
 
-/// The position of a log that has no base yet: it is durable when the first base is.
-const FIRST_BASE: u64 = u64::MAX;
-
 /// The refusal of WAITAOF where nothing is logged.
 pub const NOT_LOGGED: CmdError =
     CmdError::coded("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
 impl Durability {
-    /// Whether the log is durable as far as somebody waits for it; where nobody does, as far as it goes.
+    /// Whether the log is durable as far as somebody waits for it. A log that has no base yet is not, and one whose rewrite is
+    /// about to end is when that has ended: who waits sees no rewrite under way that it has waited for.
     pub fn is_logged(&self, offset: Offset) -> bool {
-        let upto = match offset.log {
-            None | Some(FIRST_BASE) => self.log.end(),
-            Some(position) => position,
-        };
-        let is_begun = offset.log != Some(FIRST_BASE) || !self.forgetting;
-        is_begun && self.log.stage() == LogStage::On && self.log.synced() >= upto
+        !self.forgetting && self.log.stage() == LogStage::On && self.log.synced() >= offset.log
     }
 }
 
@@ -29,10 +22,6 @@ impl Engine {
     /// Where the log ends that has all that was written until now.
     pub fn log_position(&mut self) -> u64 {
         self.commit();
-        if self.durability.log.stage() == LogStage::Beginning {
-            FIRST_BASE
-        } else {
-            self.durability.log.end()
-        }
+        self.durability.log.end()
     }
 }

@@ -115,8 +115,8 @@ impl Engine {
             let Some(slot) = self.slot_of(id) else { continue };
             let Some(blocked) = self.clients[slot].block.as_ref() else { continue };
             let (BlockOn::Offset(offset), row) = (blocked.block.on, blocked.row) else { continue };
-            let has_no_log = offset.log.is_some() && !is_logging;
-            let is_logged = offset.log.is_none() || self.durability.is_logged(offset);
+            let has_no_log = offset.wants_log && !is_logging;
+            let is_logged = !offset.wants_log || self.durability.is_logged(offset);
             if !has_no_log && (!is_logged || self.replicas_with(offset) < offset.replicas) {
                 self.replication.waiting.push(id);
                 continue;

@@ -89,6 +89,23 @@ fn messages_that_nobody_reads_count() {
 }
 
 #[test]
+fn clients_go_before_keys_and_who_goes_runs_nothing_more() {
+    let mut world = limited(1_000_000);
+    for key in 0..20 {
+        world.run(&format!("SET key:{key} {}", "v".repeat(100_000)));
+    }
+    world.run_as("reader", "PING");
+    world.stop_reading("reader");
+    // Memory is short all the time. The reader holds too much in the middle of its turn: its output goes before any key, and
+    // what it has asked for after that is not done.
+    world.host.allocated_bytes = 9_000_000;
+    assert_eq!(world.run("CONFIG SET maxmemory 8000000"), "OK");
+    world.send_bytes("reader", format!("{}DEL key:2\r\n", "GET key:1\r\n".repeat(30)).as_bytes());
+    assert!(!is_there(&mut world, "reader"));
+    assert_eq!((evicted(&mut world).as_str(), world.run("EXISTS key:2").as_str()), ("1", "(integer) 1"));
+}
+
+#[test]
 fn the_sum_is_that_of_all_clients_whatever_they_do() {
     let mut rng = Rng::from_seed(7);
     let mut world = limited(100_000_000);

@@ -558,6 +558,18 @@ fn eviction_with_a_slow_follower_comes_to_an_end() {
         std::mem::replace(&mut before, keys()) == keys()
     });
     let left: u64 = keys().trim_start_matches("(integer) ").parse().expect("it is a number");
+    // MEMORY STATS tells where it is: the feed up to the backlog, and what the follower has not got.
+    let told = primary.ask(&["MEMORY", "STATS"]).replace('\n', " ");
+    let told_of = |name: &str| {
+        let (_, rest) = told.split_once(&format!("\"{name}\"")).expect("it is told");
+        let number = rest.split_once("(integer) ").and_then(|(_, rest)| rest.split_whitespace().next());
+        number.and_then(|number| number.parse::<u64>().ok()).expect("it is a number")
+    };
+    assert!((1..=64 * 1024).contains(&told_of("replication.backlog")), "{told}");
+    assert!(
+        told_of("clients.slaves") > 1000 && told_of("clients.slaves") < told_of("overhead.total"),
+        "{told}"
+    );
     signal(&replica, "CONT");
     assert!((30_000..60_000).contains(&left), "{left} keys are left of 60,000");
 }

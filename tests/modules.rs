@@ -17,5 +17,7 @@ fn no_module_is_loaded_where_it_would_be_allowed() {
     }
     let error = "(error) ERR Error unloading module: no such module with that name";
     assert_eq!(world.run("MODULE UNLOAD none"), error);
-    assert_eq!(world.run("MODULE LIST"), "(empty array)");
+    let error = "(error) ERR Error unloading module: the module exports one or more module-side data types, can't unload";
+    assert_eq!(world.run("MODULE UNLOAD vectorset"), error);
+    assert!(world.run("INFO modules").contains("module:name=vectorset,ver=1,api=1,"));
 }

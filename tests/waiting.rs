@@ -130,7 +130,9 @@ fn a_replica_sends_clients_that_can_follow_to_its_primary() {
         world.send(client, line);
         world.received(client);
     }
+    assert!(world.run_as("admin", "HELLO 2").contains("\"master\""));
     assert_eq!(world.run_as("admin", "REPLICAOF there 7000"), "OK");
+    assert!(world.run_as("admin", "HELLO 2").contains("\"replica\""));
     let redirection = "(error) REDIRECT there:7000";
     // Who waits for what only a primary brings hears of it, and stays if it can follow.
     assert_eq!(world.received("waits"), redirection);

@@ -179,6 +179,7 @@ fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     }
     let (id, version) = (client.id, client.resp);
     let mode: &[u8] = if engine.conf.cluster_enabled { b"cluster" } else { b"standalone" };
+    let role: &[u8] = if engine.is_replica() { b"replica" } else { b"master" };
     let mut reply = engine.reply(call.slot);
     reply.map(7);
     for (field, value) in [("server", "redis"), ("version", config::REDIS_VERSION)] {
@@ -192,9 +193,9 @@ fn hello(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     reply.bulk(b"mode");
     reply.bulk(mode);
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(role);
     reply.bulk(b"modules");
-    reply.array(0);
+    super::server::reply_modules(&mut reply);
     Ok(Outcome::Done)
 }
 

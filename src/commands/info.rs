@@ -4,6 +4,7 @@
 //! true idle value. Our own fields are the percentiles of `expire_lag_ms` and the section `recorder`.
 
 use super::memory::Overview;
+use super::server::VECTOR_SETS;
 use crate::config::REDIS_VERSION;
 use crate::engine::durability::{Progress, Why};
 use crate::engine::error::{CmdResult, Outcome};
@@ -48,7 +49,7 @@ const SECTIONS: &[Row] = &[
     Row("replication", "Replication", Shown::Default, replication),
     Row("cpu", "CPU", Shown::Default, cpu),
     Row("hotkeys", "Hotkeys", Shown::Default, hotkeys),
-    Row("modules", "Modules", Shown::Default, |_, _, _| {}),
+    Row("modules", "Modules", Shown::Default, modules),
     Row("commandstats", "Commandstats", Shown::All, commandstats),
     Row("errorstats", "Errorstats", Shown::Default, errorstats),
     Row("latencystats", "Latencystats", Shown::All, latencystats),
@@ -241,12 +242,10 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("mem_fragmentation_ratio", format!("{:.2}", seen.fragmentation()));
     text.field("mem_fragmentation_bytes", seen.resident as i64 - seen.used as i64);
     text.field("mem_not_counted_for_evict", engine.dbs.held_bytes() + engine.bytes_not_for_eviction());
-    let feed = &engine.replication.feed;
-    let (held, beyond) = (feed.heap_bytes(), engine.feed_bytes_beyond_backlog());
-    text.field("mem_replication_backlog", held - beyond);
-    text.field("mem_total_replication_buffers", held);
+    text.field("mem_replication_backlog", seen.backlog);
+    text.field("mem_total_replication_buffers", engine.replication.feed.heap_bytes());
     text.idle(&["mem_replica_full_sync_buffer"]);
-    text.field("mem_clients_slaves", beyond + engine.replica_clients_bytes());
+    text.field("mem_clients_slaves", seen.replicas);
     text.field("mem_clients_normal", seen.clients);
     text.idle(&[
         "mem_cluster_links",
@@ -254,7 +253,7 @@ fn memory(engine: &mut Engine, host: &mut dyn Host, text: &mut Text) {
         "mem_cluster_slot_migration_input_buffer",
         "mem_cluster_slot_migration_input_buffer_peak",
     ]);
-    text.field("mem_aof_buffer", engine.durability.log.unwritten_bytes());
+    text.field("mem_aof_buffer", seen.log_buffer);
     text.field("mem_allocator", &engine.process.names.allocator);
     text.idle(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
     text.field("lazyfree_pending_objects", engine.pending_free_objects());
@@ -534,6 +533,11 @@ fn cpu(_: &mut Engine, host: &mut dyn Host, text: &mut Text) {
     text.field("used_cpu_user_children", seconds(0));
     text.field("used_cpu_sys_main_thread", seconds(facts.main_cpu_system_us));
     text.field("used_cpu_user_main_thread", seconds(facts.main_cpu_user_us));
+}
+
+fn modules(_: &mut Engine, _: &mut dyn Host, text: &mut Text) {
+    let told = "api=1,filters=0,usedby=[],using=[],options=[handle-io-errors|handle-repl-async-load]";
+    text.field("module", format_args!("name={VECTOR_SETS},ver=1,{told}"));
 }
 
 fn hotkeys(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {

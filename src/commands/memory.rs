@@ -117,8 +117,18 @@ pub(super) struct Overview {
     pub startup: usize,
     /// Everything but the keys and their values.
     pub overhead: usize,
-    /// Buffers of clients.
+    /// Buffers of clients that are not replicas.
     pub clients: usize,
+    /// Buffers of replicas, and what is kept for them beyond the backlog.
+    pub replicas: usize,
+    /// The backlog of the feed.
+    pub backlog: usize,
+    /// What is to be written to the log.
+    pub log_buffer: usize,
+    /// Scripts, and libraries of functions.
+    pub caches: [usize; 2],
+    /// Interpreters.
+    pub interpreters: usize,
     /// Keys.
     pub keys: usize,
     /// Resident, as the kernel counts.
@@ -132,7 +142,16 @@ pub(super) struct Overview {
 impl Overview {
     pub(super) fn of(engine: &mut Engine, host: &mut dyn Host) -> Overview {
         let used = engine.used_memory(host);
-        let clients: usize = engine.clients.iter().map(|(_, client)| client.memory_bytes()).sum();
+        let all_clients: usize = engine.clients.iter().map(|(_, client)| client.memory_bytes()).sum();
+        let replica_clients = engine.replica_clients_bytes();
+        let clients = all_clients - replica_clients;
+        let beyond = engine.feed_bytes_beyond_backlog();
+        let backlog = engine.replication.feed.heap_bytes() - beyond;
+        let replicas = beyond + replica_clients;
+        let log_buffer = engine.durability.log.unwritten_bytes() as usize;
+        let caches = [engine.scripts.cached_bytes(), engine.scripts.libraries.bytes()];
+        let interpreters = engine.interpreter_bytes();
+        let shown = clients + replicas + backlog + log_buffer + caches[0] + caches[1] + interpreters;
         if used > engine.stats.peak_memory_bytes {
             engine.stats.peak_memory_bytes = used;
             engine.stats.peak_memory_unix_s = engine.now.unix_s();
@@ -143,8 +162,13 @@ impl Overview {
             used,
             peak: engine.stats.peak_memory_bytes,
             startup,
-            overhead: (startup + clients + tables).min(used),
+            overhead: (startup + shown + tables).min(used),
             clients,
+            replicas,
+            backlog,
+            log_buffer,
+            caches,
+            interpreters,
             keys: engine.dbs.keys(),
             resident: host.facts().rss_bytes,
             slab_holes: engine.dbs.iter().map(crate::keyspace::Db::free_bytes).sum(),
@@ -196,13 +220,15 @@ fn stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     whole(reply, "peak.allocated", seen.peak as i64);
     whole(reply, "total.allocated", seen.used as i64);
     whole(reply, "startup.allocated", seen.startup as i64);
-    whole(reply, "replication.backlog", 0);
+    whole(reply, "replication.backlog", seen.backlog as i64);
     whole(reply, "replica.fullsync.buffer", 0);
-    whole(reply, "clients.slaves", 0);
+    whole(reply, "clients.slaves", seen.replicas as i64);
     whole(reply, "clients.normal", seen.clients as i64);
-    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches", "script.VMs"] {
-        whole(reply, name, 0);
-    }
+    whole(reply, "cluster.links", 0);
+    whole(reply, "aof.buffer", seen.log_buffer as i64);
+    whole(reply, "lua.caches", seen.caches[0] as i64);
+    whole(reply, "functions.caches", seen.caches[1] as i64);
+    whole(reply, "script.VMs", seen.interpreters as i64);
     for (index, table, wheel) in dbs {
         reply.bulk(format!("db.{index}").as_bytes());
         reply.map(2);

@@ -6,6 +6,7 @@ use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
 use crate::engine::{Call, Engine};
+use crate::resp::reply::Reply;
 
 pub(super) const COMMANDS: &[Spec] = &[
     Spec::global("time", 1, time, "the clock goes on while a script lets others speak")
@@ -25,7 +26,7 @@ const MODULE: &[Spec] = &[
         Group::Server,
         "4.0.0",
         "O(N) where N is the number of loaded modules.",
-        "Lists the loaded modules: none.",
+        "Lists the loaded modules: vector sets, which belong to the server.",
     ),
     Spec::local("load", -3, module_load)
         .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED | LOADS_MODULES)
@@ -73,8 +74,25 @@ fn monitor(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
+/// What is a module in Redis, and belongs to the server here: vector sets.
+pub(super) const VECTOR_SETS: &str = "vectorset";
+
+/// The modules, as MODULE LIST and HELLO tell of them: clients look there for vector sets.
+pub(super) fn reply_modules(reply: &mut Reply<'_>) {
+    reply.array(1);
+    reply.map(4);
+    reply.bulk(b"name");
+    reply.bulk(VECTOR_SETS.as_bytes());
+    reply.bulk(b"ver");
+    reply.int(1);
+    reply.bulk(b"path");
+    reply.bulk(b"");
+    reply.bulk(b"args");
+    reply.array(0);
+}
+
 fn module_list(ctx: &mut Ctx<'_>) -> CmdResult {
-    ctx.reply.array(0);
+    reply_modules(&mut ctx.reply);
     Ok(Outcome::Done)
 }
 
@@ -84,6 +102,10 @@ fn module_load(ctx: &mut Ctx<'_>) -> CmdResult {
     Err(CmdError::coded("ERR Error loading the extension. Please check the server logs."))
 }
 
-fn module_unload(_: &mut Ctx<'_>) -> CmdResult {
+fn module_unload(ctx: &mut Ctx<'_>) -> CmdResult {
+    if ctx.args.at(2) == VECTOR_SETS.as_bytes() {
+        let text = "the module exports one or more module-side data types, can't unload";
+        return Err(CmdError::Text(format!("ERR Error unloading module: {text}").into()));
+    }
     Err(CmdError::coded("ERR Error unloading module: no such module with that name"))
 }

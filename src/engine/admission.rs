@@ -402,7 +402,12 @@ impl Engine {
             return Ok(());
         }
         if matches!(asked.by, Asker::Socket) {
+            self.note_weight(asked.slot);
             self.eviction.is_short = !self.make_room(host);
+            // It may have been the largest of clients that together held too much.
+            if self.clients[asked.slot].is(state::CLOSE_ASAP) {
+                return Err(Refusal::Close);
+            }
         }
         if !self.eviction.is_short {
             return Ok(());

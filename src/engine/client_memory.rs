@@ -139,6 +139,8 @@ impl Engine {
                 log::info!("Evicting client: {}", self.describe_client(slot));
                 self.stats.evicted_clients += 1;
                 self.close_soon(slot);
+                // What it has not read is free now, so that no key has to go for it.
+                self.clients[slot].out.clear();
                 self.weigh(slot);
             }
         }

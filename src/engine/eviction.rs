@@ -47,8 +47,12 @@ pub struct Eviction {
 
 impl Engine {
     /// Evicts until memory is below the limit, the time is over, or nothing can go. False in the last case only.
+    /// Clients that together hold too much go before any key.
     pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
         let limit = self.conf.maxmemory_bytes as usize;
+        if self.memory_to_limit(host) > limit {
+            self.evict_clients();
+        }
         if self.memory_to_limit(host) <= limit {
             if self.stats.over_maxmemory_since_us != 0 {
                 self.stats.total_eviction_exceeded_us +=

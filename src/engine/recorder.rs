@@ -90,8 +90,9 @@ impl Recorder {
             current: Turn::default(),
             last: 0,
             ticks_per_ms,
-            phases: std::array::from_fn(|_| Histogram::default()),
-            busy: Histogram::default(),
+            // Memory must not grow with the longest turn: keys would be evicted for it.
+            phases: std::array::from_fn(|_| Histogram::with_room()),
+            busy: Histogram::with_room(),
             turns_above_2ms: 0,
             turns_above_10ms: 0,
             cpu: TurnCpu::default(),

@@ -53,9 +53,11 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Keeps bytes from now on, the last of them for whoever comes back.
+    /// Keeps bytes from now on, the last of them for whoever comes back. The first chunk is made at once: memory that is measured
+    /// now does not grow with the first frame.
     pub fn keep(&mut self, backlog_bytes: u64) {
         *self = Feed { is_kept: true, backlog_bytes, start: self.end(), ..Feed::default() };
+        self.open_chunk(0);
     }
 
     /// Keeps nothing from now on.
@@ -281,6 +283,15 @@ mod tests {
         batch.close();
         commit(&mut feed, &mut batch);
         assert_eq!(words(&feed.copy_from(0)), "SELECT 0 SET b 1");
+    }
+
+    #[test]
+    fn the_first_frames_take_no_memory_that_was_not_taken_before() {
+        let mut feed = Feed::default();
+        feed.keep(1 << 20);
+        let before = feed.heap_bytes();
+        feed.push(&[b'x'; 60_000]);
+        assert_eq!(feed.heap_bytes(), before);
     }
 
     #[test]

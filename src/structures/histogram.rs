@@ -46,6 +46,12 @@ impl Histogram {
         Histogram { buckets: Vec::new(), count: 0, max: 0 }
     }
 
+    /// A histogram that has the room for every value, 24 KiB, and takes no more when a large one comes.
+    #[must_use]
+    pub fn with_room() -> Histogram {
+        Histogram { buckets: vec![0; BUCKETS], count: 0, max: 0 }
+    }
+
     /// Counts a value.
     #[inline]
     pub fn record(&mut self, value: u64) {
@@ -159,5 +165,9 @@ mod tests {
         assert!(histogram.max() >= VALUE_MAX && histogram.max() < VALUE_MAX / 100 * 101);
         histogram.clear();
         assert_eq!((histogram.count(), histogram.heap_bytes()), (0, 0));
+        let mut roomy = Histogram::with_room();
+        let room = roomy.heap_bytes();
+        roomy.record(u64::MAX);
+        assert_eq!((roomy.count(), roomy.heap_bytes()), (1, room));
     }
 }

@@ -210,7 +210,7 @@ fn a_copy_that_breaks_off_leaves_nothing_half() {
     Connection::new(&source).ask(&[hash]);
     let whole = dump_of(&source);
     let history = "a".repeat(40);
-    for load in ["disabled", "on-empty-db", "swapdb", "flush-before-load"] {
+    for load in ["disabled", "on-empty-db", "swapdb", "flushdb", "flush-before-load"] {
         for is_marked in [true, false] {
             for is_damaged in [true, false] {
                 let replica = start(&[]);
@@ -427,6 +427,38 @@ fn the_transaction_of_a_sentinel_takes_effect_as_a_whole() {
     until_linked(&below);
     other.ask(&["SET", "key", "value"]);
     until_same(&below, &other);
+}
+
+/// What INFO tells of the link since Redis 8.4: attempts since it was lost and in all, and how long it was up and down.
+#[test]
+fn a_follower_tells_how_often_it_tried_and_how_long_it_was_without() {
+    let mut primary = start(&[]);
+    let replica = start(&[]);
+    follow(&replica, &primary);
+    until_linked(&replica);
+    let told = |names: &[&str]| names.iter().map(|name| info(&replica, name)).collect::<Vec<_>>();
+    let attempts = ["master_current_sync_attempts", "master_total_sync_attempts"];
+    assert_eq!(told(&attempts), ["1", "1"]);
+    assert_eq!(told(&["master_link_up_since_seconds", "total_disconnect_time_sec"]), ["0", "0"]);
+    let line = replica.ask(&["CLIENT", "LIST", "TYPE", "master"]);
+    assert!(line.contains(" user=(superuser) "), "{line}");
+    signal(&primary, "KILL");
+    until("it was without for two seconds", || {
+        info(&replica, "master_link_status") == "down" && {
+            info(&replica, "master_link_down_since_seconds") == "2"
+        }
+    });
+    assert_eq!(info(&replica, "total_disconnect_time_sec"), "2");
+    primary.restart();
+    until_linked(&replica);
+    let [current, all] = attempts.map(|name| info(&replica, name).parse::<u64>().expect("it is a number"));
+    assert!(current >= 2 && all == current + 1, "{current} of {all}");
+    assert_ne!(info(&replica, "total_disconnect_time_sec"), "0");
+    // Another primary is another matter, but for the time without one.
+    assert!(replica.ask(&["REPLICAOF", "127.0.0.1", "1"]).starts_with("OK"));
+    until("it tries", || told(&attempts) != ["0", "0"]);
+    assert_eq!(info(&replica, "master_link_down_since_seconds"), "0");
+    assert_ne!(info(&replica, "total_disconnect_time_sec"), "0");
 }
 
 /// WAIT and WAITAOF at the same time, each with its own count (redis#11917, #11922, #12622).

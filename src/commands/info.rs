@@ -475,7 +475,7 @@ fn replication(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         .collect();
     for (i, ((address, port, replica), lag)) in engine.shown_replicas().zip(lags).enumerate() {
         let (state, offset) = (replica.stage.name(), replica.acked);
-        let shown = format!("ip={address},port={port},state={state},offset={offset},lag={lag}");
+        let shown = format!("ip={address},port={port},state={state},offset={offset},lag={lag},io-thread=0");
         text.field(&format!("slave{i}"), shown);
     }
     let failover = engine.replication.failover.as_ref();
@@ -516,9 +516,16 @@ fn primary_link(engine: &Engine, text: &mut Text) {
         text.field("master_sync_perc", format!("{share:.2}"));
         text.field("master_sync_last_io_seconds_ago", primary.silent_s(now_us));
     }
-    if !primary.is_up() {
+    let [since_up, attempts] = primary.attempts;
+    text.field("master_current_sync_attempts", since_up);
+    text.field("master_total_sync_attempts", attempts);
+    if let Some(up_s) = primary.up_s(now_us) {
+        text.field("master_link_up_since_seconds", up_s);
+        text.idle(&["master_client_io_thread"]);
+    } else {
         text.field("master_link_down_since_seconds", primary.down_s(now_us));
     }
+    text.field("total_disconnect_time_sec", engine.replication.link_down_s(now_us));
     text.field("slave_priority", engine.conf.replica_priority);
     text.field("slave_read_only", u8::from(engine.conf.replica_read_only));
     text.field("replica_announced", u8::from(engine.conf.replica_announced));

@@ -116,6 +116,7 @@ choices! {
         Disabled = "disabled",
         OnEmptyDb = "on-empty-db",
         Swapdb = "swapdb",
+        Flushdb = "flushdb",
         FlushBeforeLoad = "flush-before-load",
     }
 

@@ -166,6 +166,11 @@ impl Engine {
             false => -1,
         };
         let (feed_bytes, feed_chunks) = self.feed_ahead(slot);
+        // What comes from the primary is nobody's: no rule holds for it.
+        let user = match client.is(state::PRIMARY) {
+            true => "(superuser)".into(),
+            false => String::from_utf8_lossy(&self.acl.users.get(client.user).name),
+        };
         let empty = super::client::Labels::default();
         let labels = client.labels.as_deref().unwrap_or(&empty);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -203,7 +208,7 @@ impl Engine {
             client.memory_bytes() + feed_bytes,
             if client.out.is_empty() && feed_bytes == 0 { "r" } else { "rw" },
             command,
-            text(&self.acl.users.get(client.user).name),
+            user,
             client.tracker.as_ref().map_or(-1, |t| t.mode.redirect as i64),
             client.resp,
             text(&labels.lib_name),

@@ -442,7 +442,7 @@ pub(super) const REFUSED: &[(&str, &str, &str)] = &[
     (
         "repl-diskless-load",
         "yes",
-        "ERR CONFIG SET failed (possibly related to argument 'repl-diskless-load') - argument(s) must be one of the following: disabled, on-empty-db, swapdb, flush-before-load",
+        "ERR CONFIG SET failed (possibly related to argument 'repl-diskless-load') - argument(s) must be one of the following: disabled, on-empty-db, swapdb, flushdb, flush-before-load",
     ),
     (
         "acl-pubsub-default",

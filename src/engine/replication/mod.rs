@@ -76,6 +76,8 @@ pub struct Replication {
     is_cached: bool,
     /// The database in which its feed stands.
     cached_db: u32,
+    /// How long links to primaries were down that had been up, without the one that is down now, in microseconds.
+    link_down_us: u64,
     /// What was run of a transaction that is not complete.
     passed: Vec<u8>,
     /// Positions of the log, and the offset that each stands for.
@@ -113,6 +115,7 @@ impl Replication {
             lost_link: None,
             is_cached: false,
             cached_db: 0,
+            link_down_us: 0,
             passed: Vec::new(),
             logged: VecDeque::new(),
             durable: 0,
@@ -123,6 +126,12 @@ impl Replication {
     /// Where the history is: bytes that replicas got, or one a command while nobody follows but the log.
     pub fn offset(&self) -> u64 {
         self.feed.end()
+    }
+
+    /// How long links to primaries were down that had been up, in seconds.
+    pub fn link_down_s(&self, now_us: u64) -> u64 {
+        let since_us = self.primary.as_ref().and_then(|primary| primary.down_since_us);
+        (self.link_down_us + since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))) / 1_000_000
     }
 
     /// Replicas that are attached.

@@ -72,6 +72,10 @@ pub struct Primary {
     pub(super) heard_us: u64,
     /// Since when the link is down that was up, in monotonic microseconds.
     pub(super) down_since_us: Option<u64>,
+    /// Since when it is up, as well.
+    up_since_us: u64,
+    /// Times that this server tried to connect: since the link was lost, and in all.
+    pub attempts: [u64; 2],
     /// The history of this server is one that the primary may have too.
     pub(super) is_cached: bool,
     /// The database in which the feed stands.
@@ -105,6 +109,8 @@ impl Primary {
             client: None,
             heard_us: 0,
             down_since_us: None,
+            up_since_us: 0,
+            attempts: [0; 2],
             is_cached,
             db: 0,
             promised: None,
@@ -158,6 +164,11 @@ impl Primary {
         self.down_since_us.map_or(-1, |since_us| (now_us.saturating_sub(since_us) / 1_000_000) as i64)
     }
 
+    /// Seconds for which the link has been up, where it is.
+    pub fn up_s(&self, now_us: u64) -> Option<u64> {
+        self.is_up().then(|| now_us.saturating_sub(self.up_since_us) / 1_000_000)
+    }
+
     /// Of the dump that comes: its bytes, where they are known, and those that came.
     pub fn transfer(&self) -> Option<(Option<u64>, u64)> {
         match &self.link {
@@ -188,6 +199,7 @@ impl Engine {
         self.jobs.queue.push_back(Job::Connect { id, host, port, source });
         if let Some(primary) = &mut self.replication.primary {
             (primary.link, primary.client, primary.heard_us) = (Link::Connecting, Some(id), now.mono_us);
+            primary.attempts = primary.attempts.map(|count| count + 1);
         }
         log::info!("MASTER <-> REPLICA sync started");
     }
@@ -286,6 +298,7 @@ impl Engine {
             log::info!("Caching the disconnected master state.");
             (primary.is_cached, primary.db) = (true, db);
             primary.down_since_us = Some(self.now.mono_us);
+            primary.attempts[0] = 0;
             self.note_role();
         }
     }
@@ -460,8 +473,10 @@ impl Engine {
     /// The feed comes from now on.
     pub(super) fn link_is_up(&mut self, host: &mut dyn Host) {
         let Some(slot) = self.primary_slot() else { return };
+        let now_us = self.now.mono_us;
         let Some(primary) = &mut self.replication.primary else { return };
-        (primary.link, primary.down_since_us) = (Link::Up, None);
+        self.replication.link_down_us += primary.down_since_us.map_or(0, |since_us| now_us - since_us);
+        (primary.link, primary.down_since_us, primary.up_since_us) = (Link::Up, None, now_us);
         (primary.failures, primary.rest_s) = (0, 0);
         self.clients[slot].db = primary.db;
         self.clients.show(slot);

@@ -31,7 +31,7 @@ impl Engine {
     pub fn follow(&mut self, host: &mut dyn Host, name: &str, port: u16) {
         let was_primary = !self.is_replica();
         self.commit();
-        self.leave_primary(host);
+        let down_since_us = self.leave_primary(host);
         if was_primary {
             log::info!(
                 "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to \
@@ -40,7 +40,7 @@ impl Engine {
         }
         let is_cached = was_primary || self.replication.is_cached;
         let mut primary = Primary::new(name.to_owned(), port, is_cached);
-        primary.db = self.replication.cached_db;
+        (primary.db, primary.down_since_us) = (self.replication.cached_db, down_since_us);
         if !self.replication.feed.is_kept() {
             self.replication.feed.keep(self.conf.repl_backlog_size_bytes);
         }
@@ -55,17 +55,19 @@ impl Engine {
     }
 
     /// Lets go of the primary, and keeps what is known of its history.
-    fn leave_primary(&mut self, host: &mut dyn Host) {
+    /// Returns since when the link is down, if it ever was up.
+    fn leave_primary(&mut self, host: &mut dyn Host) -> Option<u64> {
         if let Some(slot) = self.primary_slot() {
             self.close_soon(slot);
             self.forget_link(slot);
         }
         self.tend_lost_link(host);
-        if let Some(primary) = self.replication.primary.take() {
-            (self.replication.is_cached, self.replication.cached_db) = (primary.is_cached, primary.db);
-        } else {
+        let Some(primary) = self.replication.primary.take() else {
             self.replication.cached_db = 0;
-        }
+            return None;
+        };
+        (self.replication.is_cached, self.replication.cached_db) = (primary.is_cached, primary.db);
+        primary.down_since_us
     }
 
     /// Is a primary from now on.

@@ -2,7 +2,7 @@
 //!
 //! * By way of a file (`repl-diskless-load disabled`): it is received beside the old dataset, which serves until then, becomes the
 //!   dump file of this server, and is loaded from there.
-//! * Straight (`on-empty-db`; `flush-before-load` empties them): it is loaded as it comes, into empty databases.
+//! * Straight (`on-empty-db`; `flushdb`, or `flush-before-load`, empties them): it is loaded as it comes, into empty databases.
 //! * Straight into databases of its own (`swapdb`), which take the place of the old ones when it is whole; these serve meanwhile.
 //!
 //! What breaks off leaves the databases empty, never by half; with databases of its own, as they were.
@@ -40,7 +40,7 @@ impl Engine {
         let direct = match self.conf.repl_diskless_load {
             DisklessLoad::Disabled => false,
             DisklessLoad::OnEmptyDb => self.dbs.keys() == 0,
-            DisklessLoad::Swapdb | DisklessLoad::FlushBeforeLoad => true,
+            DisklessLoad::Swapdb | DisklessLoad::Flushdb | DisklessLoad::FlushBeforeLoad => true,
         };
         let to = if direct { "parser" } else { "disk" };
         match transfer.bytes() {

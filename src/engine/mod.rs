@@ -1,7 +1,7 @@
 //! The server as a state machine without I/O: events go in, effects come out.
 //!
 //! The shell tells it of connections, bytes and closings, turns its clock by [`Engine::tick`], and takes away what it
-//! wants done: bytes to send ([`Engine::poll_output`]) and jobs ([`Engine::poll_job`]). Nothing here opens a socket or a
+//! wants done: bytes to send ([`Engine::poll_output`]) and jobs ([`Engine::poll_job`]), in the order of a [`turn`]. Nothing here opens a socket or a
 //! file, reads a clock or draws an unseeded number; what a command needs of that kind it asks its [`Host`] for. The
 //! engine never learns which shell drives it.
 
@@ -55,6 +55,7 @@ pub mod table;
 pub mod timers;
 pub mod tracking;
 pub mod transaction;
+pub mod turn;
 pub mod waiters;
 
 pub use call::Call;
@@ -267,8 +268,7 @@ impl Engine {
         slots.into_iter().for_each(|slot| self.clients[slot].out.copy_all(!on));
     }
 
-    /// Passes on what was propagated up to the last outermost command that is done, to whoever follows. The shell calls it
-    /// before a turn's replies leave.
+    /// Passes on what was propagated up to the last outermost command that is done, to whoever follows.
     #[inline]
     pub fn commit(&mut self) {
         if self.propagation.batch().has_groups() {

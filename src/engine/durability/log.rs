@@ -303,9 +303,11 @@ impl Engine {
         format!("{}/{}", self.conf.dir, self.conf.appenddirname)
     }
 
-    /// Hands over what was committed. The shell calls it when a turn is committed.
+    /// Commits what was propagated, and hands it over. The shell calls it before replies leave, and then carries out what
+    /// [`Engine::poll_log_job`] says.
     #[inline]
     pub fn hand_over_log(&mut self, host: &mut dyn Host) {
+        self.commit();
         self.ask_for_acks();
         if !self.durability.log.buffer.is_empty() {
             if self.switches.log_delay_us > 0 {

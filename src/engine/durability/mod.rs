@@ -234,7 +234,7 @@ impl Engine {
     }
 
     /// Does what is due for files, within bounds; true when more is due at once.
-    pub fn tend_files(&mut self, host: &mut dyn Host) -> bool {
+    pub fn maintain_files(&mut self, host: &mut dyn Host) -> bool {
         let mut more = false;
         if self.durability.load.is_some() {
             more |= self.load_some(host);

@@ -1,8 +1,9 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
 use super::admission::Refusal;
+use super::blocking::BlockOn;
 use super::client::state;
-use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::listeners::after;
 use super::plain::Unfinished;
 use super::spec::{Run, flag};

@@ -1,9 +1,9 @@
 //! One connection: what it sent, what it will be sent, and what it said about itself.
 
 use super::acl::UserId;
+use super::blocking::Blocked;
 use super::client_memory::Weight;
 use super::durability::Marks;
-use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::replication::Replica;
 use super::table::Row;
@@ -227,31 +227,6 @@ pub struct ReplyPeak {
     pub peak: u32,
     /// When the peak was reset, monotonic milliseconds.
     pub reset_ms: u64,
-}
-
-/// A client that waits, and what it runs afterwards.
-#[derive(Debug)]
-pub struct Blocked {
-    /// What it waits for.
-    pub block: Block,
-    /// The request, when it has to run again.
-    pub args: Vec<Bytes>,
-    /// The row of the request.
-    pub row: u16,
-    /// Its time-out.
-    pub timer: Option<crate::structures::wheel::TimerId>,
-    /// Time alone may bring it something.
-    pub looks_again: bool,
-    /// When it looks again.
-    pub look_again: Option<crate::structures::wheel::TimerId>,
-    /// When the wait began, monotonic microseconds.
-    pub since_us: u64,
-    /// Its ticket among the [`super::waiters`], while it waits for keys.
-    pub ticket: u64,
-    /// What the client sent, where another request runs again in its place.
-    pub asked: Option<Vec<Bytes>>,
-    /// Ticks that its command has taken until now.
-    pub spent_ticks: u64,
 }
 
 impl Client {

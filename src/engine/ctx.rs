@@ -10,8 +10,9 @@
 //! * While the keyspace is held, [`Ctx::keeps_the_dead`]: nobody else sees them, but they stay.
 //! * What was a deadline in the future elsewhere may lie in the past here: [`Ctx::stores_the_past`].
 
+use super::blocking::{Block, BlockOn};
 use super::client::{Client, state};
-use super::error::{Block, BlockOn, CmdError, Outcome};
+use super::error::{CmdError, Outcome};
 use super::host::Host;
 use super::listeners::Listeners;
 use super::propagation::Propagation;

@@ -10,7 +10,8 @@
 //! * A failed sync is never made again, since the system tells of an error once and forgets the bytes.
 //! * Whoever makes many bytes asks [`Engine::file_bytes_in_flight`] and pauses: the loop never waits for the disk.
 
-use super::error::{self, BlockOn, CmdError, CmdResult, Outcome};
+use super::blocking::{self, BlockOn};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::host::Request;
 use super::jobs::{Done, Verdict};
 use super::{Call, Engine, Job};
@@ -531,7 +532,7 @@ impl Engine {
         if !self.is_nested() {
             let job = self.queue_replacement(path, bytes);
             self.jobs.wait(job, call.id, verdict);
-            return Ok(Outcome::Block(error::Block { on: BlockOn::Job(job), deadline_us: None }));
+            return Ok(Outcome::Block(blocking::Block { on: BlockOn::Job(job), deadline_us: None }));
         }
         // What is on its way would come later and put an older text in the place of this one: so this one comes again.
         let is_overtaking = self.jobs.replacing.values().any(|other| other == path);

@@ -7,6 +7,7 @@
 
 pub mod acl;
 mod admission;
+pub mod blocking;
 pub mod busy;
 pub mod call;
 pub mod client;

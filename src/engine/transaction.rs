@@ -10,7 +10,7 @@
 //! changed anything.
 
 use super::client::state;
-use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::outermost::Nesting;
 use super::spec::flag;
 use super::table::Row;
@@ -334,20 +334,6 @@ impl Engine {
         // What it propagates it has said already.
         self.propagation.nothing();
         result
-    }
-
-    /// The reply of a command that would have to wait, where nobody may wait.
-    #[cold]
-    pub(super) fn reply_instead_of_waiting(&mut self, slot: usize, on: BlockOn, row: &Row) {
-        self.listeners.waiters.next_wait.request = None;
-        self.listeners.waiters.next_wait.look_again_us = None;
-        match on {
-            BlockOn::Job(job) => {
-                self.jobs.wait_no_longer(job);
-                self.reply(slot).ok();
-            }
-            _ => self.reply_in_vain(slot, on, row.id),
-        }
     }
 
     /// Lets a client watch a key.

@@ -3,8 +3,9 @@
 //! A database is emptied in constant time: an empty one takes its place and the old one is freed on the helper thread.
 //! SYNC means that its client is answered when the memory is free; nobody else waits.
 
+use crate::engine::blocking::{Block, BlockOn};
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{FAST, WRITE};
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};

@@ -27,9 +27,10 @@ mod exchange;
 mod links;
 
 use super::admission::gate;
+use super::blocking::{Block, BlockOn, Blocked};
 use super::call::Call;
-use super::client::{Blocked, Client, state};
-use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use super::client::{Client, state};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::keys::{all_keys_of, may_have_keys};
 use super::plain::Unfinished;
 use super::spec::flag;

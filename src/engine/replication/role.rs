@@ -5,8 +5,8 @@
 //! same primary can follow this server without a dump.
 
 use super::super::admission::gate;
+use super::super::blocking::BlockOn;
 use super::super::client::{Client, state};
-use super::super::error::BlockOn;
 use super::super::spec::flag;
 use super::super::{Engine, Host};
 use super::Primary;

@@ -92,7 +92,7 @@ pub mod state {
 /// Requests that did not run yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// Bytes from the first unfinished request on, behind `start`.
+    /// Bytes from the first unfinished request on, after `start`.
     pub bytes: Vec<u8>,
     /// Bytes at the front that were consumed.
     pub start: usize,
@@ -185,7 +185,7 @@ pub struct Client {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it said about itself as a replica.
     pub replica: Option<Box<Replica>>,
-    /// The offset of the feed behind its last write, while there are replicas.
+    /// The offset of the feed after its last write, while there are replicas.
     pub wrote_upto: u64,
     /// How it tracks keys, if it does.
     pub tracker: Option<Box<Tracker>>,

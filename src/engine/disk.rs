@@ -45,7 +45,7 @@ pub enum FileJob {
         /// What is done while it is written.
         options: Options,
     },
-    /// Opens a file to write behind what is there; it is made if there is none.
+    /// Opens a file to write after what is there; it is made if there is none.
     OpenToAppend {
         /// Its number from now on.
         file: FileId,
@@ -68,7 +68,7 @@ pub enum FileJob {
     /// Opens what is no file: what is appended to it comes back with the answer ([`Found::Pieces`]), compressed and summed up as
     /// if it were one.
     Gather(FileId, Options),
-    /// Writes behind what was written.
+    /// Writes after what was written.
     Append(FileId, Block),
     /// Writes over what was written to a file that was made; the running checksum does not notice.
     WriteAt {
@@ -169,7 +169,7 @@ pub struct Options {
 pub struct Block {
     /// The bytes.
     pub pieces: Vec<Piece>,
-    /// What comes behind them, in 8 bytes, the lowest first.
+    /// What comes after them, in 8 bytes, the lowest first.
     pub checksum: Option<Checksum>,
 }
 
@@ -235,7 +235,7 @@ impl FileState {
 /// A job for the thread of the append-only log.
 #[derive(Debug)]
 pub enum LogJob {
-    /// Opens a file to write behind what is there; it is made if there is none.
+    /// Opens a file to write after what is there; it is made if there is none.
     Open {
         /// Its number from now on.
         file: FileId,
@@ -244,7 +244,7 @@ pub enum LogJob {
         /// Its name there.
         name: String,
     },
-    /// Writes behind what was written.
+    /// Writes after what was written.
     Append(FileId, Vec<Bytes>),
     /// Makes the bytes of a file durable.
     Sync(FileId),

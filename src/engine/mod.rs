@@ -252,8 +252,8 @@ impl Engine {
     }
 
     /// Whether keys and fields whose deadline has passed are shown, and stay (DEBUG SET-ALLOW-ACCESS-EXPIRED).
-    pub fn show_the_dead(&mut self, on: bool) {
-        self.listeners.shows_dead = on;
+    pub fn show_expired(&mut self, on: bool) {
+        self.listeners.shows_expired = on;
     }
 
     /// Whether what is known of the sizes of values is compared with what they are after each command, which takes long (DEBUG
@@ -326,7 +326,7 @@ impl Engine {
     }
 
     /// A number below `n`.
-    pub fn draw(&mut self, n: u64) -> u64 {
+    pub fn random_below(&mut self, n: u64) -> u64 {
         self.rng.below(n)
     }
 }

@@ -1,7 +1,7 @@
 //! CLIENT PAUSE.
 //!
 //! While writes or everything is paused, the keyspace must not change: no key expires and none is evicted, although a
-//! dead key is still not seen. A paused request is kept and runs when the pause ends, in the order of arrival.
+//! expired key is still not seen. A paused request is kept and runs when the pause ends, in the order of arrival.
 
 use super::Engine;
 use super::admission::gate;

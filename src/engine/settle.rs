@@ -1,7 +1,7 @@
 //! What follows from a command when it is done: those who asked are told what happened to the keys, and those who wait
 //! for a key get their turn.
 //!
-//! Runs after the outermost command, but for what is told before a message that is published within it, and loops
+//! Settling runs after the outermost command, but for what is told before a message that is published within it, and loops
 //! until all is quiet: a client that waited runs its command again, and from that more may follow.
 
 use super::admission::gate;
@@ -101,11 +101,11 @@ impl Engine {
         self.listeners.waiters.put_back(db, key, waiters);
     }
 
-    /// The type of the value of a key that is not dead.
+    /// The type of the value of a key that has not expired.
     fn type_at(&self, db: u32, key: &[u8]) -> Option<Type> {
         let db = self.dbs.at(db as usize);
-        let (handle, deadline) = db.find_dated(key, db.hash(key))?;
-        let is_dead = deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms()));
-        (!is_dead).then(|| db.value(handle).type_of())
+        let (handle, deadline) = db.find_with_deadline(key, db.hash(key))?;
+        let is_expired = deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms()));
+        (!is_expired).then(|| db.value(handle).type_of())
     }
 }

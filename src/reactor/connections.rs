@@ -17,7 +17,7 @@ pub const SIDE_BY_SIDE: usize = 8;
 const PIECE_BYTES: usize = READ_BYTES / SIDE_BY_SIDE;
 
 /// A place in a group of connections that nobody takes.
-pub const NOBODY: ClientId = ClientId { slot: u32::MAX, generation: 0 };
+pub const NO_CLIENT: ClientId = ClientId { slot: u32::MAX, generation: 0 };
 
 /// Pieces of one `writev`.
 const SLICES: usize = 64;
@@ -76,7 +76,7 @@ impl Default for Connections {
             slots: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
             pieces: std::array::from_fn(|_| vec![0; PIECE_BYTES].into()),
-            batch: [(NOBODY, 0); SIDE_BY_SIDE],
+            batch: [(NO_CLIENT, 0); SIDE_BY_SIDE],
         }
     }
 }
@@ -257,7 +257,7 @@ fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, peeked: Option
     }
 }
 
-/// While a script lets others speak: runs what was read from those behind its own client.
+/// While a script lets others speak: runs what was read from those after its own client.
 pub fn run_pieces(engine: &mut Engine, host: &mut ShellHost) {
     for i in 0..SIDE_BY_SIDE {
         let id = host.connections.batch[i].0;

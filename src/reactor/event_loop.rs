@@ -6,7 +6,7 @@
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
 //! next poll does not sleep.
 
-use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
+use super::connections::{NO_CLIENT, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::host::ShellHost;
 use super::outgoing::Target;
 use super::signals::{Signal, Signals};
@@ -188,7 +188,7 @@ impl Shell for EventLoop {
             }
             let together = left.min(SIDE_BY_SIDE);
             left -= together;
-            let mut ids = [NOBODY; SIDE_BY_SIDE];
+            let mut ids = [NO_CLIENT; SIDE_BY_SIDE];
             ids.iter_mut().zip(self.host.ready.drain(..together)).for_each(|(slot, id)| *slot = id);
             let more = match ids[..together] {
                 [] => 0,
@@ -243,7 +243,7 @@ impl Shell for EventLoop {
             }
         }
         super::log::set_role(self.engine.is_replica());
-        self.host.helper.tend_memory();
+        self.host.helper.maintain_memory();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);

@@ -115,7 +115,7 @@ fn waits_for_memory(engine: &Engine, call: &Call<'_>) -> Result<bool, CmdError> 
 fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, waits: bool) -> Option<u64> {
     let removed: usize = dbs.clone().map(|db| engine.dbs.at(db).len()).sum();
     engine.propagation.changed(removed as u64);
-    // Also where nothing was removed: those who follow may hold what is dead here.
+    // Also where nothing was removed: those who follow may hold what has expired here.
     engine.propagate(call.slot, call.args);
     let now_ms = engine.now.unix_ms();
     engine.signal_all(dbs.clone());

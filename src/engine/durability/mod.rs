@@ -5,7 +5,7 @@
 //!
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start, or a part
 //! of it ([`moment`]).
-//! [`backup`] keeps a base and what came behind it beside the log.
+//! [`backup`] keeps a base and what came after it beside the log.
 
 mod backup;
 mod bounds;

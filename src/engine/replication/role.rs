@@ -60,7 +60,7 @@ impl Engine {
             self.close_soon(slot);
             self.forget_link(slot);
         }
-        self.tend_lost_link(host);
+        self.maintain_lost_link(host);
         if let Some(primary) = self.replication.primary.take() {
             (self.replication.is_cached, self.replication.cached_db) = (primary.is_cached, primary.db);
         } else {

@@ -73,7 +73,7 @@ fn serve(run: &Run, program: String) -> Result<i32, String> {
         table.rename(from, to).map_err(|reason| format!("rename-command: {reason}"))?;
     }
     let table: &'static Table = Box::leak(Box::new(table));
-    acl::file::check_lines(&conf, acl::ground(table, &conf)).map_err(|error| error.to_string())?;
+    acl::file::check_lines(&conf, acl::rule_context(table, &conf)).map_err(|error| error.to_string())?;
     if conf.daemonize {
         process::daemonize().map_err(|error| format!("cannot become a daemon: {error}"))?;
     }

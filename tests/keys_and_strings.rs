@@ -106,7 +106,7 @@ fn a_pause_hides_dead_keys_and_keeps_them() {
     world.advance_ms(50);
     assert_eq!(world.run("GET k"), "(nil)");
     assert_eq!(world.run("SCAN 0"), "1) \"0\"\n2) (empty array)");
-    // As in Redis a dead one is better than none.
+    // As in Redis an expired one is better than none.
     assert_eq!(world.run("RANDOMKEY"), "\"k\"");
     assert_eq!(world.run("DBSIZE"), "(integer) 1");
     world.run_as("b", "CLIENT UNPAUSE");

@@ -1,6 +1,7 @@
 //! What the repository asks of its own files, as far as a test can see it.
 //!
 //! * The rooms of `src/` import only those below them, and only the shell knows sockets, files, clocks and threads.
+//! * One file of the shell sees the descriptors of connections.
 //! * Files are short, open with their idea, and hold no half-done work.
 //! * `unsafe`, and commands that are given the whole engine, are counted: both lists are below.
 //! * Every dependency has its reason in `docs/decisions.md`.
@@ -47,6 +48,34 @@ const SYSTEM_CRATES: &[(&str, &[&str])] = &[
 
 /// Files that may lift the lints of clippy.toml on clocks, threads, sockets, files and chance.
 const MAY_REACH_OUT: &[&str] = &["src/sys/mod.rs", "src/reactor/mod.rs", "src/check.rs", "src/main.rs"];
+
+/// Words that stand for a descriptor, or for the stream of a connection.
+const DESCRIPTORS: &[&str] = &[
+    "AsFd",
+    "as_fd",
+    "AsRawFd",
+    "as_raw_fd",
+    "FromRawFd",
+    "from_raw_fd",
+    "IntoRawFd",
+    "into_raw_fd",
+    "RawFd",
+    "OwnedFd",
+    "BorrowedFd",
+    "SourceFd",
+    "TcpStream",
+    "UnixStream",
+];
+
+/// Files of the shell that see descriptors, and of what. Those of connections are seen by one file alone, so that a connection
+/// that encrypts can be made there.
+const SEES_DESCRIPTORS: &[(&str, &str)] = &[
+    ("src/reactor/disk/files.rs", "folders in which files are opened by their names"),
+    ("src/reactor/disk/open_file.rs", "a file"),
+    ("src/reactor/event_loop.rs", "the alarm, for which the poll waits"),
+    ("src/reactor/signals.rs", "the pairs of sockets on which handlers of signals write"),
+    ("src/reactor/socket.rs", "connections"),
+];
 
 /// Every file with `unsafe`, and why. It grows only with a measured gain.
 const UNSAFE: &[(&str, &str)] = &[
@@ -256,6 +285,27 @@ fn only_the_shell_knows_the_system() {
             if has_word(&file.text, lint) && !file.is_test() && !MAY_REACH_OUT.contains(&file.path.as_str()) {
                 found.push(format!("{}: may not lift {lint}", file.path));
             }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn one_file_sees_the_descriptors_of_connections() {
+    let mut found = Vec::new();
+    for file in files("src/reactor", ".rs") {
+        let seen: Vec<(usize, &str)> = file
+            .lines()
+            .filter_map(|(number, line)| {
+                DESCRIPTORS.iter().find(|word| has_word(line, word)).map(|word| (number, *word))
+            })
+            .collect();
+        match SEES_DESCRIPTORS.iter().any(|(path, _)| *path == file.path) {
+            true if seen.is_empty() => found.push(format!("{}: sees no descriptor any more", file.path)),
+            true => {}
+            false => found.extend(
+                seen.iter().map(|(number, word)| format!("{}:{number}: {word}: ask a Socket", file.path)),
+            ),
         }
     }
     report(&found);

@@ -96,7 +96,7 @@ fn parse_decimal(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The digits behind `0x`, with a point and a power of two where there is one.
+/// The digits after `0x`, with a point and a power of two where there is one.
 fn parse_hex(text: &[u8]) -> Option<f64> {
     let at = text.iter().position(|byte| matches!(byte, b'p' | b'P'));
     let (digits, exponent) = match at {

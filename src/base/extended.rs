@@ -1,7 +1,7 @@
 //! Numbers of 80 bits: what INCRBYFLOAT and HINCRBYFLOAT compute with.
 //!
 //! Redis adds with C's `long double`, which on x86-64 has 64 bits of precision and a 15-bit exponent, and
-//! shows 17 places behind the point. A sum in 64-bit doubles would differ from the sixteenth digit on, and
+//! shows 17 places after the point. A sum in 64-bit doubles would differ from the sixteenth digit on, and
 //! the text is what is stored. Reading and adding are done by a software implementation of the x87 format;
 //! writing is exact here.
 //!
@@ -19,7 +19,7 @@ use rustc_apfloat::{Float, Round, Status};
 /// Longest text that is read. Redis: MAX_LONG_DOUBLE_CHARS less the closing zero.
 pub const EXTENDED_BYTES_MAX: usize = 5 * 1024 - 1;
 
-/// Places behind the point that are shown.
+/// Places after the point that are shown.
 const PLACES: usize = 17;
 const TEN_TO_PLACES: u128 = 10u128.pow(PLACES as u32);
 /// Exponents are cut to this: beyond any that a text of the longest length can balance.

@@ -22,7 +22,7 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     }
     let (mut p, mut t) = (0, 0);
     let mut stars = 0;
-    // Where to go on after a mismatch: the pattern behind the latest star, and the text it was tried at.
+    // Where to go on after a mismatch: the pattern after the latest star, and the text it was tried at.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if t == text.len() {
@@ -69,7 +69,7 @@ fn same(a: u8, b: u8, nocase: bool) -> bool {
     a == b || (nocase && a.eq_ignore_ascii_case(&b))
 }
 
-/// Matches `byte` against the class whose text starts at `at`, behind its bracket. Gives the place behind
+/// Matches `byte` against the class whose text starts at `at`, after its bracket. Gives the place after
 /// the class if it matches.
 fn match_class(pattern: &[u8], mut at: usize, byte: u8, nocase: bool) -> Option<usize> {
     let negated = pattern.get(at) == Some(&b'^');

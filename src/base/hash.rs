@@ -38,7 +38,7 @@ pub fn siphash13_inlined(key: &HashKey, bytes: &[u8]) -> u64 {
     for word in words {
         state.absorb(u64::from_le_bytes(*word));
     }
-    // The last word carries the length, so that a key and the same key with zero bytes behind it differ.
+    // The last word carries the length, so that a key and the same key with zero bytes after it differ.
     state.absorb(last_bytes(bytes, rest.len()) | (bytes.len() as u64) << 56);
     state.v2 ^= 0xff;
     state.round();

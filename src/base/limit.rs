@@ -140,7 +140,7 @@ pub const DISK_READ_AHEAD_READS: u64 = 4;
 /// Bytes of keys on their way to another server that wait for the socket, beside one payload.
 pub const MIGRATION_BYTES_AHEAD: usize = 256 * 1024;
 
-/// A payload of fewer bytes is copied behind the others.
+/// A payload of fewer bytes is copied after the others.
 pub const SHARED_PAYLOAD_BYTES_MIN: usize = 64 * 1024;
 
 /// Connections to other servers that keys go to. Redis: `MIGRATE_SOCKET_CACHE_ITEMS`.

@@ -1,7 +1,7 @@
 //! `waterwheel check-aof FILE`: is an append-only file whole, and up to where?
 //!
 //! It says what `redis-check-aof` says, and ends with the same status. The file is a manifest, whose files are all looked at,
-//! or one file of its own, with a dump at its beginning or without. With `--fix` the last file is cut behind what is whole,
+//! or one file of its own, with a dump at its beginning or without. With `--fix` the last file is cut after what is whole,
 //! after a question; with `--truncate-to-timestamp N` where the first time after `N` is noted.
 
 use super::{Check, Within, tell, tuning};
@@ -28,9 +28,9 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// What is asked for.
 #[derive(Clone, Copy, Default)]
-struct Wish {
+struct Options {
     fix: bool,
-    /// Cut what happened after this second; zero stands for no such wish, as in Redis.
+    /// Cut what happened after this second; zero stands for no such option, as in Redis.
     to_timestamp: i64,
 }
 
@@ -58,15 +58,15 @@ struct Target<'a> {
 pub fn run(program: &str, arguments: &[OsString]) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(|word| &**word).collect();
-    let wish = match words[..] {
+    let options = match words[..] {
         ["-v" | "--version"] => {
             println!("redis-check-aof {REDIS_VERSION}");
             return ExitCode::SUCCESS;
         }
-        [_] => Wish::default(),
-        ["--fix", _] => Wish { fix: true, ..Wish::default() },
+        [_] => Options::default(),
+        ["--fix", _] => Options { fix: true, ..Options::default() },
         ["--truncate-to-timestamp", time, _] => match time.parse() {
-            Ok(to_timestamp) => Wish { to_timestamp, ..Wish::default() },
+            Ok(to_timestamp) => Options { to_timestamp, ..Options::default() },
             Err(_) => {
                 println!("Invalid timestamp, aborting...");
                 return ExitCode::FAILURE;
@@ -78,7 +78,7 @@ pub fn run(program: &str, arguments: &[OsString]) -> ExitCode {
         }
     };
     let path = Path::new(&arguments[arguments.len() - 1]);
-    let mut checker = Checker { wish, out: String::new(), lines: 1 };
+    let mut checker = Checker { options, out: String::new(), lines: 1 };
     let result = checker.check(path);
     checker.flush();
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -92,7 +92,7 @@ fn is_manifest(start: &[u8]) -> bool {
 
 /// Says what is found, and counts on from file to file.
 struct Checker {
-    wish: Wish,
+    options: Options,
     /// What was not printed yet.
     out: String,
     /// Lines of commands, from one on, in all files.
@@ -154,7 +154,7 @@ impl Checker {
             Err(what) => return self.end(format!("AOF manifest {name} is not valid: {what}")),
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // As at a start, what comes behind the last that holds anything does not count.
+        // As at a start, what comes after the last that holds anything does not count.
         let holds = |name: &[u8]| {
             std::fs::metadata(folder.join(OsStr::from_bytes(name))).is_ok_and(|metadata| metadata.len() > 0)
         };
@@ -216,7 +216,7 @@ impl Checker {
     }
 
     fn judge(&mut self, verdict: &Verdict, what: &str, name: &str) {
-        let time = self.wish.to_timestamp;
+        let time = self.options.to_timestamp;
         match verdict {
             Verdict::Valid => self.say(format!("{what} {name} is valid")),
             Verdict::Empty => self.say(format!("{what} {name} is empty")),
@@ -290,7 +290,7 @@ impl Checker {
                     return Err(Stop::Misplaced(at(scan.scanner.looked_at(), &text), whole));
                 }
                 Ok(Next::Item(Item::Timestamp(time))) => {
-                    if self.wish.to_timestamp != 0 {
+                    if self.options.to_timestamp != 0 {
                         self.check_time(time, scan.scanner.cut_before(), target)?;
                     }
                 }
@@ -355,7 +355,7 @@ impl Checker {
 
     /// Looks whether the file is to be cut before this time.
     fn check_time(&mut self, time: Option<i64>, offset: u64, target: &Target<'_>) -> Result<(), Stop> {
-        let (path, limit) = (target.path.display(), self.wish.to_timestamp);
+        let (path, limit) = (target.path.display(), self.options.to_timestamp);
         match time {
             None => self.say("Invalid timestamp annotation"),
             Some(time) if time <= limit => return Ok(()),
@@ -378,7 +378,7 @@ impl Checker {
         match file.set_len(at) {
             Ok(()) => Ok(Verdict::CutToTimestamp),
             Err(_) => {
-                let (path, time) = (target.path.display(), self.wish.to_timestamp);
+                let (path, time) = (target.path.display(), self.options.to_timestamp);
                 self.end(format!("Failed to truncate AOF {path} to timestamp {time}"))
             }
         }
@@ -392,8 +392,8 @@ impl Checker {
         target: &Target<'_>,
     ) -> Result<Verdict, Told> {
         let (name, diff) = (&target.name, size - whole);
-        if diff == 0 && self.wish.to_timestamp != 0 {
-            self.say(format!("Truncate nothing in AOF {name} to timestamp {}", self.wish.to_timestamp));
+        if diff == 0 && self.options.to_timestamp != 0 {
+            self.say(format!("Truncate nothing in AOF {name} to timestamp {}", self.options.to_timestamp));
             return Ok(Verdict::Valid);
         }
         let lines = self.lines;
@@ -403,7 +403,7 @@ impl Checker {
         if diff == 0 {
             return Ok(Verdict::Valid);
         }
-        if !self.wish.fix {
+        if !self.options.fix {
             return self.end(format!("AOF {name} is not valid. Use the --fix option to try fixing it."));
         }
         if !target.is_last {

@@ -1,9 +1,10 @@
 //! BACKUP: a copy of the dataset is made ready while everybody is served.
 
 use super::help::help_row;
+use crate::engine::blocking::{Block, BlockOn};
 use crate::engine::disk::{DiskError, ErrorKind};
 use crate::engine::durability::BackupState;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};
 use crate::engine::{Call, Done, Engine, Host};

@@ -2,7 +2,8 @@
 
 use super::help::help_row;
 use crate::config::{self, Asker, is_sensitive};
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::blocking::{Block, BlockOn};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::host::Request;
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec};

@@ -150,7 +150,7 @@ fn debug(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         }
         (b"sleep", 3) => sleep(engine, call)?,
         (b"set-active-expire", 3) => engine.switches.active_expire = flag_at(call, 2),
-        (b"set-allow-access-expired", 3) => engine.show_the_dead(flag_at(call, 2)),
+        (b"set-allow-access-expired", 3) => engine.show_expired(flag_at(call, 2)),
         (b"keysizes-hist-assert" | b"allocsize-slots-assert", 3) => engine.check_sizes(flag_at(call, 2)),
         (b"reply-copy-avoidance", 3) => engine.share_replies(flag_at(call, 2)),
         (b"htstats-key", 3..=4) => return values::table_stats(engine, call),
@@ -299,7 +299,9 @@ fn match_random_patterns(engine: &mut Engine) {
     const LETTERS: &[u8] = b"*?[]^-\\ab";
     for _ in 0..100_000 {
         let mut word = |len: u64| -> Vec<u8> {
-            (0..engine.draw(len)).map(|_| LETTERS[engine.draw(LETTERS.len() as u64) as usize]).collect()
+            (0..engine.random_below(len))
+                .map(|_| LETTERS[engine.random_below(LETTERS.len() as u64) as usize])
+                .collect()
         };
         let (pattern, text) = (word(32), word(64));
         let _ = crate::base::glob::glob_match(&pattern, &text, false);
@@ -322,11 +324,11 @@ fn table_stats(engine: &mut Engine, call: &mut Call<'_>) -> CmdResult {
         );
     }
     text += "[Expires HT]\n";
-    if db.dated() > 0 {
+    if db.with_ttl() > 0 {
         text += &format!(
             "Hash table 0 stats (main hash table):\n table size: {}\n number of elements: {}\n",
             db.registrations(),
-            db.dated()
+            db.with_ttl()
         );
     }
     engine.reply(call.slot).verbatim(*b"txt", text.as_bytes());

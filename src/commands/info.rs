@@ -604,7 +604,12 @@ fn keyspace(engine: &mut Engine, _: &mut dyn Host, text: &mut Text) {
         let ttl = db.mean_deadline_ms().saturating_sub(now_ms);
         text.field(
             &format!("db{index}"),
-            format!("keys={},expires={},avg_ttl={ttl},subexpiry={}", db.len(), db.dated(), db.field_dated()),
+            format!(
+                "keys={},expires={},avg_ttl={ttl},subexpiry={}",
+                db.len(),
+                db.with_ttl(),
+                db.hashes_with_ttl()
+            ),
         );
     }
 }

@@ -57,7 +57,7 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::global(
     ("6.0.0", "The option `AUTH2`."),
 ])];
 
-/// The keys of a request: the one in its place, or those behind KEYS. A word KEYS with nothing behind it is none.
+/// The keys of a request: the one in its place, or those after KEYS. A word KEYS with nothing after it is none.
 fn keys(args: Args<'_>) -> Vec<KeyAt> {
     let mut at = OPTIONS_FROM;
     while at + 1 < args.len() {
@@ -80,7 +80,7 @@ fn words_behind(args: Args<'_>, at: usize) -> usize {
     }
 }
 
-/// Nobody else sees what stands behind AUTH or AUTH2, not even of a request that is wrong.
+/// Nobody else sees what stands after AUTH or AUTH2, not even of a request that is wrong.
 fn is_secret(args: Args<'_>, index: usize) -> bool {
     let is_at = |word: &str, back: usize| index >= OPTIONS_FROM + back && args.is(index - back, word);
     is_at("auth", 1) || is_at("auth2", 1) || is_at("auth2", 2)

@@ -1,9 +1,10 @@
 //! Dump files: SAVE, BGSAVE, LASTSAVE, and SHUTDOWN, which saves.
 
 use crate::config::ShutdownOn;
+use crate::engine::blocking::{Block, BlockOn};
 use crate::engine::disk::{DiskError, ErrorKind};
 use crate::engine::durability::Why;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::*;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Done, Engine, Host};

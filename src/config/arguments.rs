@@ -2,8 +2,8 @@
 //!
 //! Redis does not parse its options: it turns them into lines of a configuration file and reads those after the
 //! file. `--port 7777` becomes the line `port "7777"`; so `"--maxmemory 1gb"` works in one argument, so does
-//! `loglevel verbose` without dashes behind a file, `--save` may stand alone, and a value may begin with dashes if
-//! it comes right behind its option. No declarative parser can express that, so [`arguments`] translates
+//! `loglevel verbose` without dashes after a file, `--save` may stand alone, and a value may begin with dashes if
+//! it comes right after its option. No declarative parser can express that, so [`arguments`] translates
 //! in the same way. The [`clap::Command`] that [`command`] builds from the table documents every option: help and
 //! version are its work.
 
@@ -88,7 +88,7 @@ pub fn arguments(argv: &[OsString]) -> Start {
 fn translate(words: &[&[u8]], first: usize, mut run: Run) -> Result<Run, String> {
     let mut lines: Vec<u8> = Vec::new();
     let mut is_moment = false;
-    // An option takes the word behind it whatever it looks like; only after that do dashes mean an option again.
+    // An option takes the word after it whatever it looks like; only after that do dashes mean an option again.
     let mut has_value = true;
     for (index, &word) in words.iter().enumerate().skip(first) {
         let last = index + 1 == words.len();
@@ -134,7 +134,7 @@ fn moment_of(word: &[u8]) -> Result<i64, String> {
     moment::parse(&text).ok_or_else(|| format!("--load-until does not know the moment '{text}': {MOMENTS}\n"))
 }
 
-/// What `--version` prints: the line that tools know, with our own name behind it.
+/// What `--version` prints: the line that tools know, with our own name after it.
 fn version() -> String {
     let ours = env!("CARGO_PKG_VERSION");
     let build = siphash13(&HashKey { k0: 0, k1: 0 }, ours.as_bytes());

@@ -8,8 +8,9 @@
 //! any bit of that word is set does a request walk the gates.
 
 use super::acl::Context;
+use super::blocking::{Block, BlockOn};
 use super::client::state;
-use super::error::{Block, BlockOn, CmdError, quoted};
+use super::error::{CmdError, quoted};
 use super::script::flags::script_flag;
 use super::spec::flag;
 use super::table::{NoRow, Row};

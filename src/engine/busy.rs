@@ -5,7 +5,7 @@
 //! [`Engine::input_while_busy`], writes what [`Engine::poll_output`] offers, and comes back.
 //!
 //! * Others may run what is marked `ALLOW_BUSY`; to all else they are answered with the text of [`Busy`].
-//! * The client whose command runs is only listened to: its requests wait until the command is over, behind those that
+//! * The client whose command runs is only listened to: its requests wait until the command is over, after those that
 //!   came with it.
 //! * Nobody leaves: whoever is closed goes when the turn ends, as always.
 //! * What the command has changed so far stays its own: neither its frames nor its events leave before it is done, or
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// Puts what came while a client's own command breathed behind all that it has sent before.
+    /// Puts what came while a client's own command breathed after all that it has sent before.
     #[cold]
     pub(super) fn keep_newer(&mut self, slot: usize, newer: &[u8]) {
         let taken = self.fill_large(slot, newer);

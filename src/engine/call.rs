@@ -1,8 +1,9 @@
 //! One request, from its row to its reply: may it run, does it run, and what follows from it.
 
 use super::admission::Refusal;
+use super::blocking::BlockOn;
 use super::client::state;
-use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::listeners::after;
 use super::plain::Unfinished;
 use super::spec::{Run, flag};
@@ -50,7 +51,7 @@ impl Engine {
             self.catch_up(slot);
         }
         let client = &mut self.clients[slot];
-        // Only the command behind CLIENT REPLY SKIP is not answered.
+        // Only the command after CLIENT REPLY SKIP is not answered.
         if client.is(state::REPLY_SKIP_NEXT) {
             client.state = (client.state & !state::REPLY_SKIP_NEXT) | state::REPLY_SKIP;
         }
@@ -162,7 +163,7 @@ impl Engine {
             if self.propagation.has_open_frames() && self.replication.feed.is_kept() {
                 self.note_writer(slot);
             }
-            // What a look at arbitrary keys finds dead has nothing to do with each other.
+            // Expired keys that a look at arbitrary keys finds have nothing to do with each other.
             if row.has(flag::TOUCHES_ARBITRARY_KEYS) {
                 self.propagation.close_each();
             }
@@ -221,7 +222,7 @@ impl Engine {
         }
     }
 
-    /// Runs a global command; what it, or one within it, sends to its own client comes behind the reply.
+    /// Runs a global command; what it, or one within it, sends to its own client comes after the reply.
     pub(super) fn holding_messages(
         &mut self,
         id: ClientId,

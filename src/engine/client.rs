@@ -1,9 +1,9 @@
 //! One connection: what it sent, what it will be sent, and what it said about itself.
 
 use super::acl::UserId;
+use super::blocking::Blocked;
 use super::client_memory::Weight;
 use super::durability::Marks;
-use super::error::Block;
 use super::pubsub::Subscriptions;
 use super::replication::Replica;
 use super::table::Row;
@@ -92,7 +92,7 @@ pub mod state {
 /// Requests that did not run yet.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// Bytes from the first unfinished request on, behind `start`.
+    /// Bytes from the first unfinished request on, after `start`.
     pub bytes: Vec<u8>,
     /// Bytes at the front that were consumed.
     pub start: usize,
@@ -185,7 +185,7 @@ pub struct Client {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// What it said about itself as a replica.
     pub replica: Option<Box<Replica>>,
-    /// The offset of the feed behind its last write, while there are replicas.
+    /// The offset of the feed after its last write, while there are replicas.
     pub wrote_upto: u64,
     /// How it tracks keys, if it does.
     pub tracker: Option<Box<Tracker>>,
@@ -227,31 +227,6 @@ pub struct ReplyPeak {
     pub peak: u32,
     /// When the peak was reset, monotonic milliseconds.
     pub reset_ms: u64,
-}
-
-/// A client that waits, and what it runs afterwards.
-#[derive(Debug)]
-pub struct Blocked {
-    /// What it waits for.
-    pub block: Block,
-    /// The request, when it has to run again.
-    pub args: Vec<Bytes>,
-    /// The row of the request.
-    pub row: u16,
-    /// Its time-out.
-    pub timer: Option<crate::structures::wheel::TimerId>,
-    /// Time alone may bring it something.
-    pub looks_again: bool,
-    /// When it looks again.
-    pub look_again: Option<crate::structures::wheel::TimerId>,
-    /// When the wait began, monotonic microseconds.
-    pub since_us: u64,
-    /// Its ticket among the [`super::waiters`], while it waits for keys.
-    pub ticket: u64,
-    /// What the client sent, where another request runs again in its place.
-    pub asked: Option<Vec<Bytes>>,
-    /// Ticks that its command has taken until now.
-    pub spent_ticks: u64,
 }
 
 impl Client {

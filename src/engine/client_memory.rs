@@ -32,7 +32,7 @@ pub struct ClientMemory {
     /// Clients to be weighed.
     changed: Vec<ClientId>,
     /// It was said that nobody is left to go.
-    is_said: bool,
+    has_warned: bool,
 }
 
 impl ClientMemory {
@@ -78,7 +78,7 @@ impl Engine {
     pub(super) fn configure_client_memory(&mut self) {
         let was_limited = self.client_memory.is_limited;
         self.client_memory.is_limited = self.conf.maxmemory_clients != 0;
-        self.client_memory.is_said = false;
+        self.client_memory.has_warned = false;
         if self.client_memory.is_limited == was_limited {
             return;
         }
@@ -121,7 +121,7 @@ impl Engine {
         if self.client_memory.is_limited {
             let limit = self.clients_bytes_max();
             match self.client_memory.total_bytes < limit {
-                true => self.client_memory.is_said = false,
+                true => self.client_memory.has_warned = false,
                 false => self.evict_clients_to(limit),
             }
         }
@@ -145,7 +145,7 @@ impl Engine {
             }
         }
         if self.client_memory.total_bytes >= limit
-            && !std::mem::replace(&mut self.client_memory.is_said, true)
+            && !std::mem::replace(&mut self.client_memory.has_warned, true)
         {
             log::warn!("Over client maxmemory after evicting all evictable clients");
         }

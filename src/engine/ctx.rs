@@ -6,12 +6,13 @@
 //!
 //! Three exceptions, which whoever judges a key or a field by its deadline asks for:
 //!
-//! * Who replays what was propagated, or imports a dataset, [`Ctx::sees_the_dead`]: they are there until a removal comes.
-//! * While the keyspace is held, [`Ctx::keeps_the_dead`]: nobody else sees them, but they stay.
+//! * Who replays what was propagated, or imports a dataset, [`Ctx::sees_expired`]: they are there until a removal comes.
+//! * While the keyspace is held, [`Ctx::keeps_expired`]: nobody else sees them, but they stay.
 //! * What was a deadline in the future elsewhere may lie in the past here: [`Ctx::stores_the_past`].
 
+use super::blocking::{Block, BlockOn};
 use super::client::{Client, state};
-use super::error::{Block, BlockOn, CmdError, Outcome};
+use super::error::{CmdError, Outcome};
 use super::host::Host;
 use super::listeners::Listeners;
 use super::propagation::Propagation;
@@ -281,7 +282,7 @@ impl<'a> Ctx<'a> {
         Some(found.handle)
     }
 
-    /// The entry of a key, with no trace of the look-up. A dead one is removed first.
+    /// The entry of a key, with no trace of the look-up. An expired one is removed first.
     #[inline]
     pub fn peek(&mut self, key: Key<'_>) -> Option<Handle> {
         self.peek_in(*self.db_index, key)
@@ -299,7 +300,7 @@ impl<'a> Ctx<'a> {
         let found = self.dbs.at(db as usize).look_up(key.bytes, key.hash)?;
         match found.deadline {
             Some(deadline) if is_past(deadline, self.now.unix_ms()) => {
-                self.look_at_dead(db, key, found, deadline)
+                self.look_at_expired(db, key, found, deadline)
             }
             _ => Some(found),
         }
@@ -307,13 +308,13 @@ impl<'a> Ctx<'a> {
 
     /// What a command sees of a key whose deadline has passed: nothing, and the key goes; but see the head of this file.
     #[cold]
-    fn look_at_dead(&mut self, db: u32, key: Key<'_>, found: Found, deadline: u64) -> Option<Found> {
-        if self.sees_the_dead() {
+    fn look_at_expired(&mut self, db: u32, key: Key<'_>, found: Found, deadline: u64) -> Option<Found> {
+        if self.sees_expired() {
             return Some(found);
         }
         // On a writable replica the client's write begins a key anew; no replica hears of it.
         let begins_anew = self.listeners.follows && self.row.has(flag::WRITE);
-        if !self.keeps_the_dead() || begins_anew {
+        if !self.keeps_expired() || begins_anew {
             self.expire(db, key, deadline);
         }
         None
@@ -327,14 +328,14 @@ impl<'a> Ctx<'a> {
     /// Whether keys and fields are there for the client although their deadline has passed. It replays what was propagated,
     /// where their removal stands if they were removed, or imports a dataset, and says itself when they go.
     #[inline]
-    pub fn sees_the_dead(&self) -> bool {
+    pub fn sees_expired(&self) -> bool {
         let bits = *self.client_state & (state::REPLAYS | state::IMPORT_SOURCE);
-        self.listeners.shows_dead || bits != 0 && (bits & state::REPLAYS != 0 || self.conf.import_mode)
+        self.listeners.shows_expired || bits != 0 && (bits & state::REPLAYS != 0 || self.conf.import_mode)
     }
 
     /// Whether keys and fields stay although their deadline has passed and the client does not see them: clients are paused,
     /// or a dataset is imported or loaded.
-    pub fn keeps_the_dead(&self) -> bool {
+    pub fn keeps_expired(&self) -> bool {
         self.listeners.expiry_held
     }
 
@@ -344,11 +345,11 @@ impl<'a> Ctx<'a> {
         self.conf.import_mode || self.listeners.follows || self.replays()
     }
 
-    /// The time by which the client judges deadlines, Unix time in milliseconds: what has a deadline before it is dead. For
-    /// one that [sees the dead](Ctx::sees_the_dead) nothing is.
+    /// The time by which the client judges deadlines, Unix time in milliseconds: what has a deadline before it has expired. For
+    /// one that [sees what has expired](Ctx::sees_expired) nothing has.
     #[inline]
     pub fn judged_ms(&self) -> u64 {
-        if self.sees_the_dead() { 0 } else { self.now.unix_ms() }
+        if self.sees_expired() { 0 } else { self.now.unix_ms() }
     }
 
     #[cold]
@@ -400,8 +401,8 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
-    /// Any entry of the selected database; it may be dead.
-    pub fn draw(&mut self) -> Option<Handle> {
+    /// Any entry of the selected database; it may have expired.
+    pub fn random_entry(&mut self) -> Option<Handle> {
         self.dbs.at(*self.db_index as usize).random(self.rng)
     }
 

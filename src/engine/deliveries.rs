@@ -53,7 +53,7 @@ struct Delivery {
     name: Bytes,
     /// Its bytes in either version of the protocol.
     encoded: [Bytes; 2],
-    /// The last client that it was handed to; those behind it are still to come.
+    /// The last client that it was handed to; those after it are still to come.
     last: Option<ClientId>,
 }
 

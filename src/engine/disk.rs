@@ -10,7 +10,8 @@
 //! * A failed sync is never made again, since the system tells of an error once and forgets the bytes.
 //! * Whoever makes many bytes asks [`Engine::file_bytes_in_flight`] and pauses: the loop never waits for the disk.
 
-use super::error::{self, BlockOn, CmdError, CmdResult, Outcome};
+use super::blocking::{self, BlockOn};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::host::Request;
 use super::jobs::{Done, Verdict};
 use super::{Call, Engine, Job};
@@ -44,7 +45,7 @@ pub enum FileJob {
         /// What is done while it is written.
         options: Options,
     },
-    /// Opens a file to write behind what is there; it is made if there is none.
+    /// Opens a file to write after what is there; it is made if there is none.
     OpenToAppend {
         /// Its number from now on.
         file: FileId,
@@ -67,7 +68,7 @@ pub enum FileJob {
     /// Opens what is no file: what is appended to it comes back with the answer ([`Found::Pieces`]), compressed and summed up as
     /// if it were one.
     Gather(FileId, Options),
-    /// Writes behind what was written.
+    /// Writes after what was written.
     Append(FileId, Block),
     /// Writes over what was written to a file that was made; the running checksum does not notice.
     WriteAt {
@@ -168,7 +169,7 @@ pub struct Options {
 pub struct Block {
     /// The bytes.
     pub pieces: Vec<Piece>,
-    /// What comes behind them, in 8 bytes, the lowest first.
+    /// What comes after them, in 8 bytes, the lowest first.
     pub checksum: Option<Checksum>,
 }
 
@@ -234,7 +235,7 @@ impl FileState {
 /// A job for the thread of the append-only log.
 #[derive(Debug)]
 pub enum LogJob {
-    /// Opens a file to write behind what is there; it is made if there is none.
+    /// Opens a file to write after what is there; it is made if there is none.
     Open {
         /// Its number from now on.
         file: FileId,
@@ -243,7 +244,7 @@ pub enum LogJob {
         /// Its name there.
         name: String,
     },
-    /// Writes behind what was written.
+    /// Writes after what was written.
     Append(FileId, Vec<Bytes>),
     /// Makes the bytes of a file durable.
     Sync(FileId),
@@ -531,7 +532,7 @@ impl Engine {
         if !self.is_nested() {
             let job = self.queue_replacement(path, bytes);
             self.jobs.wait(job, call.id, verdict);
-            return Ok(Outcome::Block(error::Block { on: BlockOn::Job(job), deadline_us: None }));
+            return Ok(Outcome::Block(blocking::Block { on: BlockOn::Job(job), deadline_us: None }));
         }
         // What is on its way would come later and put an older text in the place of this one: so this one comes again.
         let is_overtaking = self.jobs.replacing.values().any(|other| other == path);

@@ -1,5 +1,6 @@
 //! Why a command fails. `Display` is the text on the wire, without the leading dash.
 
+use super::blocking::Block;
 use crate::base::lossless;
 use crate::keyspace::WrongType;
 use std::borrow::Cow;
@@ -17,47 +18,6 @@ pub enum Outcome {
     Failed,
     /// The client waits; the block says for what, and the command runs again or replies later.
     Block(Block),
-}
-
-/// What a blocked client waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// The event that ends the wait.
-    pub on: BlockOn,
-    /// Monotonic time in microseconds at which the wait ends without it; none: never.
-    pub deadline_us: Option<u64>,
-}
-
-/// The kinds of waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockOn {
-    /// Replicas or the log have what was written (WAIT, WAITAOF).
-    Offset(Offset),
-    /// What holds the request up ends, CLIENT PAUSE or the migration of a key; then the command runs.
-    Unpause,
-    /// Keys have got to another server; then the client gets OK or an error.
-    Migration,
-    /// A job of the shell completes (FLUSHALL SYNC, CONFIG REWRITE); then the client gets OK or an error.
-    Job(u64),
-    /// One of the keys of the request has what the command takes from it; then the command runs again.
-    Keys,
-    /// This piece of work is done; then the command runs again.
-    Work(u64),
-}
-
-/// What WAIT and WAITAOF wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offset {
-    /// Where the log ended that has it.
-    pub log: u64,
-    /// The log is to be durable up to there.
-    pub wants_log: bool,
-    /// So many replicas have it.
-    pub replicas: u64,
-    /// The offset of the feed that they are to have.
-    pub feed: u64,
-    /// In a durable log, not in memory.
-    pub is_of_logs: bool,
 }
 
 /// What a client sent, as an error quotes it: up to the first NUL, where a C string would end.

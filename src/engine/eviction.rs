@@ -140,7 +140,7 @@ impl Engine {
         }
     }
 
-    fn only_dated(&self) -> bool {
+    fn only_with_ttl(&self) -> bool {
         use Policy::{VolatileLfu, VolatileLrm, VolatileLru, VolatileRandom, VolatileTtl};
         let policy = self.conf.maxmemory_policy;
         matches!(policy, VolatileLfu | VolatileLrm | VolatileLru | VolatileRandom | VolatileTtl)
@@ -151,9 +151,9 @@ impl Engine {
             let index = self.eviction.next_db % self.dbs.count();
             self.eviction.next_db = index + 1;
             let db = self.dbs.at(index);
-            let found = if self.only_dated() {
+            let found = if self.only_with_ttl() {
                 self.eviction.sampled.clear();
-                db.sample_dated(&mut self.rng, 1, &mut self.eviction.sampled);
+                db.sample_with_ttl(&mut self.rng, 1, &mut self.eviction.sampled);
                 self.eviction.sampled.first().copied()
             } else {
                 db.random(&mut self.rng)
@@ -175,8 +175,9 @@ impl Engine {
             while let Some(best) = self.eviction.pool.pop() {
                 let db = self.dbs.at(best.db as usize);
                 let hash = db.hash(&best.key);
-                let may_go =
-                    db.find(&best.key, hash).is_some_and(|h| !self.only_dated() || db.deadline(h).is_some());
+                let may_go = db
+                    .find(&best.key, hash)
+                    .is_some_and(|h| !self.only_with_ttl() || db.deadline(h).is_some());
                 if may_go {
                     return self.evict(best.db, &best.key);
                 }
@@ -189,18 +190,18 @@ impl Engine {
     fn fill_pool(&mut self) -> bool {
         let mut total = 0;
         let samples = self.conf.maxmemory_samples as usize;
-        let dated = self.only_dated();
+        let with_ttl = self.only_with_ttl();
         for index in 0..self.dbs.count() {
             let db = self.dbs.at(index);
-            let keys = if dated { db.dated() } else { db.len() };
+            let keys = if with_ttl { db.with_ttl() } else { db.len() };
             if keys == 0 {
                 continue;
             }
             total += keys;
             let mut sampled = std::mem::take(&mut self.eviction.sampled);
             sampled.clear();
-            if dated {
-                db.sample_dated(&mut self.rng, samples, &mut sampled);
+            if with_ttl {
+                db.sample_with_ttl(&mut self.rng, samples, &mut sampled);
             } else {
                 db.sample(&mut self.rng, samples, &mut sampled);
             }

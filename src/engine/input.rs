@@ -321,7 +321,7 @@ impl Engine {
         let used = self.serve(host, slot, &bytes[start..], COMMANDS_PER_SERVING);
         let Some(slot) = self.slot_of(id) else { return };
         let inbox = &mut self.clients[slot].inbox;
-        // Nothing can have arrived meanwhile but from a shell that breathes; that comes behind.
+        // Nothing can have arrived meanwhile but while a command breathes; that comes after.
         let newer = std::mem::replace(&mut inbox.bytes, bytes);
         inbox.start = start + used;
         if inbox.start == inbox.bytes.len() {
@@ -613,7 +613,7 @@ impl Engine {
         BatchEnd::More
     }
 
-    /// Parses the request at `next` and moves `next` behind it.
+    /// Parses the request at `next` and moves `next` past it.
     #[inline]
     fn parse_one(
         &self,
@@ -640,7 +640,7 @@ impl Engine {
         }
     }
 
-    /// Parses a request that is not plain, and moves `next` behind it. What came inline is added to the batch.
+    /// Parses a request that is not plain, and moves `next` past it. What came inline is added to the batch.
     #[cold]
     fn parse_closely(
         &self,
@@ -729,7 +729,7 @@ impl Engine {
             Some(Box::new(LargeRequest { args, target: Some(target), bytes, remaining }));
     }
 
-    /// Answers something that is no request, and ends the connection behind the reply.
+    /// Answers something that is no request, and ends the connection after the reply.
     fn protocol_error(&mut self, slot: usize, error: ProtoError) {
         self.lend_buffer(slot);
         let text = format!("ERR {error}");

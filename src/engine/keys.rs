@@ -93,7 +93,7 @@ fn range(spec: &KeySpec, args: Args<'_>) -> Option<(usize, usize, usize)> {
     fits.then(|| (first as usize, last as usize, step.max(1) as usize))
 }
 
-/// The argument behind a word, which is looked for from `from` on, or from the end backwards.
+/// The argument after a word, which is looked for from `from` on, or from the end backwards.
 fn behind_keyword(args: Args<'_>, word: &str, from: i32) -> Option<i64> {
     let count = args.len() as i64;
     let is_word = |index: &i64| args.is(*index as usize, word);

@@ -42,7 +42,7 @@ pub struct Listeners {
     /// Expired keys are not seen, but stay: clients are paused, or somebody else says when they go.
     pub expiry_held: bool,
     /// Expired keys and fields are seen, and stay (DEBUG SET-ALLOW-ACCESS-EXPIRED).
-    pub shows_dead: bool,
+    pub shows_expired: bool,
     /// This server follows another one.
     pub follows: bool,
     /// Who waits for which key, and which keys may be ready.

@@ -1,12 +1,13 @@
 //! The server as a state machine without I/O: events go in, effects come out.
 //!
 //! The shell tells it of connections, bytes and closings, turns its clock by [`Engine::tick`], and takes away what it
-//! wants done: bytes to send ([`Engine::poll_output`]) and jobs ([`Engine::poll_job`]). Nothing here opens a socket or a
+//! wants done: bytes to send ([`Engine::poll_output`]) and jobs ([`Engine::poll_job`]), in the order of a [`turn`]. Nothing here opens a socket or a
 //! file, reads a clock or draws an unseeded number; what a command needs of that kind it asks its [`Host`] for. The
 //! engine never learns which shell drives it.
 
 pub mod acl;
 mod admission;
+pub mod blocking;
 pub mod busy;
 pub mod call;
 pub mod client;
@@ -55,6 +56,7 @@ pub mod table;
 pub mod timers;
 pub mod tracking;
 pub mod transaction;
+pub mod turn;
 pub mod waiters;
 
 pub use call::Call;
@@ -250,8 +252,8 @@ impl Engine {
     }
 
     /// Whether keys and fields whose deadline has passed are shown, and stay (DEBUG SET-ALLOW-ACCESS-EXPIRED).
-    pub fn show_the_dead(&mut self, on: bool) {
-        self.listeners.shows_dead = on;
+    pub fn show_expired(&mut self, on: bool) {
+        self.listeners.shows_expired = on;
     }
 
     /// Whether what is known of the sizes of values is compared with what they are after each command, which takes long (DEBUG
@@ -267,8 +269,7 @@ impl Engine {
         slots.into_iter().for_each(|slot| self.clients[slot].out.copy_all(!on));
     }
 
-    /// Passes on what was propagated up to the last outermost command that is done, to whoever follows. The shell calls it
-    /// before a turn's replies leave.
+    /// Passes on what was propagated up to the last outermost command that is done, to whoever follows.
     #[inline]
     pub fn commit(&mut self) {
         if self.propagation.batch().has_groups() {
@@ -325,7 +326,7 @@ impl Engine {
     }
 
     /// A number below `n`.
-    pub fn draw(&mut self, n: u64) -> u64 {
+    pub fn random_below(&mut self, n: u64) -> u64 {
         self.rng.below(n)
     }
 }

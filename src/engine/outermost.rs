@@ -3,8 +3,8 @@
 //! A command that lets others speak puts it aside as one value (see [`super::busy`]): what the others run is a command of
 //! its own, with nothing around it.
 
+use super::blocking::Blocked;
 use super::busy::Busy;
-use super::client::Blocked;
 use crate::base::id::ClientId;
 use bytes::Bytes;
 

@@ -85,7 +85,7 @@ impl Engine {
         let slot = self.slot_of(id)?;
         let client = &self.clients[slot];
         let bytes = self.free_bytes(slot);
-        // The feed comes behind all else.
+        // The feed comes after all else.
         let feed = match client.is(state::REPLICA) && bytes == client.out.len() {
             true => self.feed_for(client),
             false => None,
@@ -114,7 +114,7 @@ impl Engine {
         }
     }
 
-    /// Marks a client as one with a message that it did not ask for just now: it is written behind all replies.
+    /// Marks a client as one with a message that it did not ask for just now: it is written after all replies.
     pub(super) fn queue_message(&mut self, slot: usize) {
         self.check_output_limit(slot);
         self.note_weight(slot);

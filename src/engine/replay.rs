@@ -4,7 +4,7 @@
 //! What was propagated happened once, so it happens again: such a request passes no gate, whatever the configuration, the
 //! users, the memory or a pause have to say. Its client answers nobody, is no connection, and has [`state::REPLAYS`]:
 //!
-//! * It sees the dead, see [`super::ctx::Ctx`].
+//! * It sees what has expired, see [`super::ctx::Ctx`].
 //! * Nothing that it runs waits, as within EXEC.
 //! * Its calls are not counted, and neither MONITOR, the slow log nor the latency figures know of them. Events of the
 //!   keyspace and invalidations are told as of any other command; who waits for a key looks when no dataset is loaded.

@@ -1,20 +1,16 @@
 //! What follows from a command when it is done: those who asked are told what happened to the keys, and those who wait
 //! for a key get their turn.
 //!
-//! Runs after the outermost command, but for what is told before a message that is published within it, and loops
+//! Settling runs after the outermost command, but for what is told before a message that is published within it, and loops
 //! until all is quiet: a client that waited runs its command again, and from that more may follow.
 
 use super::admission::gate;
-use super::client::state;
 use super::waiters::Waiter;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
-use crate::engine::keys::all_keys_of;
-use crate::engine::spec::{Group, key};
 use crate::keyspace::Type;
 use crate::keyspace::db::is_past;
 use crate::keyspace::event::{EventClass, KEYEVENT, KEYSPACE};
-use crate::resp::Args;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -105,58 +101,11 @@ impl Engine {
         self.listeners.waiters.put_back(db, key, waiters);
     }
 
-    /// The type of the value of a key that is not dead.
+    /// The type of the value of a key that has not expired.
     fn type_at(&self, db: u32, key: &[u8]) -> Option<Type> {
         let db = self.dbs.at(db as usize);
-        let (handle, deadline) = db.find_dated(key, db.hash(key))?;
-        let is_dead = deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms()));
-        (!is_dead).then(|| db.value(handle).type_of())
-    }
-
-    /// Lets a client whose command depends on the time run it again.
-    pub(super) fn look_again(&mut self, host: &mut dyn Host, client: ClientId) {
-        let Some(slot) = self.slot_of(client) else { return };
-        let Some(blocked) = &self.clients[slot].block else { return };
-        let ticket = blocked.ticket;
-        self.run_again(host, client, ticket);
-        self.settle(host, Some(client));
-    }
-
-    /// Runs the command of a client that waits for keys or for work; if it cannot be served it waits on.
-    pub(super) fn run_again(&mut self, host: &mut dyn Host, client: ClientId, ticket: u64) {
-        let Some(slot) = self.slot_of(client) else {
-            self.listeners.waiters.leave(ticket);
-            return;
-        };
-        let client = &mut self.clients[slot];
-        let Some(mut blocked) = client.block.take() else { return };
-        client.set(state::BLOCKED, false);
-        client.active_us = self.now.mono_us;
-        let (args, row) = (std::mem::take(&mut blocked.args), blocked.row);
-        self.outermost.rerun = Some(blocked);
-        self.give_buffer(slot);
-        self.run_one(host, slot, Args::Owned(&args), Some(self.table.at(row)), None);
-        if let Some(blocked) = self.outermost.rerun.take() {
-            self.forget_wait(&blocked);
-            self.queue_output(slot);
-            self.resume(slot);
-        }
-    }
-
-    /// Queues a client for the keys from which its command takes something; returns its ticket.
-    pub(super) fn queue_for_keys(&mut self, slot: usize, args: &[Bytes], row: u16) -> u64 {
-        let row = self.table.at(row);
-        let client = &self.clients[slot];
-        let (id, db) = (client.handle, client.db);
-        let keys = all_keys_of(row, Args::Owned(args));
-        let taken = keys.iter().filter(|at| at.flags & key::ACCESS != 0);
-        let keys = taken.map(|at| (db, Bytes::copy_from_slice(&args[at.index]))).collect();
-        let wants = match row.spec.group {
-            Group::List => Type::List,
-            Group::SortedSet => Type::Zset,
-            _ => Type::Stream,
-        };
-        let on_missing = row.spec.waits_for_loss;
-        self.listeners.waiters.enter(id, keys, wants, on_missing)
+        let (handle, deadline) = db.find_with_deadline(key, db.hash(key))?;
+        let is_expired = deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms()));
+        (!is_expired).then(|| db.value(handle).type_of())
     }
 }

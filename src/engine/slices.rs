@@ -12,10 +12,11 @@
 //!
 //! The cost: up to [`SLICES_TURN_US`] a turn, and a second run of the command.
 
+use super::blocking::{Block, BlockOn, Blocked};
 use super::call::Call;
-use super::client::{Blocked, state};
+use super::client::state;
 use super::ctx::Ctx;
-use super::error::{Block, BlockOn, Outcome};
+use super::error::Outcome;
 use super::{Engine, Host};
 use crate::base::id::ClientId;
 use crate::keyspace::garbage::Garbage;

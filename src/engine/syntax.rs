@@ -16,13 +16,13 @@
 //! | `'='=equal:pure-token` | a word of other signs than capitals, digits, `-` and `_`, here with a name of its own |
 //! | `by-pattern/pattern` | an argument that is shown under another name; `addr/'ip:port'` with signs |
 //! | `order(ASC \| DESC)` | one of several |
-//! | `data{key@0 value}` | several in this order; `LIMIT=limit{offset count}` behind a word |
+//! | `data{key@0 value}` | several in this order; `LIMIT=limit{offset count}` after a word |
 //! | `?` | may be left out |
 //! | `+` | may be repeated; `^`: and its word with it |
 //! | `#6.2.0` | since this version |
 //! | `%2.8.12` | should not be used since this version |
 //!
-//! The marks of the last four rows stand behind an argument, in any order. A syntax is parsed when COMMAND DOCS or the
+//! The marks of the last four rows stand after an argument, in any order. A syntax is parsed when COMMAND DOCS or the
 //! manual asks for it; a test parses all of them.
 
 /// One argument of a command.

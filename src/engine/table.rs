@@ -267,7 +267,7 @@ impl Table {
         &self.rows[id as usize]
     }
 
-    /// All rows, subcommands behind their containers.
+    /// All rows, subcommands after their containers.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }

@@ -121,15 +121,15 @@ impl Engine {
             self.ring(host, timer);
         }
         self.look_at_gate();
-        self.tend_lost_link(host);
-        self.tend_migrations(host);
+        self.maintain_lost_link(host);
+        self.maintain_migrations(host);
         if std::mem::take(&mut self.eviction.is_late) {
             self.shrink_to_limit(host);
         }
         let more = self.go_on_with_link(host);
         let more = more | self.expire_keys(host) | self.deliver_waiting(host);
-        let more = more | self.tend_tracking(host) | self.go_on_with_work(host);
-        self.tend_databases();
+        let more = more | self.maintain_tracking(host) | self.go_on_with_work(host);
+        self.maintain_databases();
         more || self.has_runnable()
     }
 
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// Looks after the databases that changed: their tables, their wheels, what they threw away.
-    fn tend_databases(&mut self) {
+    fn maintain_databases(&mut self) {
         let mask = self.dbs.take_touched() | self.upkeep.unfinished;
         if mask == 0 {
             return;
@@ -156,14 +156,14 @@ impl Engine {
             let bit = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             for index in (bit..self.dbs.count()).step_by(64) {
-                self.tend_database(index);
+                self.maintain_database(index);
             }
         }
         self.dbs.take_touched();
     }
 
     /// Looks after one database.
-    fn tend_database(&mut self, index: usize) {
+    fn maintain_database(&mut self, index: usize) {
         let db = self.dbs.at_mut(index);
         let unfinished = db.step_table(TABLE_STEPS_PER_TURN)
             | db.compact_wheel(REGISTRATIONS_PER_TURN)
@@ -294,7 +294,7 @@ impl Engine {
             Timer::LogGrown => self.rewrite_if_grown(),
             Timer::BackupKept => self.look_at_backup_ttl(),
             Timer::HotKeysEnd => self.end_hot_keys(),
-            Timer::Replication => self.tend_replication(host),
+            Timer::Replication => self.maintain_replication(host),
             Timer::Failover => self.look_at_failover(host),
             Timer::Shutdown => self.look_at_shutdown(host),
         }

@@ -149,13 +149,13 @@ pub struct Tracking {
     items: usize,
     /// Bytes of all keys together.
     key_bytes: usize,
-    /// The key that was forgotten last: the next behind it is the next to go.
-    hand: Box<[u8]>,
+    /// The key that was forgotten last: the next after it is the next to go.
+    clock_hand: Box<[u8]>,
     prefixes: BTreeMap<Bytes, Prefix>,
     /// How many prefixes there are of each length.
     lengths: BTreeMap<usize, usize>,
     /// Prefixes with changed keys.
-    stirred: BTreeSet<Bytes>,
+    dirty_prefixes: BTreeSet<Bytes>,
     /// What was not told yet.
     pub changes: Changes,
 }
@@ -243,11 +243,11 @@ impl Tracking {
             if self.readers.len() <= keys_max {
                 break;
             }
-            let behind = (Bound::Excluded(&self.hand[..]), Bound::Unbounded);
+            let behind = (Bound::Excluded(&self.clock_hand[..]), Bound::Unbounded);
             let next = self.readers.range::<[u8], _>(behind).next().or_else(|| self.readers.iter().next());
             let Some((key, _)) = next else { break };
-            self.hand = key.clone();
-            let key = Bytes::copy_from_slice(&self.hand);
+            self.clock_hand = key.clone();
+            let key = Bytes::copy_from_slice(&self.clock_hand);
             if let Some(readers) = self.forget(&key) {
                 self.changes.0.push(Change::Owed { key, readers });
             }
@@ -271,7 +271,7 @@ impl Tracking {
             return;
         }
         self.prefixes.remove(prefix);
-        self.stirred.remove(prefix);
+        self.dirty_prefixes.remove(prefix);
         if let Some(count) = self.lengths.get_mut(&prefix.len()) {
             *count -= 1;
             if *count == 0 {
@@ -285,7 +285,7 @@ impl Tracking {
         for length in self.lengths.keys().take_while(|length| **length <= key.len()) {
             if let Some((name, prefix)) = self.prefixes.get_key_value(&key[..*length]) {
                 if prefix.changed.is_empty() {
-                    self.stirred.insert(name.clone());
+                    self.dirty_prefixes.insert(name.clone());
                 }
             } else {
                 continue;
@@ -497,7 +497,7 @@ impl Engine {
 
     /// Forgets what the table has no room for, and tells each prefix what has changed in this turn. True when the table is
     /// still too large.
-    pub(super) fn tend_tracking(&mut self, host: &mut dyn Host) -> bool {
+    pub(super) fn maintain_tracking(&mut self, host: &mut dyn Host) -> bool {
         let tracking = &mut self.listeners.tracking;
         if !tracking.is_on() {
             return false;
@@ -506,7 +506,7 @@ impl Engine {
         if tracking.has_changes() {
             self.settle(host, None);
         }
-        for prefix in std::mem::take(&mut self.listeners.tracking.stirred) {
+        for prefix in std::mem::take(&mut self.listeners.tracking.dirty_prefixes) {
             self.tell_prefix(&prefix);
         }
         !fits
@@ -605,11 +605,13 @@ mod tests {
             tracking.add_prefix(&Bytes::from_static(prefix.as_bytes()), client(1));
         }
         tracking.stir(&Bytes::from_static(b"abc"), None);
-        let stirred: Vec<&[u8]> = tracking.stirred.iter().map(|p| &p[..]).collect();
-        assert_eq!(stirred, [&b""[..], b"a", b"ab"]);
+        let dirty_prefixes: Vec<&[u8]> = tracking.dirty_prefixes.iter().map(|p| &p[..]).collect();
+        assert_eq!(dirty_prefixes, [&b""[..], b"a", b"ab"]);
         for prefix in ["", "a", "ab", "b", "abcd"] {
             tracking.remove_prefix(&Bytes::from_static(prefix.as_bytes()), client(1));
         }
-        assert!(tracking.prefixes.is_empty() && tracking.lengths.is_empty() && tracking.stirred.is_empty());
+        assert!(
+            tracking.prefixes.is_empty() && tracking.lengths.is_empty() && tracking.dirty_prefixes.is_empty()
+        );
     }
 }

@@ -6,11 +6,11 @@
 //! done; nor is anybody told anything, but before a message that is published on the way.
 //!
 //! A watched key is one more listener to the facts that rise from the keyspace (see [`super::listeners`]): whoever watches
-//! it gets [`state::DIRTY_CAS`]. A key that was dead already when it was watched may be removed without anybody having
+//! it gets [`state::DIRTY_CAS`]. A key that had expired already when it was watched may be removed without anybody having
 //! changed anything.
 
 use super::client::state;
-use super::error::{BlockOn, CmdError, CmdResult, Outcome};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::outermost::Nesting;
 use super::spec::flag;
 use super::table::Row;
@@ -57,7 +57,7 @@ type WatchedKey = (u32, Bytes);
 #[derive(Clone, Debug)]
 struct Watched {
     /// It had passed its deadline when it was watched, and was not removed yet.
-    was_dead: bool,
+    was_expired: bool,
 }
 
 /// Requests in the order in which they came.
@@ -336,26 +336,12 @@ impl Engine {
         result
     }
 
-    /// The reply of a command that would have to wait, where nobody may wait.
-    #[cold]
-    pub(super) fn reply_instead_of_waiting(&mut self, slot: usize, on: BlockOn, row: &Row) {
-        self.listeners.waiters.next_wait.request = None;
-        self.listeners.waiters.next_wait.look_again_us = None;
-        match on {
-            BlockOn::Job(job) => {
-                self.jobs.wait_no_longer(job);
-                self.reply(slot).ok();
-            }
-            _ => self.reply_in_vain(slot, on, row.id),
-        }
-    }
-
     /// Lets a client watch a key.
     pub fn watch(&mut self, slot: usize, key: Bytes) {
         let client = &self.clients[slot];
         let (id, db) = (client.handle, client.db);
         let watched_before = client.transaction.as_deref().map_or(0, Transaction::watched);
-        let was_dead = self.is_dead(db, &key);
+        let was_expired = self.is_expired(db, &key);
         let watchers = &mut self.listeners.watchers;
         if !watchers.by_key.entry((db, key.clone())).or_default().insert(id) {
             return;
@@ -365,7 +351,7 @@ impl Engine {
         let transaction =
             self.clients[slot].transaction.get_or_insert_with(|| spare.take().unwrap_or_default());
         transaction.watched_bytes += key.len();
-        transaction.watched.insert((db, key), Watched { was_dead });
+        transaction.watched.insert((db, key), Watched { was_expired });
         self.note_wanted();
     }
 
@@ -395,9 +381,9 @@ impl Engine {
         let place = (db, key.clone());
         let Some(clients) = self.listeners.watchers.by_key.get(&place) else { return };
         for id in clients.clone() {
-            // Where a dead key was removed there is nothing, as before.
+            // Where an expired key was removed there is nothing, as before.
             let touched = self.touch_for(id, &place, |watched| {
-                !(has_expired && std::mem::replace(&mut watched.was_dead, false))
+                !(has_expired && std::mem::replace(&mut watched.was_expired, false))
             });
             // Whatever else happens to its keys changes nothing any more.
             if let Some(slot) = touched {
@@ -412,7 +398,7 @@ impl Engine {
             if !dbs.contains(&(*db as usize)) || !engine.is_stored(*db, key) {
                 return false;
             }
-            !std::mem::replace(&mut watched.was_dead, false)
+            !std::mem::replace(&mut watched.was_expired, false)
         });
     }
 
@@ -425,17 +411,17 @@ impl Engine {
                 _ => return false,
             };
             let (was_there, is_there) = (engine.is_stored(before, key), engine.is_stored(*db, key));
-            let is_dead = is_there && engine.is_dead(*db, key);
+            let is_expired = is_there && engine.is_expired(*db, key);
             match (was_there, is_there) {
                 (false, false) => false,
-                // What was dead is gone, or is dead again; what was not there is, and dead: nothing to see in any case.
-                (_, false) if watched.was_dead => {
-                    watched.was_dead = false;
+                // What had expired is gone, or has expired again; what was not there is, and has expired: nothing to see in any case.
+                (_, false) if watched.was_expired => {
+                    watched.was_expired = false;
                     false
                 }
-                (_, true) if watched.was_dead && is_dead => false,
-                (false, true) if is_dead => {
-                    watched.was_dead = true;
+                (_, true) if watched.was_expired && is_expired => false,
+                (false, true) if is_expired => {
+                    watched.was_expired = true;
                     false
                 }
                 _ => true,
@@ -460,7 +446,7 @@ impl Engine {
                 let Some(mut watched) = found.cloned() else { continue };
                 let news = is_news(self, &place, &mut watched);
                 self.touch_for(id, &place, |old| {
-                    old.was_dead = watched.was_dead;
+                    old.was_expired = watched.was_expired;
                     news
                 });
             }
@@ -483,20 +469,23 @@ impl Engine {
 
     fn has_watched_key_died(&self, slot: usize) -> bool {
         let Some(transaction) = &self.clients[slot].transaction else { return false };
-        transaction.watched.iter().any(|((db, key), watched)| !watched.was_dead && self.is_dead(*db, key))
+        transaction
+            .watched
+            .iter()
+            .any(|((db, key), watched)| !watched.was_expired && self.is_expired(*db, key))
     }
 
     /// Whether a key is there whose deadline has passed.
-    fn is_dead(&self, db: u32, key: &[u8]) -> bool {
+    fn is_expired(&self, db: u32, key: &[u8]) -> bool {
         let db = self.dbs.at(db as usize);
-        let found = db.find_dated(key, db.hash(key));
+        let found = db.find_with_deadline(key, db.hash(key));
         found.and_then(|(_, deadline)| deadline).is_some_and(|ms| is_past(ms, self.now.unix_ms()))
     }
 
-    /// Whether a key is there, dead or not.
+    /// Whether a key is there, expired or not.
     fn is_stored(&self, db: u32, key: &[u8]) -> bool {
         let db = self.dbs.at(db as usize);
-        db.find_dated(key, db.hash(key)).is_some()
+        db.find_with_deadline(key, db.hash(key)).is_some()
     }
 
     /// Who watches which key.

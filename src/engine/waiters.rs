@@ -157,7 +157,7 @@ impl Waiters {
     /// What is left of a queue that was served.
     pub fn put_back(&mut self, db: u32, key: Bytes, mut waiters: VecDeque<Waiter>) {
         let Some(queue) = self.queues.get_mut(&(db, key)) else { return };
-        // Those who came meanwhile stand behind those who were there.
+        // Those who came meanwhile stand after those who were there.
         waiters.append(&mut queue.waiters);
         queue.waiters = waiters;
     }

@@ -46,14 +46,14 @@ pub enum Deadline {
     At(u64),
 }
 
-/// Whether a key with this deadline is dead: as in Redis it lives through the millisecond of its deadline.
+/// Whether a key with this deadline has expired: as in Redis it lives through the millisecond of its deadline.
 #[inline]
 pub fn is_past(deadline_ms: u64, now_ms: u64) -> bool {
     deadline_ms < now_ms
 }
 
-/// The first millisecond at which a key with this deadline is dead.
-fn first_dead_ms(deadline_ms: u64) -> u64 {
+/// The first millisecond at which a key with this deadline has expired.
+fn first_expired_ms(deadline_ms: u64) -> u64 {
     deadline_ms.saturating_add(1)
 }
 
@@ -91,13 +91,13 @@ pub struct Db {
     /// See [`Db::writes`].
     writes: u64,
     /// Keys with a deadline.
-    dated: usize,
+    with_ttl: usize,
     /// Sum of all deadlines, for the average TTL.
     deadline_sum: u128,
     /// Keys with deadlines inside: hashes of which fields have them, and streams that remember ids of producers.
-    inner_dated: usize,
+    inner_with_ttl: usize,
     /// Those of them that are streams.
-    inner_dated_streams: usize,
+    streams_with_ttl: usize,
     /// Sizes of the values, by type.
     sizes: [Sizes; TYPES],
     /// How much memory collections take, by type; none unless somebody wants to know.
@@ -146,10 +146,10 @@ impl Db {
             },
             wheel: KeyWheel::new(now_ms),
             writes: 0,
-            dated: 0,
+            with_ttl: 0,
             deadline_sum: 0,
-            inner_dated: 0,
-            inner_dated_streams: 0,
+            inner_with_ttl: 0,
+            streams_with_ttl: 0,
             sizes: std::array::from_fn(|_| Sizes::default()),
             weights: None,
             spare: Vec::new(),
@@ -161,7 +161,7 @@ impl Db {
         }
     }
 
-    /// Keys, dead ones that nobody has removed yet included.
+    /// Keys, expired ones that nobody has removed yet included.
     pub fn len(&self) -> usize {
         self.dict.len()
     }
@@ -178,23 +178,23 @@ impl Db {
     }
 
     /// Keys with a deadline.
-    pub fn dated(&self) -> usize {
-        self.dated
+    pub fn with_ttl(&self) -> usize {
+        self.with_ttl
     }
 
     /// Mean of the deadlines, as Unix time in milliseconds; 0 without any.
     pub fn mean_deadline_ms(&self) -> u64 {
-        self.deadline_sum.checked_div(self.dated as u128).unwrap_or(0) as u64
+        self.deadline_sum.checked_div(self.with_ttl as u128).unwrap_or(0) as u64
     }
 
     /// Hashes of which fields have deadlines.
-    pub fn field_dated(&self) -> usize {
-        self.inner_dated - self.inner_dated_streams
+    pub fn hashes_with_ttl(&self) -> usize {
+        self.inner_with_ttl - self.streams_with_ttl
     }
 
     /// Whether streams remember ids of their producers.
     pub fn has_idempotence(&self) -> bool {
-        self.inner_dated_streams > 0
+        self.streams_with_ttl > 0
     }
 
     /// Sizes of the values of a type: elements, or bytes of strings.
@@ -281,7 +281,7 @@ impl Db {
 
     /// The entry of a key, with its deadline.
     #[inline]
-    pub fn find_dated(&self, key: &[u8], hash: KeyHash) -> Option<(Handle, Option<u64>)> {
+    pub fn find_with_deadline(&self, key: &[u8], hash: KeyHash) -> Option<(Handle, Option<u64>)> {
         self.look_up(key, hash).map(|found| (found.handle, found.deadline))
     }
 
@@ -364,8 +364,8 @@ impl Db {
             _ => 0,
         };
         let share = if self.is_empty() { 0 } else { self.dict.heap_bytes() / self.len() };
-        let dated = if entry.deadline().is_some() { 8 } else { 0 };
-        self.store.slab.cell_bytes(handle) + key + value + share + dated
+        let with_ttl = if entry.deadline().is_some() { 8 } else { 0 };
+        self.store.slab.cell_bytes(handle) + key + value + share + with_ttl
     }
 
     /// Writes a string to a key: `found` is its entry, if it has one. A new entry, and an old one that gets a new
@@ -496,15 +496,15 @@ impl Db {
     }
 
     /// Some entries with a deadline, cheaply; not quite fair.
-    pub fn sample_dated(&self, rng: &mut Rng, n: usize, into: &mut Vec<Handle>) {
+    pub fn sample_with_ttl(&self, rng: &mut Rng, n: usize, into: &mut Vec<Handle>) {
         // Where every few keys have a deadline the table finds them soonest; the wheel knows only those.
-        if self.dated * 8 >= self.len() {
+        if self.with_ttl * 8 >= self.len() {
             for _ in 0..8 {
                 let start = into.len();
                 self.dict.sample(rng, n, into);
-                let dated: Vec<Handle> =
+                let with_ttl: Vec<Handle> =
                     into.drain(start..).filter(|&handle| self.deadline(handle).is_some()).collect();
-                into.extend(dated);
+                into.extend(with_ttl);
                 if into.len() >= n {
                     return;
                 }
@@ -516,7 +516,7 @@ impl Db {
             if into.len() >= n {
                 return;
             }
-            let is_it = |h| self.entry(h).deadline().is_some() && self.store.dated_with_hash(h, hash);
+            let is_it = |h| self.entry(h).deadline().is_some() && self.store.has_ttl_and_hash(h, hash);
             into.extend(self.dict.find(hash, is_it));
         }
     }
@@ -538,7 +538,7 @@ impl Db {
         self.dict.insert(hash, handle, &self.store);
         self.account_deadline(hash, None, meta.deadline);
         if let Some(deadline) = inner_deadline {
-            self.wheel.register(first_dead_ms(deadline), hash);
+            self.wheel.register(first_expired_ms(deadline), hash);
         }
         handle
     }
@@ -554,7 +554,7 @@ impl Db {
     ) -> Handle {
         let inner_deadline = self.note_inner_deadline(&value);
         if let Some(deadline) = inner_deadline {
-            self.wheel.register(first_dead_ms(deadline), hash);
+            self.wheel.register(first_expired_ms(deadline), hash);
         }
         let meta = Meta { inner_deadlines: inner_deadline.is_some(), ..*meta };
         let part = self.value_part(&mut value);
@@ -629,7 +629,7 @@ impl Db {
     fn drop_value(&mut self, handle: Handle) {
         if self.entry(handle).has_inner_deadlines() {
             let of = self.value(handle).type_of();
-            self.count_inner_dated(of, -1);
+            self.count_inner_with_ttl(of, -1);
         }
         let entry = self.entry(handle);
         if entry.kind() != Kind::Far {
@@ -708,15 +708,15 @@ impl Db {
             return;
         }
         if let Some(ms) = before {
-            self.dated -= 1;
+            self.with_ttl -= 1;
             self.deadline_sum -= u128::from(ms);
         }
         if let Some(ms) = after {
-            self.dated += 1;
+            self.with_ttl += 1;
             self.deadline_sum += u128::from(ms);
             // A later deadline is found when the earlier registration fires.
             if before.is_none_or(|old| ms < old) {
-                self.wheel.register(first_dead_ms(ms), hash);
+                self.wheel.register(first_expired_ms(ms), hash);
             }
         }
     }
@@ -758,7 +758,7 @@ impl Store {
     }
 
     /// Whether this is an entry with deadlines whose key has this hash.
-    fn dated_with_hash(&self, handle: Handle, hash: u64) -> bool {
+    fn has_ttl_and_hash(&self, handle: Handle, hash: u64) -> bool {
         let entry = self.entry(handle);
         (entry.deadline().is_some() || entry.has_inner_deadlines())
             && siphash13(&self.hash_key, self.key(handle)) == hash

@@ -106,11 +106,11 @@ pub fn write(cell: &mut [u8], key: KeyPart<'_>, value: ValuePart<'_>, meta: &Met
         ValuePart::Far(_) => Kind::Far as u8,
     };
     let far = if matches!(key, KeyPart::Far(_)) { FAR_KEY } else { 0 };
-    let dated = if meta.deadline.is_some() { DEADLINE } else { 0 };
+    let with_ttl = if meta.deadline.is_some() { DEADLINE } else { 0 };
     let access = meta.access.to_le_bytes();
     let fields = if meta.inner_deadlines { INNER_DEADLINES } else { 0 };
     cell[..HEAD_BYTES].copy_from_slice(&[
-        kind | far | dated | fields,
+        kind | far | with_ttl | fields,
         access[0],
         access[1],
         access[2],

@@ -1,6 +1,6 @@
 //! Patterns of Lua 5.1, matched in steps that are counted.
 //!
-//! An item of a pattern is a character, a class or a set, perhaps with `*`, `+`, `-` or `?` behind it; there are captures,
+//! An item of a pattern is a character, a class or a set, perhaps with `*`, `+`, `-` or `?` after it; there are captures,
 //! balanced pairs and frontiers. What follows an item is tried for each number of repetitions, so that the time can grow
 //! exponentially with the pattern: a matcher counts its steps, and asks every [`STEPS_PER_LOOK`] of them whether to go on.
 //!

@@ -32,7 +32,7 @@ pub(super) enum Token<'a> {
     Map(usize),
     /// So many replies.
     Set(usize),
-    /// So many pairs about the reply behind them.
+    /// So many pairs about the reply after them.
     Attribute(usize),
     /// Null in the form of RESP2.
     Null,

@@ -332,7 +332,7 @@ unsafe fn push_reply(state: *mut lua_State, replies: &mut Decoder<'_>, has_nil: 
                     field!(state, b"string", push_text(state, text));
                 });
             }
-            // What an attribute says about the reply behind it is dropped.
+            // What an attribute says about the reply after it is dropped.
             Token::Attribute(len) => {
                 push_pairs(state, replies, len, has_nil);
                 ffi::lua_settop(state, -2);

@@ -24,7 +24,7 @@ pub trait ScriptHost {
     fn counts(&self) -> (usize, usize) {
         (0, 0)
     }
-    /// One of the keys, or, behind them, of the other arguments. It lies still as long as the script runs.
+    /// One of the keys, or, after them, of the other arguments. It lies still as long as the script runs.
     fn argument(&self, _index: usize) -> &[u8] {
         &[]
     }

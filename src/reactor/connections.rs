@@ -1,16 +1,14 @@
-//! Sockets of clients: read into the one shared buffer, written with one `writev`.
+//! Connections of clients: they are read into the one shared buffer, and written with one `writev`.
 
 use super::host::ShellHost;
+use super::socket::Socket;
 use crate::base::id::ClientId;
 use crate::base::limit::{READ_BYTES, READ_BYTES_PER_SERVING, WRITE_BYTES_PER_TURN};
 use crate::engine::Engine;
 use crate::engine::input::Peeked;
-use crate::sys::read::{read, read_behind, write, write_pieces};
-use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token};
+use mio::Registry;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Connections that are read before the first of their requests runs.
 pub const SIDE_BY_SIDE: usize = 8;
@@ -19,75 +17,10 @@ pub const SIDE_BY_SIDE: usize = 8;
 const PIECE_BYTES: usize = READ_BYTES / SIDE_BY_SIDE;
 
 /// A place in a group of connections that nobody takes.
-pub const NOBODY: ClientId = ClientId { slot: u32::MAX, generation: 0 };
+pub const NO_CLIENT: ClientId = ClientId { slot: u32::MAX, generation: 0 };
 
 /// Pieces of one `writev`.
 const SLICES: usize = 64;
-
-/// A connected socket.
-#[derive(Debug)]
-pub enum Socket {
-    /// TCP.
-    Tcp(TcpStream),
-    /// The unix socket.
-    Unix(UnixStream),
-}
-
-impl Socket {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        read(self.fd(), buffer)
-    }
-
-    /// Writes pieces with one call; for a single piece the system has a cheaper one, [`write`].
-    fn write_pieces(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        write_pieces(self.fd(), slices)
-    }
-
-    /// Writes what fits of a farewell to a connection that may not stay.
-    pub fn refuse(&self, text: &[u8]) {
-        // It is closed next; that it may not hear why cannot be helped.
-        let _ = write(self.fd(), text);
-    }
-
-    /// Number of the descriptor.
-    pub fn number(&self) -> i32 {
-        match self {
-            Socket::Tcp(socket) => socket.as_raw_fd(),
-            Socket::Unix(socket) => socket.as_raw_fd(),
-        }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Socket::Tcp(socket) => socket.as_fd(),
-            Socket::Unix(socket) => socket.as_fd(),
-        }
-    }
-
-    /// Asks the poll for both directions, once and for all.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn register(&mut self, registry: &Registry, id: ClientId) -> io::Result<()> {
-        let token = Token(id.to_word() as usize);
-        let both = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Socket::Tcp(socket) => registry.register(socket, token, both),
-            Socket::Unix(socket) => registry.register(socket, token, both),
-        }
-    }
-
-    fn deregister(&mut self, registry: &Registry) {
-        let done = match self {
-            Socket::Tcp(socket) => registry.deregister(socket),
-            Socket::Unix(socket) => registry.deregister(socket),
-        };
-        if let Err(error) = done {
-            log::debug!("a socket left the poll: {error}");
-        }
-    }
-}
 
 /// One client's socket.
 #[derive(Debug)]
@@ -111,19 +44,9 @@ impl Connection {
     ///
     /// Why it cannot be had.
     pub fn finish_connecting(&mut self) -> io::Result<Option<(SocketAddr, SocketAddr, i32)>> {
-        let number = self.socket.number();
-        let Socket::Tcp(socket) = &self.socket else { return Ok(None) };
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
-        match socket.peer_addr() {
-            Ok(peer) => {
-                self.is_connecting = false;
-                Ok(Some((peer, socket.local_addr()?, number)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some((peer, local)) = self.socket.ends()? else { return Ok(None) };
+        self.is_connecting = false;
+        Ok(Some((peer, local, self.socket.number())))
     }
 }
 
@@ -153,7 +76,7 @@ impl Default for Connections {
             slots: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
             pieces: std::array::from_fn(|_| vec![0; PIECE_BYTES].into()),
-            batch: [(NOBODY, 0); SIDE_BY_SIDE],
+            batch: [(NO_CLIENT, 0); SIDE_BY_SIDE],
         }
     }
 }
@@ -212,7 +135,7 @@ impl Connections {
             }
             let waiting = outgoing.bytes();
             let done = match outgoing.one_piece(WRITE_BYTES_PER_TURN) {
-                Some(piece) => write(connection.socket.fd(), piece),
+                Some(piece) => connection.socket.write(piece),
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
                     let filled = outgoing.gather(&mut slices, WRITE_BYTES_PER_TURN);
@@ -243,8 +166,8 @@ impl Connections {
 
     /// Lets the system gather small pieces for a client before it sends them.
     pub fn gather_small(&mut self, id: ClientId) {
-        if let Some(Connection { socket: Socket::Tcp(socket), .. }) = self.get_mut(id)
-            && let Err(error) = socket.set_nodelay(false)
+        if let Some(connection) = self.get_mut(id)
+            && let Err(error) = connection.socket.gather_small()
         {
             log::debug!("a connection takes no options: {error}");
         }
@@ -334,7 +257,7 @@ fn run_piece(engine: &mut Engine, host: &mut ShellHost, i: usize, peeked: Option
     }
 }
 
-/// While a script lets others speak: runs what was read from those behind its own client.
+/// While a script lets others speak: runs what was read from those after its own client.
 pub fn run_pieces(engine: &mut Engine, host: &mut ShellHost) {
     for i in 0..SIDE_BY_SIDE {
         let id = host.connections.batch[i].0;
@@ -372,7 +295,7 @@ fn serve_with(engine: &mut Engine, host: &mut ShellHost, id: ClientId, buffer: &
             return Served::More;
         }
         let (direct, got, wanted) = match engine.read_target(id) {
-            Some((target, missing)) => (true, read_behind(connection.socket.fd(), target, missing), missing),
+            Some((target, missing)) => (true, connection.socket.read_into_spare(target, missing), missing),
             None => (false, connection.socket.read(buffer), buffer.len()),
         };
         match got {

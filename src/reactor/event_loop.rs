@@ -1,17 +1,12 @@
-//! The loop. A turn, from top to bottom:
-//!
-//! 1. **poll**: sleep until a socket is ready, a deadline comes, or a signal or another thread wakes us;
-//! 2. **accept**: take new connections, a bounded number;
-//! 3. **read and run**: serve ready connections for about a millisecond; who is not done stays on the ready list;
-//! 4. **expire**: timers, keys whose deadline has passed, a piece of whatever is growing or being freed;
-//! 5. **write**: every client with replies gets one `writev`; then, for a bounded time, those with messages of others;
-//! 6. **jobs**: close what is to be closed, the largest clients among it if they take too much memory; hand the other threads what is theirs.
+//! The loop: it sleeps in the poll until a socket is ready, a deadline comes, or a signal or another thread wakes it, and then
+//! turns once. What a turn consists of, and in which order, is in [`crate::engine::turn`]; here is how it is done with sockets,
+//! clocks and signals.
 //!
 //! Readiness is edge-triggered: the system tells once that a socket can be read, so a socket that was left unread
 //! stays on the ready list until a read says that it is empty. While that list, or the engine's, holds anybody, the
 //! next poll does not sleep.
 
-use super::connections::{NOBODY, SIDE_BY_SIDE, Served, serve, serve_several};
+use super::connections::{NO_CLIENT, SIDE_BY_SIDE, Served, serve, serve_several};
 use super::host::ShellHost;
 use super::outgoing::Target;
 use super::signals::{Signal, Signals};
@@ -19,6 +14,7 @@ use crate::base::limit::SERVING_US_PER_TURN;
 use crate::engine::host::Host;
 use crate::engine::input::Peeked;
 use crate::engine::recorder::Phase;
+use crate::engine::turn::{Shell, turn};
 use crate::engine::{Engine, Job};
 use crate::sys::alarm::Alarm;
 use crate::sys::process;
@@ -48,6 +44,8 @@ pub struct EventLoop {
     engine: Engine,
     host: ShellHost,
     signals: Signals,
+    /// What the last poll told.
+    events: Events,
     /// What the engine has seen of the requests of connections that are served side by side.
     peeks: [Peeked; SIDE_BY_SIDE],
     alarm: Alarm,
@@ -75,6 +73,7 @@ impl EventLoop {
             engine,
             host,
             signals,
+            events: Events::with_capacity(EVENTS),
             peeks: Default::default(),
             alarm,
             alarm_at_us: 0,
@@ -92,31 +91,15 @@ impl EventLoop {
     ///
     /// When the system refuses to poll.
     pub fn run(mut self) -> io::Result<i32> {
-        let mut events = Events::with_capacity(EVENTS);
         self.update_time();
-        let ticks = self.host.ticks();
-        self.engine.recorder.stamp(Phase::Poll, ticks);
+        self.stamp(Phase::Poll);
         loop {
             let timeout = self.sleep_at_most();
-            match self.host.poll.poll(&mut events, timeout) {
+            match self.host.poll.poll(&mut self.events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            self.update_time();
-            self.stamp(Phase::Poll);
-            self.take_events(&events);
-            self.stamp(Phase::Accept);
-            self.serve();
-            self.stamp(Phase::Run);
-            self.busy = self.engine.tick(&mut self.host);
-            self.stamp(Phase::Expire);
-            self.write();
-            self.stamp(Phase::Write);
-            self.busy |= self.engine.tend_files(&mut self.host);
-            self.stamp(Phase::Files);
-            self.engine.evict_clients();
-            self.do_jobs();
-            self.end_turn();
+            self.busy = turn(&mut self);
             if let Some(code) = self.exit {
                 self.host.close();
                 return Ok(code);
@@ -149,7 +132,32 @@ impl EventLoop {
         None
     }
 
-    /// Takes over the time; the clocks are asked only when the last answer is old.
+    fn take_signals(&mut self) {
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Terminate(name) => {
+                    self.engine.shut_down_by_signal(&mut self.host, name);
+                }
+            }
+        }
+    }
+}
+
+impl Shell for EventLoop {
+    type Host = ShellHost;
+
+    #[inline]
+    fn parts(&mut self) -> (&mut Engine, &mut ShellHost) {
+        (&mut self.engine, &mut self.host)
+    }
+
+    #[inline]
+    fn stamp(&mut self, phase: Phase) {
+        let ticks = self.host.ticks();
+        self.engine.recorder.stamp(phase, ticks);
+    }
+
+    /// The clocks are asked only when their last answer is old.
     fn update_time(&mut self) {
         let ticks = self.host.ticks();
         if ticks.saturating_sub(self.clocks_read_at) * CLOCK_READS_PER_MS < self.host.ticks_per_ms() {
@@ -160,13 +168,9 @@ impl EventLoop {
         self.engine.set_now(now, ticks);
     }
 
-    fn stamp(&mut self, phase: Phase) {
-        let ticks = self.host.ticks();
-        self.engine.recorder.stamp(phase, ticks);
-    }
-
-    fn take_events(&mut self, events: &Events) {
-        if self.host.take_events(&mut self.engine, events, None) | std::mem::take(&mut self.host.has_missed) {
+    fn take_events(&mut self) {
+        let has_special = self.host.take_events(&mut self.engine, &self.events, None);
+        if has_special | std::mem::take(&mut self.host.has_missed) {
             self.take_signals();
         }
         self.host.accept(&mut self.engine);
@@ -184,7 +188,7 @@ impl EventLoop {
             }
             let together = left.min(SIDE_BY_SIDE);
             left -= together;
-            let mut ids = [NOBODY; SIDE_BY_SIDE];
+            let mut ids = [NO_CLIENT; SIDE_BY_SIDE];
             ids.iter_mut().zip(self.host.ready.drain(..together)).for_each(|(slot, id)| *slot = id);
             let more = match ids[..together] {
                 [] => 0,
@@ -201,9 +205,15 @@ impl EventLoop {
         }
     }
 
-    /// Writes all replies, then messages as long as there is time.
-    fn write(&mut self) {
+    fn write_log(&mut self) {
+        self.host.write_log(&mut self.engine);
+    }
+
+    fn write_replies(&mut self) {
         self.host.write_replies(&mut self.engine);
+    }
+
+    fn write_messages(&mut self) {
         self.host.write_messages(&mut self.engine);
     }
 
@@ -233,19 +243,9 @@ impl EventLoop {
             }
         }
         super::log::set_role(self.engine.is_replica());
-        self.host.helper.tend_memory();
+        self.host.helper.maintain_memory();
         let commands = std::mem::take(&mut self.engine.stats.turn_commands);
         let busy_ticks = self.engine.recorder.end_turn(commands);
         self.engine.end_turn(busy_ticks, commands);
-    }
-
-    fn take_signals(&mut self) {
-        while let Some(signal) = self.signals.take() {
-            match signal {
-                Signal::Terminate(name) => {
-                    self.engine.shut_down_by_signal(&mut self.host, name);
-                }
-            }
-        }
     }
 }

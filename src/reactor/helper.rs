@@ -21,7 +21,7 @@ enum Work {
     /// Free this; the number of the job.
     Free(Garbage, u64),
     /// Make memory ready, and give back what is idle.
-    Tend,
+    Maintain,
     /// Look this name up.
     Resolve(Target),
 }
@@ -30,8 +30,8 @@ enum Work {
 #[derive(Debug)]
 pub struct Helper {
     work: Sender<Work>,
-    /// It is tending the memory.
-    is_tending: Arc<AtomicBool>,
+    /// It maintains the memory.
+    is_maintaining: Arc<AtomicBool>,
     done: Receiver<(u64, Done)>,
     /// Names that were looked up.
     resolved: Receiver<Resolved>,
@@ -50,8 +50,8 @@ impl Helper {
         let (work, inbox) = channel();
         let (outbox, done) = channel();
         let (names, resolved) = channel();
-        let is_tending = Arc::new(AtomicBool::new(false));
-        let tended = Arc::clone(&is_tending);
+        let is_maintaining = Arc::new(AtomicBool::new(false));
+        let is_done = Arc::clone(&is_maintaining);
         thread::Builder::new().name("helper".to_owned()).spawn(move || {
             while let Ok(work) = inbox.recv() {
                 let is_heard = match work {
@@ -64,9 +64,9 @@ impl Helper {
                         let found = target.resolve();
                         names.send((target, found)).is_ok()
                     }
-                    Work::Tend => {
-                        pages::tend();
-                        tended.store(false, Relaxed);
+                    Work::Maintain => {
+                        pages::maintain();
+                        is_done.store(false, Relaxed);
                         continue;
                     }
                 };
@@ -75,7 +75,7 @@ impl Helper {
                 }
             }
         })?;
-        Ok(Helper { work, is_tending, done, resolved })
+        Ok(Helper { work, is_maintaining, done, resolved })
     }
 
     /// Hands something over to be freed.
@@ -98,10 +98,10 @@ impl Helper {
     }
 
     /// Has memory made ready, if little of it is left, and given back, if nobody uses it.
-    pub fn tend_memory(&self) {
-        if pages::wants_tending() && !self.is_tending.swap(true, Relaxed) {
+    pub fn maintain_memory(&self) {
+        if pages::needs_maintenance() && !self.is_maintaining.swap(true, Relaxed) {
             // The thread ends only with the process.
-            let _ = self.work.send(Work::Tend);
+            let _ = self.work.send(Work::Maintain);
         }
     }
 

@@ -156,9 +156,8 @@ impl ShellHost {
         }
     }
 
-    /// Commits what the turn has propagated, and has it written to the log: before any reply that tells of it leaves.
+    /// Has what was propagated written to the log.
     pub fn write_log(&mut self, engine: &mut Engine) {
-        engine.commit();
         engine.hand_over_log(self);
         while let Some((number, job)) = engine.poll_log_job() {
             if let Some(done) = self.disk.do_log(number, job) {
@@ -180,9 +179,8 @@ impl ShellHost {
         self.listeners.accept(&self.registry, engine, &mut self.connections, &mut self.ready);
     }
 
-    /// Writes all replies, after what they tell of was written to the log.
+    /// Writes all replies; what they tell of was written to the log before.
     pub fn write_replies(&mut self, engine: &mut Engine) {
-        self.write_log(engine);
         while let Some(id) = engine.poll_output() {
             self.connections.write(engine, id);
         }
@@ -362,6 +360,7 @@ impl Host for ShellHost {
     }
 
     fn breathe(&mut self, engine: &mut Engine, wait_ms: u64) {
+        self.write_log(engine);
         self.write_replies(engine);
         let may_sleep = self.ready.is_empty() && !self.listeners.has_waiting();
         let timeout = Duration::from_millis(if may_sleep { wait_ms } else { 0 });
@@ -395,6 +394,7 @@ impl Host for ShellHost {
                 self.ready.push_back(id);
             }
         }
+        self.write_log(engine);
         self.write_replies(engine);
         self.write_messages(engine);
     }

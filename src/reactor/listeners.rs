@@ -3,8 +3,9 @@
 //! A turn accepts a bounded number of connections, so that a storm of them delays nobody for long. When descriptors
 //! run out, the connection stays in the system's queue, and is asked for again at the next turn that has room.
 
-use super::connections::{Connections, Socket};
+use super::connections::Connections;
 use super::event_loop::FIRST_SPECIAL;
+use super::socket::Socket;
 use crate::base::id::ClientId;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -18,7 +19,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 #[derive(Debug)]
 enum Listener {
@@ -222,13 +222,14 @@ type Accepted = (Socket, Address, Address);
 fn accept_one(listener: &Listener) -> io::Result<Accepted> {
     match listener {
         Listener::Tcp(listener) => {
-            let (socket, peer) = listener.accept()?;
-            let local = socket.local_addr().map_or(Address::None, Address::Ip);
-            Ok((Socket::Tcp(socket), Address::Ip(peer), local))
+            let (stream, peer) = listener.accept()?;
+            let socket = Socket::from(stream);
+            let local = socket.local_address().map_or(Address::None, Address::Ip);
+            Ok((socket, Address::Ip(peer), local))
         }
         Listener::Unix(listener) => {
-            let (socket, _) = listener.accept()?;
-            Ok((Socket::Unix(socket), Address::Unix, Address::Unix))
+            let (stream, _) = listener.accept()?;
+            Ok((Socket::from(stream), Address::Unix, Address::Unix))
         }
     }
 }
@@ -241,15 +242,8 @@ fn admit(
     accepted: Accepted,
 ) {
     let (mut socket, peer, local) = accepted;
-    if let Socket::Tcp(tcp) = &socket {
-        let keepalive_s = engine.conf().tcp_keepalive_s;
-        let set = tcp.set_nodelay(true).and_then(|()| match keepalive_s {
-            0 => Ok(()),
-            s => net::keep_alive(tcp, Duration::from_secs(u64::from(s))),
-        });
-        if let Err(error) = set {
-            log::debug!("a new connection takes no options: {error}");
-        }
+    if let Err(error) = socket.set_options(engine.conf().tcp_keepalive_s) {
+        log::debug!("a new connection takes no options: {error}");
     }
     match engine.accept(peer, local, socket.number()) {
         Err(farewell) => socket.refuse(farewell),

@@ -1,7 +1,7 @@
 //! The shell: one thread, one poll loop, real sockets, files, clocks and signals.
 //!
-//! [`event_loop`] turns; [`connections`] reads and writes sockets; [`listeners`] accepts; [`host`] answers what the
-//! engine asks; [`helper`] frees on a second thread what would take long, [`disk`] has two more for files; [`log`] writes the log.
+//! [`event_loop`] turns; [`connections`] are read and written, each by its [`socket`]; [`listeners`] accepts; [`host`] answers what
+//! the engine asks; [`helper`] frees on a second thread what would take long, [`disk`] has two more for files; [`log`] writes the log.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -17,4 +17,5 @@ pub mod listeners;
 pub mod log;
 pub mod outgoing;
 pub mod signals;
+pub mod socket;
 mod supervisor;

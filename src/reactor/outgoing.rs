@@ -4,13 +4,11 @@
 //! that may take seconds. That the connection is there, or cannot be had, is told when the poll says that the socket can be
 //! written.
 
-use super::connections::Socket;
 use super::host::ShellHost;
+use super::socket::Socket;
 use crate::base::id::ClientId;
 use crate::engine::Engine;
 use crate::engine::client::Address;
-use crate::sys::net;
-use mio::net::TcpStream;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -82,8 +80,7 @@ impl ShellHost {
 
     fn begin_to_connect(&mut self, target: &Target, address: SocketAddr) -> io::Result<()> {
         let source = target.source.parse::<IpAddr>().ok();
-        let stream = net::connect_tcp(address, source)?;
-        let mut socket = Socket::Tcp(TcpStream::from_std(stream));
+        let mut socket = Socket::connect(address, source)?;
         socket.register(self.poll.registry(), target.id)?;
         self.connections.insert_connecting(target.id, socket);
         Ok(())

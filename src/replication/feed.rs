@@ -1,7 +1,7 @@
 //! The feed: every change of the keyspace as a command, in the order of the changes, as a replica gets it.
 //!
 //! What an outermost command and all that it caused have changed comes as a [`Group`]: a `DEL` for each key that was found
-//! dead or was evicted, at the moment at which it happened, then the command itself. Several commands are wrapped in `MULTI`
+//! expired or was evicted, at the moment at which it happened, then the command itself. Several commands are wrapped in `MULTI`
 //! and `EXEC`, and within these a `SELECT` goes before whatever runs on another database than the one before it. They carry
 //! absolute deadlines only.
 //!
@@ -15,7 +15,7 @@
 //!                        |<------------- backlog ------------->|
 //! ```
 //!
-//! A position is an *offset*: bytes since the history began. Redis counts the same, but names the byte behind an offset by that
+//! A position is an *offset*: bytes since the history began. Redis counts the same, but names the byte after an offset by that
 //! offset plus one.
 
 use super::batch::{Group, target};
@@ -83,7 +83,7 @@ impl Feed {
         self.start
     }
 
-    /// Offset behind the last byte: so many there were in the history.
+    /// Offset after the last byte: so many there were in the history.
     #[inline]
     pub fn end(&self) -> u64 {
         self.start + self.chunk_bytes + self.open.len() as u64
@@ -186,7 +186,7 @@ impl Feed {
         }
     }
 
-    /// Whether the feed can go on from an offset for somebody: all behind it is kept.
+    /// Whether the feed can go on from an offset for somebody: all after it is kept.
     pub fn has(&self, offset: u64) -> bool {
         self.is_kept && (self.start..=self.end()).contains(&offset)
     }

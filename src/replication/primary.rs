@@ -17,7 +17,7 @@ use std::mem;
 
 /// The longest line that is looked at, in bytes.
 const LINE_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of the mark before and behind a dump whose length is not known. Redis: `CONFIG_RUN_ID_SIZE`.
+/// Bytes of the mark before and after a dump whose length is not known. Redis: `CONFIG_RUN_ID_SIZE`.
 pub const MARK_BYTES: usize = 40;
 
 /// What a replica says about itself.
@@ -289,7 +289,7 @@ impl Transfer {
     }
 
     /// Takes bytes of the link and appends those of the dump. Returns how many were taken, and whether the dump is whole. A mark
-    /// is looked for at the end of what came, behind which a primary says nothing before it is told that the dump is there.
+    /// is looked for at the end of what came, after which a primary says nothing before it is told that the dump is there.
     pub fn feed(&mut self, bytes: &[u8], dump: &mut Vec<u8>) -> (usize, bool) {
         let before = dump.len();
         let (used, is_whole) = match self.length {

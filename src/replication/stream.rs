@@ -106,7 +106,7 @@ impl Stream {
         (&self.bytes[self.used..], &self.spans)
     }
 
-    /// The request that was found is run: goes on behind its `bytes`.
+    /// The request that was found is run: goes on after its `bytes`.
     pub fn pass(&mut self, bytes: usize) {
         self.used += bytes;
         self.spans.clear();

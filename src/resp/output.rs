@@ -20,7 +20,7 @@ const FIXED_BUFFER_BYTES: usize = 16 * 1024;
 pub struct Output {
     /// Closed pieces, oldest first.
     chunks: VecDeque<Bytes>,
-    /// The open piece, behind all chunks.
+    /// The open piece, after all chunks.
     tail: Vec<u8>,
     /// Bytes of the oldest piece that were sent already.
     sent: usize,
@@ -45,7 +45,7 @@ impl Output {
         self.len() == 0
     }
 
-    /// Pieces behind the first buffer; what CLIENT LIST calls `oll`.
+    /// Pieces after the first buffer; what CLIENT LIST calls `oll`.
     pub fn pieces(&self) -> usize {
         self.chunks.len() + usize::from(self.tail.len() > FIXED_BUFFER_BYTES)
     }
@@ -149,7 +149,7 @@ impl Output {
         filled
     }
 
-    /// The rest of the piece in which the byte lies that comes behind so many others that wait.
+    /// The rest of the piece in which the byte lies that comes after so many others that wait.
     pub fn piece_behind(&self, bytes: usize) -> &[u8] {
         let mut at = self.sent + bytes;
         for chunk in &self.chunks {

@@ -277,7 +277,7 @@ fn pause(progress: &mut Progress, at: usize, base: usize, spans: &mut Vec<Span>,
     Step::Incomplete
 }
 
-/// Reads a number up to `\r\n`: the number (None: not one) and the offset behind the line. None: no line end yet.
+/// Reads a number up to `\r\n`: the number (None: not one) and the offset after the line. None: no line end yet.
 #[inline]
 fn length_line(input: &[u8], from: usize) -> Option<(Option<i64>, usize)> {
     // One or two digits make nearly all lines.

@@ -6,7 +6,7 @@
 //!
 //! * A handle from [`Members::find`] is good until the next change of the table; one that a change answers is good until
 //!   the change after it. The arena is evacuated a few cells at a time, after changes.
-//! * An owner that remembers handles says so ([`Layout::KEEPS_HANDLES`]), calls [`Members::tend`] after each change, and
+//! * An owner that remembers handles says so ([`Layout::KEEPS_HANDLES`]), calls [`Members::maintain`] after each change, and
 //!   is told of each cell that moves. Only then do cells move.
 //! * [`Members::insert`] does not look whether the member is there: call `find` first.
 //! * While a walk is on its way ([`Members::begin_walk`]) every change of a member that the walk has not reached keeps
@@ -191,7 +191,7 @@ impl<L: Layout> Members<L> {
     /// Adds a member that is not there, by the parts of its cell.
     #[inline]
     pub fn insert(&mut self, parts: &[&[u8]]) -> Handle {
-        self.tend_alone();
+        self.maintain_alone();
         let handle = self.arena.alloc(parts);
         let hash = siphash13(&self.key, L::member(self.arena.get(handle)));
         self.link(hash, handle);
@@ -201,7 +201,7 @@ impl<L: Layout> Members<L> {
     /// Adds a member that is not there and whose hash is known.
     #[inline]
     pub fn insert_hashed(&mut self, hash: u64, parts: &[&[u8]]) -> Handle {
-        self.tend_alone();
+        self.maintain_alone();
         let handle = self.arena.alloc(parts);
         self.link(hash, handle);
         handle
@@ -220,7 +220,7 @@ impl<L: Layout> Members<L> {
             let was_there = self.dict.replace(hash, handle, new);
             debug_assert!(was_there, "a replaced cell is in the dict");
         }
-        self.tend_alone();
+        self.maintain_alone();
         new
     }
 
@@ -265,7 +265,7 @@ impl<L: Layout> Members<L> {
             self.unlink_only(hash, *handle);
         }
         // Not before, for cells that move have other handles.
-        handles.iter().for_each(|_| self.tend_alone());
+        handles.iter().for_each(|_| self.maintain_alone());
     }
 
     /// Hands out the cells of one bucket and gives the cursor of the next; 0 starts and ends a scan. A member that is
@@ -319,16 +319,16 @@ impl<L: Layout> Members<L> {
     /// Moves a few cells of chunks that are to be given back, and tells of each where it was and where it is. To be
     /// called after each change by an owner that remembers handles; cheap when there is nothing to do.
     #[inline]
-    pub fn tend(&mut self, moved: impl FnMut(&Members<L>, Handle, Handle)) {
+    pub fn maintain(&mut self, moved: impl FnMut(&Members<L>, Handle, Handle)) {
         if self.arena.is_evacuating() || self.arena.wants_evacuation() {
             self.evacuate(moved);
         }
     }
 
     #[inline]
-    fn tend_alone(&mut self) {
+    fn maintain_alone(&mut self) {
         if !L::KEEPS_HANDLES {
-            self.tend(|_, _, _| ());
+            self.maintain(|_, _, _| ());
         }
     }
 
@@ -372,7 +372,7 @@ impl<L: Layout> Members<L> {
     #[inline]
     fn unlink(&mut self, hash: u64, handle: Handle) {
         self.unlink_only(hash, handle);
-        self.tend_alone();
+        self.maintain_alone();
     }
 
     /// Removes a member and moves no cell.

@@ -28,7 +28,7 @@ const PIECES_MAX: usize = 64;
 pub enum Open {
     /// To write: it is made, or emptied.
     Create,
-    /// To write behind what is there; it is made if there is none.
+    /// To write after what is there; it is made if there is none.
     Append,
     /// To read.
     Read,
@@ -244,7 +244,7 @@ pub fn read(file: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let (start, room) = (spare.as_mut_ptr(), spare.len());
     // SAFETY: the system writes at most `room` bytes, which are the free part of the buffer.
     let read = again(|| unsafe { libc::read(file, start.cast(), room) })?;
-    // SAFETY: the system has written as many bytes behind the old length as it says.
+    // SAFETY: the system has written as many bytes after the old length as it says.
     unsafe { buffer.set_len(buffer.len() + read) };
     Ok(read)
 }

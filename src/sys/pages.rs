@@ -10,7 +10,7 @@
 //! * The first pages of a process come from the system's allocator, so that a small server stays small.
 //! * The first touch of an arena takes the kernel a millisecond or more. So the helper thread touches the next one before
 //!   it is needed, and gives back the arenas of which no page is in use, but for one that is kept against ping-pong:
-//!   [`wants_tending`] tells when, [`tend`] does it.
+//!   [`needs_maintenance`] tells when, [`maintain`] does it.
 //!
 //! The cost: resident memory grows in steps of 2 MiB. Measured with 1 M keys: 20 to 30 % less user time a command.
 #![allow(unsafe_code, reason = "it maps and hands out memory; 20 to 30 % less user time a command")]
@@ -79,14 +79,14 @@ static READY_PAGES: AtomicUsize = AtomicUsize::new(0);
 /// Arenas whose memory is to go back.
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether [`tend`] has something to do.
-pub fn wants_tending() -> bool {
+/// Whether [`maintain`] has something to do.
+pub fn needs_maintenance() -> bool {
     IDLE.load(Relaxed) > 0 || (IN_USE.load(Relaxed) && READY_PAGES.load(Relaxed) < ARENA_PAGES)
 }
 
 /// Gives back the arenas that nobody uses, and prepares the next one if few pages are left; to be called by the helper
 /// thread.
-pub fn tend() {
+pub fn maintain() {
     while release_arena() {}
     if IN_USE.load(Relaxed) && READY_PAGES.load(Relaxed) < ARENA_PAGES {
         prepare_arena();
@@ -285,8 +285,8 @@ mod tests {
         for page in &taken {
             assert!(give_back(*page));
         }
-        assert!(wants_tending());
-        tend();
+        assert!(needs_maintenance());
+        maintain();
         let mut zero = 0;
         let again: Vec<*mut u8> = (0..2 * ARENA_PAGES)
             .map(|_| {

@@ -34,18 +34,18 @@ pub fn write_pieces(fd: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> 
     Ok(rustix::io::writev(fd, pieces)?)
 }
 
-/// Reads at most `max` bytes behind what `buffer` holds; its capacity bounds it too.
+/// Reads at most `max` bytes into the spare capacity of a buffer.
 ///
 /// # Errors
 ///
 /// What the system says; nothing was appended.
-pub fn read_behind(fd: impl AsFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+pub fn read_into_spare(fd: impl AsFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
     let before = buffer.len();
     let spare = buffer.spare_capacity_mut();
     let room = spare.len().min(max);
     let (filled, _) = rustix::io::read(fd, &mut spare[..room])?;
     let read = filled.len();
-    // SAFETY: the bytes behind the old length are within the capacity, and the system wrote `read` of them.
+    // SAFETY: the bytes after the old length are within the capacity, and the system wrote `read` of them.
     unsafe { buffer.set_len(before + read) };
     Ok(read)
 }
@@ -56,16 +56,16 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn a_read_fills_the_room_behind_and_no_more() {
+    fn a_read_fills_the_spare_room_and_no_more() {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets can be made");
         assert_eq!(write(&theirs, &[7; 100]).expect("there is room"), 100);
         let mut buffer = Vec::with_capacity(40);
         buffer.extend_from_slice(b"front");
         let room = buffer.capacity() - buffer.len();
-        assert_eq!(read_behind(&ours, &mut buffer, 10).expect("there are bytes"), 10);
+        assert_eq!(read_into_spare(&ours, &mut buffer, 10).expect("there are bytes"), 10);
         assert_eq!(buffer, [&b"front"[..], &[7; 10]].concat());
-        assert_eq!(read_behind(&ours, &mut buffer, usize::MAX).expect("there are bytes"), room - 10);
+        assert_eq!(read_into_spare(&ours, &mut buffer, usize::MAX).expect("there are bytes"), room - 10);
         assert_eq!(buffer.len(), buffer.capacity());
-        assert_eq!(read_behind(&ours, &mut buffer, usize::MAX).expect("nothing is asked for"), 0);
+        assert_eq!(read_into_spare(&ours, &mut buffer, usize::MAX).expect("nothing is asked for"), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The title of the process, as `ps` shows it.
 //!
-//! The kernel shows the memory in which it put the arguments, and goes on into the environment behind them if the last
+//! The kernel shows the memory in which it put the arguments, and goes on into the environment after them if the last
 //! byte of the arguments is not zero. So the title is written over both, after the environment was copied elsewhere.
 //! Where the memory is, `/proc/self/stat` tells.
 #![allow(unsafe_code, reason = "the title is the memory of the arguments, to which no safe reference exists")]
@@ -21,7 +21,7 @@ impl Title {
     pub fn new() -> Option<Title> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        // Fields 48 to 51 of proc(5), counted from the one behind the name, which is the third.
+        // Fields 48 to 51 of proc(5), counted from the one after the name, which is the third.
         let field = |number: usize| fields.get(number - 3)?.parse::<usize>().ok();
         let (start, arguments_end) = (field(48)?, field(49)?);
         let (environment, end) = (field(50)?, field(51)?);

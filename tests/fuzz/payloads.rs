@@ -141,7 +141,7 @@ struct Outcomes {
     refused: u64,
     wrong_footer: u64,
     restored: u64,
-    /// All fields of a hash were dead, so that no key came of it.
+    /// All fields of a hash had expired, so that no key came of it.
     gone: u64,
     peak_bytes_each: usize,
 }

@@ -335,7 +335,7 @@ impl Run {
     /// What listeners have heard is compared, or forgotten where time decides what they hear.
     fn listen(&mut self, compares: bool) {
         if self.listeners.is_some() {
-            self.bury();
+            self.remove_expired();
         }
         if let Some(different) = self.listeners.as_mut().and_then(|listeners| listeners.step(compares)) {
             self.differences += 1;
@@ -352,9 +352,9 @@ impl Run {
     }
 
     /// Redis takes its time with keys whose deadline is over, and a cache that reads such a name in between hears of it
-    /// twice. SCAN removes what it finds dead; the first
+    /// twice. SCAN removes what it finds expired; the first
     /// connection is in database 0 afterwards.
-    fn bury(&mut self) {
+    fn remove_expired(&mut self) {
         for server in [&mut self.theirs, &mut self.ours] {
             for db in [&b"1"[..], b"2", b"3", b"0"] {
                 server.ask(0, &[b"SELECT", db]);
@@ -464,7 +464,7 @@ impl Run {
         }
         std::thread::sleep(Duration::from_millis(25));
         self.sent += count as u64;
-        // Redis may leave dead keys where they are until somebody asks for them.
+        // Redis may leave expired keys where they are until somebody asks for them.
         let keys: Vec<Vec<u8>> = (0..self.requests.keys).map(|key| format!("k{key}").into_bytes()).collect();
         let words: Vec<&[u8]> = [&b"EXISTS"[..]].into_iter().chain(keys.iter().map(Vec::as_slice)).collect();
         for server in [&mut self.theirs, &mut self.ours] {

@@ -44,7 +44,7 @@ impl Deadlines {
         self.paused_until_ms > 0
     }
 
-    fn is_dead(&self, key: &str) -> bool {
+    fn is_expired(&self, key: &str) -> bool {
         let now_ms = self.now_ms();
         self.model.get(key).is_some_and(|(_, deadline)| deadline.is_some_and(|ms| ms < now_ms))
     }
@@ -60,9 +60,9 @@ impl Deadlines {
         }
     }
 
-    /// The entry of a key that a command looks at: a dead one is not seen, and goes.
+    /// The entry of a key that a command looks at: an expired one is not seen, and goes.
     fn seen(&mut self, key: &str) -> Option<Entry> {
-        if self.is_dead(key) {
+        if self.is_expired(key) {
             if !self.is_paused() {
                 self.model.remove(key);
             }
@@ -228,8 +228,8 @@ impl Deadlines {
 
     /// Commands that look at the whole database see the same keys.
     fn look_at_all(&mut self) {
-        let dead: Vec<String> = self.model.keys().filter(|key| self.is_dead(key)).cloned().collect();
-        let living = |key: &&String| !dead.contains(*key);
+        let expired: Vec<String> = self.model.keys().filter(|key| self.is_expired(key)).cloned().collect();
+        let living = |key: &&String| !expired.contains(*key);
         let keys: Vec<String> = self.model.keys().filter(living).map(|key| format!("\"{key}\"")).collect();
         for (line, skip) in [("KEYS *", 0), ("SCAN 0 COUNT 1000", 1)] {
             let shown = self.world.run(line);
@@ -239,14 +239,14 @@ impl Deadlines {
             assert_eq!(seen, keys, "{line} at {}", self.now_ms());
         }
         let drawn = self.world.run("RANDOMKEY");
-        // While nothing may go, and all that is there has a deadline, it may be a dead one.
-        let all_dated = self.model.values().all(|(_, deadline)| deadline.is_some());
-        let may_be_dead =
-            self.is_paused() && all_dated && dead.iter().any(|key| drawn == format!("\"{key}\""));
-        let is_right = keys.contains(&drawn) || (keys.is_empty() && drawn == "(nil)") || may_be_dead;
+        // While nothing may go, and all that is there has a deadline, it may be an expired one.
+        let all_with_ttl = self.model.values().all(|(_, deadline)| deadline.is_some());
+        let may_be_expired =
+            self.is_paused() && all_with_ttl && expired.iter().any(|key| drawn == format!("\"{key}\""));
+        let is_right = keys.contains(&drawn) || (keys.is_empty() && drawn == "(nil)") || may_be_expired;
         assert!(is_right, "RANDOMKEY gave {drawn}");
-        // Which of them removes a dead key that it meets is nobody's business: now all are met.
-        for key in dead {
+        // Which of them removes an expired key that it meets is nobody's business: now all are met.
+        for key in expired {
             self.seen(&key);
             self.check(&format!("EXISTS {key}"), "(integer) 0");
         }

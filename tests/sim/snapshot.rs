@@ -196,7 +196,7 @@ impl Saver {
         self.saves += begun;
         self.is_saving = is_saving;
         if begun > 0 {
-            // What is dead goes in the same turn, unless nobody removes it.
+            // What has expired goes in the same turn, unless nobody removes it.
             let from_ms = if self.world.engine.switches.active_expire { 0 } else { from_ms };
             self.began_ms = (from_ms, self.world.host.now.unix_ms());
             let now = self.contents();

@@ -94,7 +94,7 @@ pub fn load(file: &[u8], piece: usize, tuning: &Tuning) -> Result<Databases, Str
     }
     for (index, keys, expires) in promised {
         let db = dbs.at(index);
-        if (db.len() as u64, db.dated() as u64) != (keys, expires) {
+        if (db.len() as u64, db.with_ttl() as u64) != (keys, expires) {
             return Err(format!("{keys} keys and {expires} deadlines were promised of database {index}"));
         }
     }

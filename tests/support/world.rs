@@ -14,7 +14,9 @@ use waterwheel::engine::client::Address;
 use waterwheel::engine::disk::{FileDone, FileJob, FileResult, LogJob};
 use waterwheel::engine::host::ProcessNames;
 use waterwheel::engine::input::Peeked;
+use waterwheel::engine::recorder::Phase;
 use waterwheel::engine::replay::ReplayError;
+use waterwheel::engine::turn::{Shell, turn};
 use waterwheel::engine::{Done, Engine, Host, Job};
 use waterwheel::resp::Args;
 use waterwheel::resp::reply::encode_request;
@@ -43,9 +45,13 @@ pub struct World {
     pub mistake: Option<Mistake>,
     /// Syncs that a mistake has put off.
     put_off: Vec<FileJob>,
-    /// Files are tended once whenever something happens, however much there is left to do, and each look at the counter takes
+    /// Files are maintained once whenever something happens, however much there is left to do, and each look at the counter takes
     /// so many ticks meanwhile.
     pub slices_ticks: Option<u64>,
+    /// Files were maintained since something happened.
+    has_maintained: bool,
+    /// The last turn did a job.
+    has_worked: bool,
     /// The code with which the process was to end.
     pub exit: Option<i32>,
     /// Syncs of the log that were asked for.
@@ -118,6 +124,8 @@ impl World {
             mistake: None,
             put_off: Vec::new(),
             slices_ticks: None,
+            has_maintained: false,
+            has_worked: false,
             exit: None,
             log_syncs: 0,
             sent: 0,
@@ -366,44 +374,12 @@ impl World {
 
     /// Turns the loop until nothing is left to do now.
     fn turn(&mut self) {
-        let mut is_tended = false;
+        self.has_maintained = false;
         loop {
-            let ticks = self.host.ticks();
-            self.engine.set_now(self.host.now, ticks);
-            while self.engine.serve_waiting(&mut self.host) {}
-            let mut more = self.engine.tick(&mut self.host);
-            self.write_log();
-            self.take_output();
-            if self.slices_ticks.is_none() {
-                more |= self.engine.tend_files(&mut self.host);
-            } else if !is_tended {
-                is_tended = true;
-                self.tend_files_slowly();
-            }
-            self.engine.evict_clients();
-            while let Some(job) = self.engine.poll_job() {
-                self.jobs.push_back(job);
-            }
-            let worked = self.work();
-            self.engine.end_turn(0, 0);
-            if !more && !worked && !self.engine.has_runnable() {
+            let more = turn(self);
+            if !more && !self.has_worked && !self.engine.has_runnable() {
                 return;
             }
-        }
-    }
-
-    /// The time of the commands does not pass meanwhile.
-    fn tend_files_slowly(&mut self) {
-        self.host.ticks_a_look = self.slices_ticks.unwrap_or(0);
-        self.engine.tend_files(&mut self.host);
-        self.host.ticks_a_look = 0;
-        let ticks = self.host.ticks();
-        self.engine.set_now(self.host.now, ticks);
-    }
-
-    fn take_output(&mut self) {
-        while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
-            self.take_output_of(id);
         }
     }
 
@@ -489,25 +465,6 @@ impl World {
         queue(self).pop_front()
     }
 
-    /// Commits what was propagated, and has it written to the log: at once where its thread has nothing else to do.
-    fn write_log(&mut self) {
-        self.engine.commit();
-        self.engine.hand_over_log(&mut self.host);
-        while let Some((number, job)) = self.engine.poll_log_job() {
-            self.log_syncs += u64::from(matches!(job, LogJob::Sync(_)));
-            let writes = matches!(job, LogJob::Append(..)) && !self.jobs_held && self.disk_jobs_left > 0;
-            if writes && self.log_jobs.is_empty() {
-                self.disk_jobs_left -= 1;
-                let done = Done::Log(self.do_log(job));
-                self.tell_done(number, done);
-                continue;
-            }
-            let late_us = self.host.disk.next_delay_ms() * 1000;
-            self.log_due_us = self.log_due_us.max(self.host.now.mono_us + late_us);
-            self.log_jobs.push_back((self.log_due_us, number, job));
-        }
-    }
-
     fn do_log(&mut self, job: LogJob) -> FileResult {
         match (self.mistake, job) {
             (Some(Mistake::HalfTransactions), LogJob::Append(file, pieces)) => {
@@ -569,5 +526,86 @@ impl World {
             self.clients.insert(name.to_owned(), connection);
         }
         self.clients.get_mut(name).expect("it is there or was inserted")
+    }
+}
+
+/// How a turn is done without a machine. What clients send is handed over before, when a test says so.
+impl Shell for World {
+    type Host = FakeHost;
+
+    fn parts(&mut self) -> (&mut Engine, &mut FakeHost) {
+        (&mut self.engine, &mut self.host)
+    }
+
+    /// The clock stands while a turn goes on, so no phase takes any time.
+    fn stamp(&mut self, _: Phase) {}
+
+    fn update_time(&mut self) {
+        let ticks = self.host.ticks();
+        self.engine.set_now(self.host.now, ticks);
+    }
+
+    /// Other threads tell what they have done as soon as they have done it: see [`World::work`].
+    fn take_events(&mut self) {}
+
+    fn serve(&mut self) {
+        while self.engine.serve_waiting(&mut self.host) {}
+    }
+
+    /// Its thread writes at once where it has nothing else to do.
+    fn write_log(&mut self) {
+        self.engine.hand_over_log(&mut self.host);
+        while let Some((number, job)) = self.engine.poll_log_job() {
+            self.log_syncs += u64::from(matches!(job, LogJob::Sync(_)));
+            let writes = matches!(job, LogJob::Append(..)) && !self.jobs_held && self.disk_jobs_left > 0;
+            if writes && self.log_jobs.is_empty() {
+                self.disk_jobs_left -= 1;
+                let done = Done::Log(self.do_log(job));
+                self.tell_done(number, done);
+                continue;
+            }
+            let late_us = self.host.disk.next_delay_ms() * 1000;
+            self.log_due_us = self.log_due_us.max(self.host.now.mono_us + late_us);
+            self.log_jobs.push_back((self.log_due_us, number, job));
+        }
+    }
+
+    fn write_replies(&mut self) {
+        while let Some(id) = self.engine.poll_output() {
+            self.take_output_of(id);
+        }
+    }
+
+    fn write_messages(&mut self) {
+        while let Some(id) = self.engine.poll_output().or_else(|| self.engine.poll_message()) {
+            self.take_output_of(id);
+        }
+    }
+
+    /// With small slices it does one, however often the loop turns.
+    fn maintain_files(&mut self) -> bool {
+        let Some(ticks_a_look) = self.slices_ticks else {
+            return self.engine.maintain_files(&mut self.host);
+        };
+        if !std::mem::replace(&mut self.has_maintained, true) {
+            self.host.ticks_a_look = ticks_a_look;
+            self.engine.maintain_files(&mut self.host);
+            self.host.ticks_a_look = 0;
+            // The time of the commands does not pass meanwhile.
+            self.update_time();
+        }
+        false
+    }
+
+    fn do_jobs(&mut self) {
+        while let Some(job) = self.engine.poll_job() {
+            self.jobs.push_back(job);
+        }
+        self.has_worked = self.work();
+    }
+
+    /// The figures of traffic stay as they are: the recorder has nothing to say.
+    fn end_turn(&mut self) {
+        self.engine.end_turn(0, 0);
     }
 }

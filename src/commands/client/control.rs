@@ -1,9 +1,10 @@
 //! CLIENT REPLY, PAUSE, UNPAUSE and UNBLOCK.
 
 use crate::base::number::parse_i64;
+use crate::engine::blocking::BlockOn;
 use crate::engine::client::state;
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 
 pub(super) fn reply(ctx: &mut Ctx<'_>) -> CmdResult {

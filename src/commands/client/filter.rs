@@ -249,7 +249,7 @@ impl Filter {
     }
 }
 
-/// The numbers behind ID, up to the next name; at least one.
+/// The numbers after ID, up to the next name; at least one.
 fn ids(args: Args<'_>, from: usize, asked: Asked) -> Result<Vec<i64>, CmdError> {
     let mut ids = Vec::new();
     for index in from..args.len() {

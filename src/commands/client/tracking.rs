@@ -67,7 +67,7 @@ fn check(now: Option<&Tracker>, mode: &Mode, prefixes: &[Bytes]) -> Result<(), C
              with a different mode.",
         );
     }
-    // Those that begin with a prefix stand right behind it in their order.
+    // Those that begin with a prefix stand right after it in their order.
     let mut sorted: Vec<&Bytes> = prefixes.iter().collect();
     sorted.sort_unstable();
     let some_overlap = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));

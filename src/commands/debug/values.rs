@@ -1,7 +1,8 @@
 //! DEBUG on values: fingerprints of what the databases hold, and a trip through the dump format.
 
+use crate::engine::blocking::{Block, BlockOn};
 use crate::engine::durability::Reload;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::{Call, Engine};
 use crate::keyspace::{Db, digest};
 use crate::persist::rdb::{self, Options};

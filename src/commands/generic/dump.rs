@@ -144,7 +144,7 @@ fn restore(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.remove(key);
     }
     if options.absolute && !ctx.stores_the_past() && deadline.is_some_and(|ms| is_past(ms, now_ms)) {
-        // It would be dead at once. What it replaces is gone all the same.
+        // It would have expired at once. What it replaces is gone all the same.
         if found.is_some() {
             let verb: &[u8] = if ctx.conf.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
             ctx.propagate_as(&[verb, key.bytes]);

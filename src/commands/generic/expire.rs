@@ -221,13 +221,13 @@ fn tell_deadline(ctx: &mut Ctx<'_>, shown: fn(u64, u64) -> u64) -> CmdResult {
 
 fn persist(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
-    let dated = ctx.write(key).filter(|&handle| ctx.db_ref().deadline(handle).is_some());
-    if let Some(handle) = dated {
+    let with_ttl = ctx.write(key).filter(|&handle| ctx.db_ref().deadline(handle).is_some());
+    if let Some(handle) = with_ttl {
         ctx.db().set_deadline(key.hash, handle, None);
         ctx.notify(EventClass::Generic, "persist", key.bytes);
         ctx.changed(1);
     }
-    ctx.reply.int(i64::from(dated.is_some()));
+    ctx.reply.int(i64::from(with_ttl.is_some()));
     Ok(Outcome::Done)
 }
 

@@ -3,8 +3,9 @@
 //! A database is emptied in constant time: an empty one takes its place and the old one is freed on the helper thread.
 //! SYNC means that its client is answered when the memory is free; nobody else waits.
 
+use crate::engine::blocking::{Block, BlockOn};
 use crate::engine::ctx::Ctx;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::{FAST, WRITE};
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};
@@ -114,7 +115,7 @@ fn waits_for_memory(engine: &Engine, call: &Call<'_>) -> Result<bool, CmdError> 
 fn flush(engine: &mut Engine, call: &mut Call<'_>, dbs: std::ops::Range<usize>, waits: bool) -> Option<u64> {
     let removed: usize = dbs.clone().map(|db| engine.dbs.at(db).len()).sum();
     engine.propagation.changed(removed as u64);
-    // Also where nothing was removed: those who follow may hold what is dead here.
+    // Also where nothing was removed: those who follow may hold what has expired here.
     engine.propagate(call.slot, call.args);
     let now_ms = engine.now.unix_ms();
     engine.signal_all(dbs.clone());

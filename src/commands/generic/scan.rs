@@ -1,6 +1,6 @@
 //! Looking through a database: SCAN, KEYS, RANDOMKEY, DBSIZE.
 //!
-//! A dead key is never shown. SCAN and RANDOMKEY remove the dead keys they meet, KEYS only hides them.
+//! An expired key is never shown. SCAN and RANDOMKEY remove the expired keys they meet, KEYS only hides them.
 
 use crate::commands::scan::{Of, Pattern, ScanOptions, cursor_at};
 use crate::engine::ctx::Ctx;
@@ -11,7 +11,7 @@ use crate::keyspace::Db;
 use crate::keyspace::db::is_past;
 use crate::structures::slab::Handle;
 
-/// Draws of RANDOMKEY among keys that may all be dead while nothing may be removed.
+/// Draws of RANDOMKEY among keys that may all have expired while nothing may be removed.
 const DRAWS_MAX: usize = 100;
 
 pub(in crate::commands) const COMMANDS: &[Spec] = &[
@@ -103,9 +103,9 @@ fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
     let now_ms = ctx.judged_ms();
     found.retain(|&handle| {
         if !is_alive(ctx.db_ref(), handle, now_ms) {
-            let dead = ctx.db_ref().key(handle).to_vec();
-            let dead = ctx.key_of(&dead);
-            ctx.peek(dead);
+            let expired = ctx.db_ref().key(handle).to_vec();
+            let expired = ctx.key_of(&expired);
+            ctx.peek(expired);
             return false;
         }
         let name = ctx.db_ref().value(handle).type_of().name();
@@ -123,12 +123,12 @@ fn scan(ctx: &mut Ctx<'_>) -> CmdResult {
 fn randomkey(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut draws = 0;
     loop {
-        // Between expiry that is held and keys that are all dead nothing might ever be found.
-        let may_be_all_dead = ctx.db_ref().dated() == ctx.db_ref().len();
+        // Between expiry that is held and keys that have all expired nothing might ever be found.
+        let may_all_be_expired = ctx.db_ref().with_ttl() == ctx.db_ref().len();
         draws += 1;
-        let handle = match ctx.draw() {
-            Some(handle) if !may_be_all_dead || draws <= DRAWS_MAX => handle,
-            // As in Redis a dead one that may not be removed is better than none.
+        let handle = match ctx.random_entry() {
+            Some(handle) if !may_all_be_expired || draws <= DRAWS_MAX => handle,
+            // As in Redis an expired one that may not be removed is better than none.
             Some(handle) => {
                 ctx.reply_key(handle);
                 return Ok(Outcome::Done);
@@ -142,10 +142,10 @@ fn randomkey(ctx: &mut Ctx<'_>) -> CmdResult {
             ctx.reply_key(handle);
             return Ok(Outcome::Done);
         }
-        let dead = ctx.db_ref().key(handle).to_vec();
-        let dead = ctx.key_of(&dead);
-        ctx.peek(dead);
-        if !ctx.keeps_the_dead() {
+        let expired = ctx.db_ref().key(handle).to_vec();
+        let expired = ctx.key_of(&expired);
+        ctx.peek(expired);
+        if !ctx.keeps_expired() {
             draws = 0;
         }
     }

@@ -258,7 +258,7 @@ fn limits(limit: Option<(i64, i64)>, len: usize) -> std::ops::Range<usize> {
     start..start.saturating_add(count).min(len)
 }
 
-/// What a pattern stands for: `#` the element itself; else the string at the key, or behind `->` the field of the hash,
+/// What a pattern stands for: `#` the element itself; else the string at the key, or after `->` the field of the hash,
 /// whose name the element completes in the place of the star.
 fn look_up(ctx: &mut Ctx<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
     if pattern == b"#" {
@@ -280,7 +280,7 @@ fn look_up(ctx: &mut Ctx<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>>
             if found.deadline.is_none_or(|ms| !is_past(ms, now_ms)) {
                 return Some(found.value.element().to_vec());
             }
-            if !ctx.keeps_the_dead() {
+            if !ctx.keeps_expired() {
                 ctx.expire_fields(ctx.key_of(&name), handle, Some(&[field]));
             }
             None

@@ -4,8 +4,9 @@
 
 use crate::base::number::parse_i64;
 use crate::base::time::Now;
+use crate::engine::blocking::{Block, BlockOn, Offset};
 use crate::engine::durability::NOT_LOGGED;
-use crate::engine::error::{Block, BlockOn, CmdError, CmdResult, Offset, Outcome};
+use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::engine::spec::flag::BLOCKING;
 use crate::engine::spec::{Group, Spec, acl};
 use crate::engine::{Call, Engine};

@@ -22,7 +22,7 @@ const ANY: (&str, &str) = ("6.2.0", "`ANY` came for `COUNT`.");
 
 const READ: &[KeySpec] = &[key_at(1, key::RO | key::ACCESS)];
 
-/// The key behind a word, looked for from the argument `from` on.
+/// The key after a word, looked for from the argument `from` on.
 const fn behind(word: &'static str, from: i32) -> KeySpec {
     KeySpec {
         flags: key::OW | key::UPDATE,
@@ -167,7 +167,7 @@ fn unit_at(ctx: &Ctx<'_>, index: usize) -> Result<f64, CmdError> {
         .ok_or(CmdError::coded("ERR unsupported unit provided. please use M, KM, FT, MI"))
 }
 
-/// Replies with a distance: four digits behind the point.
+/// Replies with a distance: four digits after the point.
 fn reply_distance(reply: &mut Reply<'_>, distance: f64) {
     let scaled = (distance * 10_000.0).round_ties_even() as i64;
     let mut buf = [0; I64_BYTES_MAX];

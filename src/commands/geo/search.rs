@@ -183,7 +183,7 @@ impl Query {
         Ok(index + 1 + used)
     }
 
-    /// The radius at `index` and its unit behind it.
+    /// The radius at `index` and its unit after it.
     fn circle(&mut self, ctx: &Ctx<'_>, index: usize) -> Result<(), CmdError> {
         let radius = parse_double(ctx.args.at(index)).ok_or(CmdError::coded("ERR need numeric radius"))?;
         if radius < 0.0 {
@@ -194,7 +194,7 @@ impl Query {
         Ok(())
     }
 
-    /// The number of corners at `index` and the corners behind it; answers how many arguments that is.
+    /// The number of corners at `index` and the corners after it; answers how many arguments that is.
     fn polygon(&mut self, ctx: &Ctx<'_>, index: usize) -> Result<usize, CmdError> {
         let count = ctx.int(index).ok().and_then(|count| i32::try_from(count).ok());
         let count = count.ok_or(CmdError::coded("ERR invalid number of vertices"))?;

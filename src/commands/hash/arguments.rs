@@ -1,4 +1,4 @@
-//! What stands behind the key of HSETEX, HGETEX, HEXPIRE and its kind: words in any order, and FIELDS with its fields among them.
+//! What stands after the key of HSETEX, HGETEX, HEXPIRE and its kind: words in any order, and FIELDS with its fields among them.
 
 use super::expire::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit, deadline_at};
 use crate::base::number::parse_i64;
@@ -33,11 +33,11 @@ pub(super) struct Options {
     pub(super) persist: bool,
     /// Where the word about time is, and what it means, as Unix time in milliseconds.
     pub(super) deadline: Option<(usize, u64)>,
-    /// The arguments behind FIELDS and the number: fields, of HSETEX with their values.
+    /// The arguments after FIELDS and the number: fields, of HSETEX with their values.
     pub(super) fields: Range<usize>,
 }
 
-/// The number behind FIELDS at `index`, and the arguments that belong to it: so many a field.
+/// The number after FIELDS at `index`, and the arguments that belong to it: so many a field.
 fn fields_behind(
     ctx: &Ctx<'_>,
     index: usize,
@@ -139,7 +139,7 @@ pub(super) enum Condition {
     Lt,
 }
 
-/// What HEXPIRE and its kind are told behind the time.
+/// What HEXPIRE and its kind are told after the time.
 pub(super) struct Expiring {
     /// The condition, and where it stands.
     pub(super) condition: Option<(usize, Condition)>,
@@ -149,7 +149,7 @@ pub(super) struct Expiring {
     pub(super) fields: Range<usize>,
 }
 
-/// Reads what HEXPIRE and its kind are told behind the time.
+/// Reads what HEXPIRE and its kind are told after the time.
 pub(super) fn expiring(ctx: &Ctx<'_>) -> Result<Expiring, CmdError> {
     const TOO_FEW: CmdError =
         CmdError::coded("ERR FIELDS requires at least numfields and one field argument");

@@ -1,6 +1,6 @@
 //! Numbers in fields: HINCRBY, HINCRBYFLOAT. The deadline of the field stays.
 
-use super::{bury, write};
+use super::{remove_expired, write};
 use crate::base::extended::Extended;
 use crate::base::number::{I64_BYTES_MAX, format_i64, parse_i64};
 use crate::engine::ctx::{Ctx, Key};
@@ -12,7 +12,7 @@ use crate::keyspace::types::hash::FieldDeadline;
 /// The text of a field that is alive, and whether it has a deadline.
 fn text_of(ctx: &mut Ctx<'_>, key: Key<'_>, field: &[u8]) -> Result<Option<(Vec<u8>, bool)>, CmdError> {
     let Some(handle) = write(ctx, key)? else { return Ok(None) };
-    let Some(handle) = bury(ctx, key, handle, field) else { return Ok(None) };
+    let Some(handle) = remove_expired(ctx, key, handle, field) else { return Ok(None) };
     let found = ctx.db_ref().value(handle).hash()?.get(field);
     Ok(found.map(|field| (field.value.element().to_vec(), field.deadline.is_some())))
 }
@@ -51,9 +51,9 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let key = ctx.key(1);
     let field = ctx.args.at(2);
-    let (old, is_dated) = match text_of(ctx, key, field)? {
-        Some((text, is_dated)) => {
-            (Extended::parse(&text).ok_or(CmdError::coded("ERR hash value is not a float"))?, is_dated)
+    let (old, has_ttl) = match text_of(ctx, key, field)? {
+        Some((text, has_ttl)) => {
+            (Extended::parse(&text).ok_or(CmdError::coded("ERR hash value is not a float"))?, has_ttl)
         }
         None => (Extended::parse(b"0").ok_or(CmdError::NotFloat)?, false),
     };
@@ -65,7 +65,7 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_>) -> CmdResult {
     set(ctx, key, field, &text)?;
     // Another machine might round differently, so the sum is propagated; and HSET would take the deadline away.
     let with_deadline: &[&[u8]] = &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field, &text];
-    if is_dated {
+    if has_ttl {
         ctx.propagate_as(with_deadline);
     } else {
         // A log is read by older servers, too, which do not know it.

@@ -70,7 +70,7 @@ impl Condition {
 /// What is said of a number of fields that is none.
 pub(super) const NO_COUNT: CmdError = CmdError::coded("ERR Number of fields must be a positive integer");
 
-/// The arguments that name fields, behind `FIELDS` at `index` and their number; without a number it is `no_count`.
+/// The arguments that name fields, after `FIELDS` at `index` and their number; without a number it is `no_count`.
 pub(super) fn fields_at(ctx: &Ctx<'_>, index: usize, no_count: CmdError) -> Result<Range<usize>, CmdError> {
     if !ctx.args.is(index, "fields") {
         return Err(CmdError::coded("ERR Mandatory argument FIELDS is missing or not at the right position"));

@@ -1,6 +1,6 @@
 //! Hashes: fields, numbers in fields ([`count`]), random fields ([`random`]), deadlines of fields ([`expire`], [`with_deadline`]).
 //!
-//! A field whose deadline has passed is seen by nobody but those who [see the dead](Ctx::sees_the_dead). The wheel removes it,
+//! A field whose deadline has passed is seen by nobody but those who [see what has expired](Ctx::sees_expired). The wheel removes it,
 //! or, where the wheel is held, the first command that asks for it by its name.
 
 mod arguments;
@@ -53,21 +53,21 @@ fn write(ctx: &mut Ctx<'_>, key: Key<'_>) -> Result<Option<Handle>, CmdError> {
     Ok(found)
 }
 
-/// Removes a field if it is dead. Where the hash is then: none when it went with its last field.
-fn bury(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> Option<Handle> {
-    bury_all(ctx, key, handle, &[name])
+/// Removes a field if it has expired. Where the hash is then: none when it went with its last field.
+fn remove_expired(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> Option<Handle> {
+    remove_all_expired(ctx, key, handle, &[name])
 }
 
-/// Removes those of the named fields that are dead. Where the hash is then: none when it went with its last field.
-fn bury_all(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, names: &[&[u8]]) -> Option<Handle> {
+/// Removes those of the named fields that have expired. Where the hash is then: none when it went with its last field.
+fn remove_all_expired(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, names: &[&[u8]]) -> Option<Handle> {
     let now_ms = ctx.judged_ms();
     let hash = ctx.db_ref().value(handle).hash().ok()?;
-    if hash.next_deadline().is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_the_dead() {
+    if hash.next_deadline().is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_expired() {
         return Some(handle);
     }
-    let is_dead = |name: &&&[u8]| hash.get(name).is_some_and(|field| !is_alive(&field, now_ms));
-    let dead: Vec<&[u8]> = names.iter().filter(is_dead).copied().collect();
-    if dead.is_empty() { Some(handle) } else { ctx.expire_fields(key, handle, Some(&dead)) }
+    let is_expired = |name: &&&[u8]| hash.get(name).is_some_and(|field| !is_alive(&field, now_ms));
+    let expired: Vec<&[u8]> = names.iter().filter(is_expired).copied().collect();
+    if expired.is_empty() { Some(handle) } else { ctx.expire_fields(key, handle, Some(&expired)) }
 }
 
 /// The arguments that name fields.
@@ -76,7 +76,7 @@ fn names<'a>(ctx: &Ctx<'a>, fields: impl Iterator<Item = usize>) -> Vec<&'a [u8]
 }
 
 /// Puts back a hash from which fields were removed, and tells it.
-fn put_less(ctx: &mut Ctx<'_>, key: Key<'_>, hash: Taken<Hash>) {
+fn put_after_removal(ctx: &mut Ctx<'_>, key: Key<'_>, hash: Taken<Hash>) {
     let is_there = ctx.put(key, hash);
     ctx.notify(EventClass::Hash, "hdel", key.bytes);
     if !is_there {
@@ -133,7 +133,7 @@ fn hsetnx(ctx: &mut Ctx<'_>) -> CmdResult {
     let (field, value) = (ctx.args.at(2), ctx.args.at(3));
     let tuning = &ctx.conf.tuning;
     if let Some(handle) = write(ctx, key)?
-        && let Some(handle) = bury(ctx, key, handle, field)
+        && let Some(handle) = remove_expired(ctx, key, handle, field)
         && ctx.db_ref().value(handle).hash()?.get(field).is_some()
     {
         ctx.reply.int(0);
@@ -157,7 +157,7 @@ fn find_field(ctx: &mut Ctx<'_>) -> Result<Option<Handle>, CmdError> {
     match ctx.db_ref().value(handle).hash()?.get(name) {
         Some(field) if is_alive(&field, now_ms) => Ok(Some(handle)),
         Some(_) => {
-            bury(ctx, key, handle, name);
+            remove_expired(ctx, key, handle, name);
             Ok(None)
         }
         None => Ok(None),
@@ -176,21 +176,21 @@ fn hget(ctx: &mut Ctx<'_>) -> CmdResult {
     match open.db.value(handle).hash()?.get(name) {
         Some(field) if is_alive(&field, now_ms) => reply_field_value(open.reply, field.value),
         None => open.reply.null(),
-        Some(_) => return hget_dead(ctx, key, handle, name),
+        Some(_) => return hget_expired(ctx, key, handle, name),
     }
     Ok(Outcome::Done)
 }
 
 /// HGET of a field whose deadline has passed.
 #[cold]
-fn hget_dead(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> CmdResult {
-    let sees_it = ctx.sees_the_dead();
+fn hget_expired(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, name: &[u8]) -> CmdResult {
+    let sees_it = ctx.sees_expired();
     let open = ctx.open();
     match open.db.value(handle).hash()?.get(name) {
         Some(field) if sees_it => reply_field_value(open.reply, field.value),
         _ => {
             open.reply.null();
-            bury(ctx, key, handle, name);
+            remove_expired(ctx, key, handle, name);
         }
     }
     Ok(Outcome::Done)
@@ -200,7 +200,7 @@ fn hmget(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let args = ctx.args;
     let found = match read(ctx, key)? {
-        Some(handle) => bury_all(ctx, key, handle, &names(ctx, 2..args.len())),
+        Some(handle) => remove_all_expired(ctx, key, handle, &names(ctx, 2..args.len())),
         None => None,
     };
     reply_values(ctx, found, 2..args.len());
@@ -257,7 +257,7 @@ fn hdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut hash = ctx.take::<Hash>(handle)?;
     let removed = ctx.args.iter_from(2).filter(|field| hash.remove(field)).count();
     if removed > 0 {
-        put_less(ctx, key, hash);
+        put_after_removal(ctx, key, hash);
         ctx.changed(removed as u64);
     } else {
         ctx.put(key, hash);
@@ -299,9 +299,9 @@ fn reply_all(ctx: &mut Ctx<'_>, wanted: Wanted) -> CmdResult {
     };
     let open = ctx.open();
     let hash = open.db.value(handle).hash()?;
-    let may_be_dead = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
-    let is_seen = |field: &Field<'_>| !may_be_dead || is_alive(field, now_ms);
-    let len = if may_be_dead { hash.iter().filter(is_seen).count() } else { hash.len() };
+    let may_be_expired = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
+    let is_seen = |field: &Field<'_>| !may_be_expired || is_alive(field, now_ms);
+    let len = if may_be_expired { hash.iter().filter(is_seen).count() } else { hash.len() };
     if wanted == Wanted::Both {
         open.reply.map(len)
     } else {

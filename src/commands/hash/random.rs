@@ -13,13 +13,13 @@ use crate::structures::slab::Handle;
 /// Draws that may hit a field whose deadline has passed while nothing may be removed.
 const DRAWS_MAX: usize = 100;
 
-/// The hash without dead fields, if anything is left of it.
+/// The hash without expired fields, if anything is left of it.
 fn read_alive(ctx: &mut Ctx<'_>) -> Result<Option<Handle>, CmdError> {
     let key = ctx.key(1);
     let Some(handle) = read(ctx, key)? else { return Ok(None) };
     let now_ms = ctx.judged_ms();
     let deadline = ctx.db_ref().value(handle).hash()?.next_deadline();
-    if deadline.is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_the_dead() {
+    if deadline.is_none_or(|deadline| !is_past(deadline, now_ms)) || ctx.keeps_expired() {
         return Ok(Some(handle));
     }
     Ok(ctx.expire_fields(key, handle, None))
@@ -76,8 +76,8 @@ fn some(ctx: &mut Ctx<'_>, count: i64, with_values: bool) -> CmdResult {
     };
     let replies = |count: usize, version: u8| if with_values && version == 2 { 2 * count } else { count };
     let is_seen = |field: &Field<'_>| is_alive(field, now_ms);
-    let any_dead = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
-    let alive = if any_dead { hash.iter().filter(is_seen).count() } else { hash.len() };
+    let any_expired = hash.next_deadline().is_some_and(|deadline| is_past(deadline, now_ms));
+    let alive = if any_expired { hash.iter().filter(is_seen).count() } else { hash.len() };
     if count < 0 {
         if !allowed {
             return Err(CmdError::coded("ERR value is out of range"));

@@ -2,7 +2,7 @@
 
 use super::arguments::{self, Of, Options};
 use super::expire::{NO_COUNT, fields_at, put_without, removes_at_once};
-use super::{bury_all, is_alive, put_less, reply_field_value, reply_values, write};
+use super::{is_alive, put_after_removal, remove_all_expired, reply_field_value, reply_values, write};
 use crate::engine::ctx::Ctx;
 use crate::engine::error::{CmdResult, Outcome};
 use crate::keyspace::EventClass;
@@ -15,7 +15,8 @@ pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
     let key = ctx.key(1);
     let found = write(ctx, key)?;
     let fields = fields_at(ctx, 2, NO_COUNT)?;
-    let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
+    let found =
+        found.and_then(|handle| remove_all_expired(ctx, key, handle, &super::names(ctx, fields.clone())));
     let Some(handle) = found else {
         reply_values(ctx, found, fields);
         return Ok(Outcome::Done);
@@ -36,7 +37,7 @@ pub(super) fn hgetdel(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.put(key, hash);
         return Ok(Outcome::Done);
     }
-    put_less(ctx, key, hash);
+    put_after_removal(ctx, key, hash);
     ctx.changed(removed as u64);
     let mut frame = vec![&b"HDEL"[..], key.bytes];
     frame.extend(fields.map(|index| args.at(index)));
@@ -62,7 +63,8 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
         None => Change::Nothing,
     };
     let fields = options.fields;
-    let found = found.and_then(|handle| bury_all(ctx, key, handle, &super::names(ctx, fields.clone())));
+    let found =
+        found.and_then(|handle| remove_all_expired(ctx, key, handle, &super::names(ctx, fields.clone())));
     reply_values(ctx, found, fields.clone());
     let Some(handle) = found else { return Ok(Outcome::Done) };
     if let Change::Nothing = change {
@@ -117,7 +119,7 @@ pub(super) fn hgetex(ctx: &mut Ctx<'_>) -> CmdResult {
     Ok(Outcome::Done)
 }
 
-/// Whether all of the fields are there, or none of them, and which dead ones were met until that was known.
+/// Whether all of the fields are there, or none of them, and which expired ones were met until that was known.
 fn are_fields_there<'a>(
     ctx: &Ctx<'_>,
     found: Option<Handle>,
@@ -125,17 +127,17 @@ fn are_fields_there<'a>(
     wanted: bool,
 ) -> (bool, Vec<&'a [u8]>) {
     let now_ms = ctx.judged_ms();
-    let mut dead = Vec::new();
+    let mut expired = Vec::new();
     let hash = found.and_then(|handle| ctx.db_ref().value(handle).hash().ok());
     let fits = names.all(|name| {
         let field = hash.and_then(|hash| hash.get(name));
         let lives = field.is_some_and(|field| is_alive(&field, now_ms));
-        if field.is_some() && !lives && !ctx.keeps_the_dead() {
-            dead.push(name);
+        if field.is_some() && !lives && !ctx.keeps_expired() {
+            expired.push(name);
         }
         lives == wanted
     });
-    (fits, dead)
+    (fits, expired)
 }
 
 pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
@@ -149,14 +151,14 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
         ctx.reply.int(0);
         return Ok(Outcome::Done);
     }
-    let mut dead = Vec::new();
+    let mut expired = Vec::new();
     if let Some(wanted) = options.fields_there {
         let names = names.clone().map(|index| args.at(index));
         let (fits, met) = are_fields_there(ctx, found, names, wanted);
-        dead = met;
+        expired = met;
         if !fits {
-            if let Some(handle) = found.filter(|_| !dead.is_empty()) {
-                ctx.expire_fields(key, handle, Some(&dead));
+            if let Some(handle) = found.filter(|_| !expired.is_empty()) {
+                ctx.expire_fields(key, handle, Some(&expired));
             }
             ctx.reply.int(0);
             return Ok(Outcome::Done);
@@ -170,8 +172,8 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>) -> CmdResult {
     let is_past = matches!(deadline, FieldDeadline::At(ms) if removes_at_once(ctx, ms));
     let mut hash = ctx.take_or_new::<Hash>(key)?;
     // The key stays, even when these were all that it had.
-    dead.retain(|name| hash.remove(name));
-    ctx.tell_expired_fields(key, &dead.iter().map(|name| name.to_vec()).collect::<Vec<_>>());
+    expired.retain(|name| hash.remove(name));
+    ctx.tell_expired_fields(key, &expired.iter().map(|name| name.to_vec()).collect::<Vec<_>>());
     super::make_room(ctx, &mut hash, options.fields.clone());
     if let FieldDeadline::At(_) = deadline {
         hash.allow_deadlines();

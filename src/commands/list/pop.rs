@@ -100,29 +100,29 @@ fn blocking_pop(ctx: &mut Ctx<'_>, end: End) -> CmdResult {
 }
 
 pub(super) fn lmpop(ctx: &mut Ctx<'_>) -> CmdResult {
-    let wish = Wish::parse(ctx, 1)?;
-    if !wish.grant(ctx)? {
+    let options = Options::parse(ctx, 1)?;
+    if !options.grant(ctx)? {
         ctx.reply.null_array();
     }
     Ok(Outcome::Done)
 }
 
 pub(super) fn blmpop(ctx: &mut Ctx<'_>) -> CmdResult {
-    let wish = Wish::parse(ctx, 2)?;
+    let options = Options::parse(ctx, 2)?;
     let deadline = ctx.timeout(1)?;
-    if wish.grant(ctx)? { Ok(Outcome::Done) } else { Ok(ctx.block_on_keys(deadline)) }
+    if options.grant(ctx)? { Ok(Outcome::Done) } else { Ok(ctx.block_on_keys(deadline)) }
 }
 
 /// What LMPOP and BLMPOP ask for.
-struct Wish {
+struct Options {
     keys: std::ops::Range<usize>,
     end: End,
     count: usize,
 }
 
-impl Wish {
+impl Options {
     /// `at` is the argument that counts the keys.
-    fn parse(ctx: &Ctx<'_>, at: usize) -> Result<Wish, CmdError> {
+    fn parse(ctx: &Ctx<'_>, at: usize) -> Result<Options, CmdError> {
         let positive = |index: usize, refusal| match not_negative(ctx, index, refusal)? {
             0 => Err(CmdError::coded(refusal)),
             n => Ok(n),
@@ -142,7 +142,7 @@ impl Wish {
             count = Some(positive(index + 1, "ERR count should be greater than 0")?);
             index += 2;
         }
-        Ok(Wish { keys: at + 1..end_at, end, count: count.unwrap_or(1) })
+        Ok(Options { keys: at + 1..end_at, end, count: count.unwrap_or(1) })
     }
 
     /// Takes from the first list that exists; false if none does.

@@ -185,7 +185,7 @@ fn sadd(ctx: &mut Ctx<'_>) -> CmdResult {
 }
 
 /// Puts back a set from which members were removed, and tells it.
-fn put_less(ctx: &mut Ctx<'_>, key: Key<'_>, set: Taken<Set>, event: &'static str) {
+fn put_after_removal(ctx: &mut Ctx<'_>, key: Key<'_>, set: Taken<Set>, event: &'static str) {
     let is_there = ctx.put(key, set);
     ctx.notify(EventClass::Set, event, key.bytes);
     if !is_there {
@@ -202,7 +202,7 @@ fn srem(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut set = ctx.take::<Set>(handle)?;
     let removed = ctx.args.iter_from(2).filter(|member| set.remove(member)).count();
     if removed > 0 {
-        put_less(ctx, key, set, "srem");
+        put_after_removal(ctx, key, set, "srem");
         ctx.changed(removed as u64);
     } else {
         ctx.put(key, set);
@@ -229,7 +229,7 @@ fn smove(ctx: &mut Ctx<'_>) -> CmdResult {
     }
     let mut set = ctx.take::<Set>(source)?;
     set.remove(member);
-    put_less(ctx, from, set, "srem");
+    put_after_removal(ctx, from, set, "srem");
     ctx.changed(1);
     let mut set = ctx.take_or_new::<Set>(to)?;
     if set.is_new() {

@@ -1,6 +1,6 @@
 //! Random members of sets: SPOP, SRANDMEMBER.
 
-use super::put_less;
+use super::put_after_removal;
 use crate::commands::{allows_picks, hard_limit_bytes, is_too_much, reply_element};
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -29,7 +29,7 @@ fn spop_one(ctx: &mut Ctx<'_>) -> CmdResult {
     let mut set = ctx.take::<Set>(handle)?;
     let member = set.pop(ctx.rng).unwrap_or_default();
     ctx.propagate_as(&[b"SREM", key.bytes, &member]);
-    put_less(ctx, key, set, "spop");
+    put_after_removal(ctx, key, set, "spop");
     ctx.changed(1);
     ctx.reply.bulk(&member);
     Ok(Outcome::Done)
@@ -108,7 +108,7 @@ fn pop_some(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, count: usize) -> Cm
             [&b"SREM"[..], key.bytes].into_iter().chain(members.iter().map(Vec::as_slice)).collect();
         ctx.propagate_as(&frame);
     }
-    put_less(ctx, key, set, "spop");
+    put_after_removal(ctx, key, set, "spop");
     Ok(Outcome::Done)
 }
 

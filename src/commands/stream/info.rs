@@ -39,7 +39,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> CmdResult {
         });
     }
     // Where nothing may go by itself, as with a replica, what is over is not counted.
-    let now_ms = if ctx.keeps_the_dead() { ctx.now.unix_ms() } else { 0 };
+    let now_ms = if ctx.keeps_expired() { ctx.now.unix_ms() } else { 0 };
     let open = ctx.open();
     let (stream, reply) = (open.db.value(handle).stream()?, open.reply);
     let log = &stream.log;

@@ -80,7 +80,7 @@ fn producer_at(ctx: &Ctx<'_>, index: usize, before: Option<Producer>) -> Result<
     Err(CmdError::coded(refusal))
 }
 
-/// Reads the options behind the key, up to the id if the command adds an entry.
+/// Reads the options after the key, up to the id if the command adds an entry.
 pub(super) fn parse(ctx: &Ctx<'_>, adds: bool) -> Result<Options, CmdError> {
     let args = ctx.args;
     let mut options = Options {

@@ -18,7 +18,7 @@ use crate::structures::slab::Handle;
 use bytes::Bytes;
 
 /// What a request asks for.
-struct Wish<'a> {
+struct Options<'a> {
     count: usize,
     /// Until when it waits, as [`Ctx::wait_end_us`] says; none: it does not wait.
     block: Option<Option<u64>>,
@@ -50,9 +50,9 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> CmdResult {
     read(ctx, true)
 }
 
-fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Wish<'a>, CmdError> {
+fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Options<'a>, CmdError> {
     let args = ctx.args;
-    let mut wish = Wish {
+    let mut options = Options {
         count: usize::MAX,
         block: None,
         group: None,
@@ -65,11 +65,11 @@ fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Wish<'a>, CmdError> {
     while index < args.len() {
         let more = args.len() - index - 1;
         if more > 0 && args.is(index, "block") {
-            wish.block = Some(wait_end(ctx, index + 1)?);
+            options.block = Some(wait_end(ctx, index + 1)?);
             index += 2;
         } else if more > 0 && args.is(index, "count") {
             let count = ctx.int(index + 1)?;
-            wish.count = if count > 0 { count as usize } else { usize::MAX };
+            options.count = if count > 0 { count as usize } else { usize::MAX };
             index += 2;
         } else if more > 0 && args.is(index, "streams") {
             if !more.is_multiple_of(2) {
@@ -79,19 +79,19 @@ fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Wish<'a>, CmdError> {
                     ctx.row.full_name
                 )));
             }
-            (wish.keys_at, wish.keys) = (index + 1, more / 2);
+            (options.keys_at, options.keys) = (index + 1, more / 2);
             break;
         } else if more > 1 && args.is(index, "group") {
             if !for_group {
                 return Err(only_for_groups("GROUP"));
             }
-            wish.group = Some((args.at(index + 1), args.at(index + 2)));
+            options.group = Some((args.at(index + 1), args.at(index + 2)));
             index += 3;
         } else if args.is(index, "noack") {
             if !for_group {
                 return Err(only_for_groups("NOACK"));
             }
-            wish.no_ack = true;
+            options.no_ack = true;
             index += 1;
         } else if more > 0 && args.is(index, "claim") {
             if !for_group {
@@ -101,19 +101,19 @@ fn parse<'a>(ctx: &Ctx<'a>, for_group: bool) -> Result<Wish<'a>, CmdError> {
                 CmdError::coded("ERR min-idle-time is not an integer or out of range");
             const NEGATIVE: CmdError = CmdError::coded("ERR min-idle-time must be a positive integer");
             let ms = ctx.int(index + 1).map_err(|_| NO_NUMBER)?;
-            wish.claim_ms = Some(u64::try_from(ms).map_err(|_| NEGATIVE)?);
+            options.claim_ms = Some(u64::try_from(ms).map_err(|_| NEGATIVE)?);
             index += 2;
         } else {
             return Err(CmdError::Syntax);
         }
     }
-    if wish.keys == 0 {
+    if options.keys == 0 {
         return Err(CmdError::Syntax);
     }
-    if for_group && wish.group.is_none() {
+    if for_group && options.group.is_none() {
         return Err(CmdError::coded("ERR Missing GROUP option for XREADGROUP"));
     }
-    Ok(wish)
+    Ok(options)
 }
 
 fn only_for_groups(option: &str) -> CmdError {
@@ -131,18 +131,18 @@ fn wait_end(ctx: &Ctx<'_>, index: usize) -> Result<Option<u64>, CmdError> {
 }
 
 fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
-    let wish = parse(ctx, for_group)?;
-    let mut sources = Vec::with_capacity(wish.keys);
+    let options = parse(ctx, for_group)?;
+    let mut sources = Vec::with_capacity(options.keys);
     // The request as it is kept while it waits, if it must differ.
     let mut kept: Option<Vec<Bytes>> = None;
-    for index in wish.keys_at..wish.keys_at + wish.keys {
+    for index in options.keys_at..options.keys_at + options.keys {
         let key = ctx.key(index);
         let handle = ctx.read(key);
         let stream = match handle {
             Some(handle) => Some(ctx.db_ref().value(handle).stream()?),
             None => None,
         };
-        if let Some((name, _)) = wish.group
+        if let Some((name, _)) = options.group
             && stream.and_then(|stream| stream.group(name)).is_none()
         {
             let text = format!(
@@ -152,7 +152,7 @@ fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
             );
             return Err(CmdError::Text(text.into()));
         }
-        let id_at = index + wish.keys;
+        let id_at = index + options.keys;
         let from = from_at(ctx.args.at(id_at), stream.map(|stream| &stream.log), for_group)?;
         if let (From::After(id), b"$" | b"+") = (from, ctx.args.at(id_at)) {
             kept.get_or_insert_with(|| ctx.args.to_owned_args())[id_at] = Bytes::from(id.to_vec());
@@ -164,14 +164,14 @@ fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
         ctx.count_read(*key, handle.is_some());
     }
     if for_group {
-        note_consumers(ctx, &wish, &sources)?;
+        note_consumers(ctx, &options, &sources)?;
     }
-    let served = served(ctx, &wish, &sources)?;
+    let served = served(ctx, &options, &sources)?;
     if served.is_empty() {
-        return match wish.block {
-            Some(deadline) => match wish.claim_ms {
+        return match options.block {
+            Some(deadline) => match options.claim_ms {
                 Some(ms) => {
-                    let idle_in_ms = idle_in_ms(ctx, &wish, &sources, ms)?;
+                    let idle_in_ms = idle_in_ms(ctx, &options, &sources, ms)?;
                     Ok(ctx.block_until_idle(deadline, kept, idle_in_ms))
                 }
                 None => Ok(ctx.block_on_keys_as(deadline, kept)),
@@ -194,13 +194,13 @@ fn read(ctx: &mut Ctx<'_>, for_group: bool) -> CmdResult {
             ctx.reply.array(2);
         }
         ctx.reply.bulk(key.bytes);
-        match (wish.group, from) {
-            (Some((group, consumer)), _) => serve_group(ctx, &wish, key, handle, (group, consumer), from)?,
+        match (options.group, from) {
+            (Some((group, consumer)), _) => serve_group(ctx, &options, key, handle, (group, consumer), from)?,
             (None, From::After(id)) => {
                 let open = ctx.open();
                 let log = &open.db.value(handle).stream()?.log;
                 let start = id.next().unwrap_or(StreamId::MAX);
-                reply_range(open.reply, log, start, StreamId::MAX, true, wish.count);
+                reply_range(open.reply, log, start, StreamId::MAX, true, options.count);
             }
             (None, From::New) => unreachable!("only groups read what is new to them"),
         }
@@ -236,15 +236,15 @@ fn from_at(text: &[u8], log: Option<&Log>, for_group: bool) -> Result<From, CmdE
 /// A consumer that asks is seen, and comes to be if it asks for the first time.
 fn note_consumers(
     ctx: &mut Ctx<'_>,
-    wish: &Wish<'_>,
+    options: &Options<'_>,
     sources: &[(Key<'_>, Option<Handle>, From)],
 ) -> Result<(), CmdError> {
-    let Some((group_name, name)) = wish.group else { return Ok(()) };
+    let Some((group_name, name)) = options.group else { return Ok(()) };
     let now_ms = ctx.now.unix_ms();
     for (key, handle, _) in sources {
         let Some(handle) = handle else { continue };
         let is_new = pending::see_consumer(ctx, *key, *handle, group_name, name, now_ms)?;
-        if is_new && wish.no_ack && ctx.is_followed() {
+        if is_new && options.no_ack && ctx.is_followed() {
             ctx.propagate_as(&[&b"XGROUP"[..], b"CREATECONSUMER", key.bytes, group_name, name]);
         }
     }
@@ -256,7 +256,7 @@ fn note_consumers(
 /// Which sources have something to give.
 fn served(
     ctx: &Ctx<'_>,
-    wish: &Wish<'_>,
+    options: &Options<'_>,
     sources: &[(Key<'_>, Option<Handle>, From)],
 ) -> Result<Vec<usize>, CmdError> {
     let mut served = Vec::new();
@@ -265,21 +265,21 @@ fn served(
     for (number, (key, handle, from)) in sources.iter().enumerate() {
         let Some(handle) = handle else { continue };
         let stream = ctx.db_ref().value(*handle).stream()?;
-        let has_some = match (from, wish.group) {
+        let has_some = match (from, options.group) {
             (From::After(_), Some(_)) => true,
             (From::After(id), None) => stream.log.edge(false).is_some_and(|last| last > *id),
             (From::New, group) => {
                 let group = group.and_then(|(name, _)| stream.group(name));
                 let Some(group) = group else { continue };
                 let before = taken.entry(key.bytes).or_default();
-                let claimable = wish.claim_ms.is_some_and(|ms| {
+                let claimable = options.claim_ms.is_some_and(|ms| {
                     *before == 0 && pending::idle(group, &stream.log, ms, ctx.now.unix_ms()).next().is_some()
                 });
                 let has_new = group.last_id.next().is_some_and(|start| {
                     let wanted = before.saturating_add(1);
                     stream.log.count(start, StreamId::MAX, true, wanted) == wanted
                 });
-                *before = before.saturating_add(wish.count);
+                *before = before.saturating_add(options.count);
                 has_new || claimable
             }
         };
@@ -293,14 +293,14 @@ fn served(
 /// When the first pending entry will have been idle for `idle_ms`, in milliseconds from now; none: nothing is pending.
 fn idle_in_ms(
     ctx: &Ctx<'_>,
-    wish: &Wish<'_>,
+    options: &Options<'_>,
     sources: &[(Key<'_>, Option<Handle>, From)],
     idle_ms: u64,
 ) -> Result<Option<u64>, CmdError> {
     let now_ms = ctx.now.unix_ms();
     let mut nearest: Option<u64> = None;
     for (_, handle, _) in sources {
-        let (Some(handle), Some((name, _))) = (handle, wish.group) else { continue };
+        let (Some(handle), Some((name, _))) = (handle, options.group) else { continue };
         let stream = ctx.db_ref().value(*handle).stream()?;
         let Some(group) = stream.group(name) else { continue };
         let oldest =
@@ -314,7 +314,7 @@ fn idle_in_ms(
 /// Replies with entries of a stream to a consumer, and notes that it has them.
 fn serve_group(
     ctx: &mut Ctx<'_>,
-    wish: &Wish<'_>,
+    options: &Options<'_>,
     key: Key<'_>,
     handle: Handle,
     (group_name, consumer_name): (&[u8], &[u8]),
@@ -327,10 +327,10 @@ fn serve_group(
         let consumer = group.find(consumer_name).expect("a consumer that asks comes to be");
         match from {
             From::After(id) => {
-                again(reply, group, log, consumer, (id, wish.count, now_ms));
+                again(reply, group, log, consumer, (id, options.count, now_ms));
                 Given::default()
             }
-            From::New => give(reply, wish, group, log, consumer, now_ms),
+            From::New => give(reply, options, group, log, consumer, now_ms),
         }
     });
     ctx.put_quietly(key, stream);
@@ -385,7 +385,7 @@ fn again(
 /// Replies with entries that have been pending for too long, if these are wanted, and with new ones.
 fn give(
     reply: &mut Reply<'_>,
-    wish: &Wish<'_>,
+    options: &Options<'_>,
     group: &mut Group,
     log: &Log,
     consumer: u32,
@@ -393,14 +393,14 @@ fn give(
 ) -> Given {
     let mut given = Given::default();
     let mut claimed: Vec<(StreamId, Pending)> = Vec::new();
-    if let Some(ms) = wish.claim_ms {
+    if let Some(ms) = options.claim_ms {
         claimed.extend(pending::idle(group, log, ms, now_ms));
         // Who has waited longest comes first.
         claimed.sort_by_key(|(id, pending)| (pending.delivered_ms, *id));
-        claimed.truncate(wish.count);
+        claimed.truncate(options.count);
     }
     let start = group.last_id.next();
-    let new_max = wish.count - claimed.len();
+    let new_max = options.count - claimed.len();
     let new = start.map_or(0, |start| log.count(start, StreamId::MAX, true, new_max));
     reply.array(claimed.len() + new);
     for (id, old) in claimed {
@@ -420,7 +420,7 @@ fn give(
     if let Some(start) = start.filter(|_| left > 0) {
         log.walk(start, StreamId::MAX, true, |entry| {
             let id = entry.id;
-            if wish.claim_ms.is_some() {
+            if options.claim_ms.is_some() {
                 reply.array(4);
                 reply_id(reply, id);
                 reply_fields(reply, entry);
@@ -430,7 +430,7 @@ fn give(
                 reply_entry(reply, entry);
             }
             group.advance(log, id);
-            if !wish.no_ack {
+            if !options.no_ack {
                 let pending = Pending { delivered_ms: now_ms, deliveries: 1, consumer };
                 group.assign(id, pending);
                 given.pending.push((id, pending, group.last_id));

@@ -38,7 +38,7 @@ impl Done {
         }
     }
 
-    /// Whether entries went behind one that stays, so that no trimming without the word would do the same.
+    /// Whether entries went after one that stays, so that no trimming without the word would do the same.
     pub(super) fn has_holes(&self) -> bool {
         self.kept.is_some()
     }

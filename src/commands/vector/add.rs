@@ -19,7 +19,7 @@ const EF_DEFAULT: usize = 200;
 /// Most that may be asked for.
 pub(super) const EF_MAX: i64 = 1_000_000;
 
-/// What stands behind the element.
+/// What stands after the element.
 struct Options<'a> {
     quant: Quant,
     ef: usize,
@@ -143,7 +143,7 @@ fn add_or_begin(
 /// Begins to look for the place of a vector.
 fn begin(set: &VectorSet, numbers: &[f32], ef: usize, rng: &mut Rng) -> Placement {
     let graph = set.graph();
-    Placement::new(graph, graph.encoding().encode(numbers), ef, graph.draw_level(rng))
+    Placement::new(graph, graph.encoding().encode(numbers), ef, graph.random_level(rng))
 }
 
 /// Whether a vector can become one of a set.

@@ -14,7 +14,7 @@ pub(super) struct Vector {
     pub numbers: Vec<f32>,
     /// To how many numbers vectors of the set are to be reduced.
     pub reduced: Option<usize>,
-    /// The argument behind it.
+    /// The argument after it.
     pub end: usize,
 }
 

@@ -23,7 +23,7 @@ const COUNT_DEFAULT: usize = 10;
 /// With a filter, elements that are looked behind for each that is to be given.
 const EFFORT_A_RESULT: usize = 100;
 
-/// What stands behind the vector.
+/// What stands after the vector.
 struct Options {
     with_scores: bool,
     with_attributes: bool,
@@ -205,7 +205,7 @@ fn look_or_begin(ctx: &mut Ctx<'_>, may_wait: bool) -> Result<Option<Looking>, C
     Ok(None)
 }
 
-/// What is looked for, and the argument behind it.
+/// What is looked for, and the argument after it.
 fn query(set: &VectorSet, args: Args<'_>) -> Result<(Encoded, usize), CmdError> {
     let encoding = set.graph().encoding();
     if args.is(2, "ele") {

@@ -1,6 +1,6 @@
 //! Changing scores and removing members: ZADD, ZINCRBY, ZREM.
 
-use super::{put_less, score_at};
+use super::{put_after_removal, score_at};
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
 use crate::keyspace::types::Zset;
@@ -156,7 +156,7 @@ pub(super) fn zincrby(ctx: &mut Ctx<'_>) -> CmdResult {
     increment(ctx, Change { increment: true, ..Change::default() }, 2)
 }
 
-/// Adds the number at argument `index` to the score of the member behind it.
+/// Adds the number at argument `index` to the score of the member after it.
 fn increment(ctx: &mut Ctx<'_>, how: Change, index: usize) -> CmdResult {
     let increment = score_at(ctx, index)?;
     let member = ctx.args.at(index + 1);
@@ -193,7 +193,7 @@ pub(super) fn zrem(ctx: &mut Ctx<'_>) -> CmdResult {
         removed += u64::from(zset.remove(member));
     }
     if removed > 0 {
-        put_less(ctx, key, zset, "zrem");
+        put_after_removal(ctx, key, zset, "zrem");
         ctx.changed(removed);
     } else {
         ctx.put(key, zset);

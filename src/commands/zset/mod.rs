@@ -277,7 +277,7 @@ fn score_at(ctx: &Ctx<'_>, index: usize) -> Result<f64, CmdError> {
 }
 
 /// Puts a sorted set back from which members were taken, and tells so; without members its key is gone.
-fn put_less(ctx: &mut Ctx<'_>, key: Key<'_>, zset: Taken<Zset>, event: &'static str) {
+fn put_after_removal(ctx: &mut Ctx<'_>, key: Key<'_>, zset: Taken<Zset>, event: &'static str) {
     let stays = ctx.put(key, zset);
     ctx.notify(EventClass::Zset, event, key.bytes);
     if !stays {

@@ -2,7 +2,7 @@
 //!
 //! What follows on the feed is a ZPOPMIN or ZPOPMAX of the one key that was served.
 
-use super::put_less;
+use super::put_after_removal;
 use crate::commands::reply_element;
 use crate::engine::ctx::{Ctx, Key};
 use crate::engine::error::{CmdError, CmdResult, Outcome};
@@ -36,7 +36,7 @@ impl End {
 /// How members and scores are laid out in a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    /// One behind the other.
+    /// One after the other.
     Flat,
     /// Each member with its score in an array.
     Pairs,
@@ -58,7 +58,7 @@ fn take(ctx: &mut Ctx<'_>, key: Key<'_>, handle: Handle, end: End, count: usize,
         ctx.reply.double(score);
     }
     zset.remove_ranks(ranks);
-    put_less(ctx, key, zset, end.event());
+    put_after_removal(ctx, key, zset, end.event());
     ctx.changed(count as u64);
     Ok(Outcome::Done)
 }

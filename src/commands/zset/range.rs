@@ -2,7 +2,7 @@
 //!
 //! Whatever is asked for becomes a range of ranks; an offset and a count cut it at its beginning and its end.
 
-use super::{put_less, reply_pair, reply_pairs};
+use super::{put_after_removal, reply_pair, reply_pairs};
 use crate::base::double::parse_bound;
 use crate::base::number::I64_BYTES_MAX;
 use crate::commands::reply_element;
@@ -252,7 +252,7 @@ fn remove(ctx: &mut Ctx<'_>, by: By, event: &'static str) -> CmdResult {
     if removed > 0 {
         let mut zset = ctx.take::<Zset>(handle)?;
         zset.remove_ranks(ranks);
-        put_less(ctx, key, zset, event);
+        put_after_removal(ctx, key, zset, event);
         ctx.changed(removed as u64);
     }
     ctx.reply.int(removed as i64);

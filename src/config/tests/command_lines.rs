@@ -102,7 +102,7 @@ pub(super) const BAD: &[(&[&str], &str)] = &[
 /// Arguments, and names and values.
 type Good = (&'static [&'static str], &'static [(&'static str, &'static str)]);
 
-/// Arguments behind a file with `save 900 1`, and the values that are not as the file alone leaves them.
+/// Arguments after a file with `save 900 1`, and the values that are not as the file alone leaves them.
 pub(super) const GOOD: &[Good] = &[
     (
         &["--maxmemory 700mb", "--maxmemory-policy volatile-lru"],

@@ -1,7 +1,7 @@
 //! Users in files: the lines of an ACL file, and the `user` lines of a configuration.
 
 use super::rule::{RuleError, has_spaces, merge_selectors};
-use super::selector::Ground;
+use super::selector::RuleContext;
 use super::user::User;
 use super::users::Users;
 use crate::config::{Config, FileError};
@@ -11,8 +11,8 @@ use crate::config::{Config, FileError};
 /// # Errors
 ///
 /// Everything that is wrong with it, in one line.
-pub fn parse(text: &[u8], path: &str, ground: Ground<'_>) -> Result<Users, String> {
-    let mut users = Users::new(ground);
+pub fn parse(text: &[u8], path: &str, context: RuleContext<'_>) -> Result<Users, String> {
+    let mut users = Users::new(context);
     let mut seen: Vec<Vec<u8>> = Vec::new();
     let mut errors = String::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
@@ -39,8 +39,8 @@ pub fn parse(text: &[u8], path: &str, ground: Ground<'_>) -> Result<Users, Strin
         let rules: Vec<&[u8]> = rules.iter().map(|rule| trim(rule, b"\t\r\n")).collect();
         match merge_selectors(&rules) {
             Ok(rules) => {
-                let mut user = User::new(name, ground);
-                errors += &apply_all(&mut user, &rules, &format!("{path}:{number}"), ground);
+                let mut user = User::new(name, context);
+                errors += &apply_all(&mut user, &rules, &format!("{path}:{number}"), context);
                 users.put(user);
             }
             Err(_) => errors += &format!("{path}:{number}: Unmatched parenthesis in selector definition."),
@@ -53,11 +53,11 @@ pub fn parse(text: &[u8], path: &str, ground: Ground<'_>) -> Result<Users, Strin
 }
 
 /// Applies the rules of a line. What is unknown is told each time, of all else only the first: the rest may follow from it.
-fn apply_all(user: &mut User, rules: &[Vec<u8>], place: &str, ground: Ground<'_>) -> String {
+fn apply_all(user: &mut User, rules: &[Vec<u8>], place: &str, context: RuleContext<'_>) -> String {
     let mut errors = String::new();
     let mut told = false;
     for rule in rules {
-        match user.apply(rule, ground) {
+        match user.apply(rule, context) {
             Ok(()) => {}
             Err(error @ RuleError::Unknown) => {
                 let rule = String::from_utf8_lossy(rule);
@@ -88,7 +88,7 @@ pub fn text(users: &Users) -> Vec<u8> {
 /// # Errors
 ///
 /// The first line that is wrong.
-pub fn check_lines(conf: &Config, ground: Ground<'_>) -> Result<(), FileError> {
+pub fn check_lines(conf: &Config, context: RuleContext<'_>) -> Result<(), FileError> {
     for (index, line) in conf.users.iter().enumerate() {
         let wrong = |at: usize, error: RuleError| {
             let word = if at == 0 { b"user" } else { line.words[at - 1].as_slice() };
@@ -103,9 +103,9 @@ pub fn check_lines(conf: &Config, ground: Ground<'_>) -> Result<(), FileError> {
             return Err(wrong(1, RuleError::Duplicate));
         }
         let rules = merge_selectors(&line.words[1..]).map_err(|at| wrong(at, RuleError::Format))?;
-        let mut user = User::new(name, ground);
+        let mut user = User::new(name, context);
         for (at, rule) in rules.iter().enumerate() {
-            match user.apply(rule, ground) {
+            match user.apply(rule, context) {
                 Ok(()) | Err(RuleError::Unknown) => {}
                 Err(error) => return Err(wrong(at.min(line.words.len()), error)),
             }
@@ -119,16 +119,16 @@ pub fn check_lines(conf: &Config, ground: Ground<'_>) -> Result<(), FileError> {
 /// # Errors
 ///
 /// The line for the log.
-pub fn apply_lines(users: &mut Users, conf: &Config, ground: Ground<'_>) -> Result<(), String> {
+pub fn apply_lines(users: &mut Users, conf: &Config, context: RuleContext<'_>) -> Result<(), String> {
     for line in &conf.users {
         let name = &line.words[0];
         if has_spaces(name) {
             return Err("Spaces not allowed in ACL usernames".to_owned());
         }
         let shown = String::from_utf8_lossy(name);
-        let mut user = User::new(name, ground);
+        let mut user = User::new(name, context);
         for rule in merge_selectors(&line.words[1..]).unwrap_or_default() {
-            user.apply(&rule, ground).map_err(|error| {
+            user.apply(&rule, context).map_err(|error| {
                 let rule = String::from_utf8_lossy(&rule);
                 format!("Error loading ACL rule '{rule}' for the user named '{shown}': {error}")
             })?;
@@ -164,8 +164,8 @@ mod tests {
 
     fn complaint(text: &str) -> String {
         let table = Table::new(&[ROWS]);
-        let ground = Ground { table: &table, open_channels: false };
-        parse(text.as_bytes(), "u.acl", ground).map(|_| ()).expect_err("the file is wrong")
+        let context = RuleContext { table: &table, open_channels: false };
+        parse(text.as_bytes(), "u.acl", context).map(|_| ()).expect_err("the file is wrong")
     }
 
     const END: &str =
@@ -191,9 +191,9 @@ mod tests {
     #[test]
     fn what_is_written_is_what_was_read() {
         let table = Table::new(&[ROWS]);
-        let ground = Ground { table: &table, open_channels: false };
+        let context = RuleContext { table: &table, open_channels: false };
         let text = "user a on #ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb ~b (+get %R~c) (db=1,0)\r\n\n";
-        let users = parse(text.as_bytes(), "u.acl", ground).expect("it is right");
+        let users = parse(text.as_bytes(), "u.acl", context).expect("it is right");
         let written = super::text(&users);
         let shown = String::from_utf8_lossy(&written);
         assert_eq!(
@@ -202,18 +202,18 @@ mod tests {
              -@all (%R~c resetchannels -@all +get) (resetchannels db=0,1 -@all)\nuser default on nopass sanitize-payload ~* &* \
              +@all\n"
         );
-        let again = parse(&written, "u.acl", ground).expect("it is right");
+        let again = parse(&written, "u.acl", context).expect("it is right");
         assert!(users.iter().eq(again.iter()));
     }
 
     #[test]
     fn lines_of_a_configuration_are_checked_as_redis_checks_them() {
         let table = Table::new(&[ROWS]);
-        let ground = Ground { table: &table, open_channels: false };
+        let context = RuleContext { table: &table, open_channels: false };
         let complaint = |text: &str| {
             let mut conf = Config::new();
             conf.parse_file(text.as_bytes(), &mut |_| Ok(Vec::new())).expect("only rules are wrong");
-            check_lines(&conf, ground).map_err(|error| match error {
+            check_lines(&conf, context).map_err(|error| match error {
                 FileError::Line { number, reason, .. } => format!("{number}: {reason}"),
                 other => other.to_string(),
             })

@@ -34,7 +34,7 @@ use crate::base::lossless;
 use crate::config::{AclPubsubDefault, Config};
 use crate::resp::Args;
 use check::Judged;
-use selector::{Ground, covers};
+use selector::{RuleContext, covers};
 
 /// The users, and what was refused to them.
 #[derive(Debug)]
@@ -48,33 +48,33 @@ pub struct Acl {
 impl Acl {
     /// The default user alone, with the password of the configuration.
     pub fn new(table: &Table, conf: &Config) -> Acl {
-        let mut acl = Acl { users: Users::new(ground(table, conf)), log: log::AclLog::default() };
+        let mut acl = Acl { users: Users::new(rule_context(table, conf)), log: log::AclLog::default() };
         if !conf.requirepass.is_empty() {
-            acl.set_default_password(&conf.requirepass, ground(table, conf));
+            acl.set_default_password(&conf.requirepass, rule_context(table, conf));
         }
         acl
     }
 
     /// Gives the default user one password, or lets everybody be it if there is none.
-    fn set_default_password(&mut self, password: &[u8], ground: Ground<'_>) {
+    fn set_default_password(&mut self, password: &[u8], context: RuleContext<'_>) {
         let mut user = self.users.default_user().clone();
         let rule = if password.is_empty() { b"nopass".to_vec() } else { [b">", password].concat() };
         for rule in [b"resetpass", &rule[..]] {
-            user.apply(rule, ground).expect("these rules are right");
+            user.apply(rule, context).expect("these rules are right");
         }
         self.users.put(user);
     }
 }
 
 /// What rules are read against.
-pub fn ground<'a>(table: &'a Table, conf: &Config) -> Ground<'a> {
-    Ground { table, open_channels: conf.acl_pubsub_default == AclPubsubDefault::AllChannels }
+pub fn rule_context<'a>(table: &'a Table, conf: &Config) -> RuleContext<'a> {
+    RuleContext { table, open_channels: conf.acl_pubsub_default == AclPubsubDefault::AllChannels }
 }
 
 impl Engine {
     /// What rules are read against.
-    pub fn acl_ground(&self) -> Ground<'static> {
-        ground(self.table, &self.conf)
+    pub fn acl_context(&self) -> RuleContext<'static> {
+        rule_context(self.table, &self.conf)
     }
 
     /// Whether a client has to authenticate before it may do anything.
@@ -268,8 +268,8 @@ impl Engine {
 
     /// Gives the default user the password of the configuration.
     pub fn apply_requirepass(&mut self) {
-        let ground = self.acl_ground();
-        self.acl.set_default_password(&self.conf.requirepass, ground);
+        let context = self.acl_context();
+        self.acl.set_default_password(&self.conf.requirepass, context);
         self.note_limits();
     }
 
@@ -284,14 +284,14 @@ impl Engine {
         rules: &[Vec<u8>],
         current: usize,
     ) -> Result<(), (usize, RuleError)> {
-        let ground = self.acl_ground();
+        let context = self.acl_context();
         let old = self.acl.users.find(name);
         let mut user = match old {
             Some(id) => self.acl.users.get(id).clone(),
-            None => User::new(name, ground),
+            None => User::new(name, context),
         };
         for (index, rule) in rules.iter().enumerate() {
-            user.apply(rule, ground).map_err(|error| (index, error))?;
+            user.apply(rule, context).map_err(|error| (index, error))?;
         }
         if let Some(id) = old {
             let lost = Lost::between(self.acl.users.get(id), &user);
@@ -339,7 +339,7 @@ impl Engine {
         let mut text = Vec::new();
         host.apply(Request::ReadFile(&path, &mut text))
             .map_err(|reason| format!("Error loading ACLs, opening file '{path}': {reason}"))?;
-        let new = file::parse(&text, &path, self.acl_ground())?;
+        let new = file::parse(&text, &path, self.acl_context())?;
         let old = std::mem::replace(&mut self.acl.users, new);
         let slots: Vec<usize> = self.clients.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -375,8 +375,8 @@ impl Engine {
                     .to_owned(),
             ]);
         }
-        let ground = self.acl_ground();
-        file::apply_lines(&mut self.acl.users, &self.conf, ground)
+        let context = self.acl_context();
+        file::apply_lines(&mut self.acl.users, &self.conf, context)
             .map_err(|line| vec![line, "Critical error while loading ACLs. Exiting.".to_owned()])?;
         if has_file {
             self.load_users(host, None)

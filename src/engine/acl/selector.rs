@@ -38,7 +38,7 @@ struct CommandRule {
 
 /// What a rule is read against.
 #[derive(Clone, Copy)]
-pub struct Ground<'a> {
+pub struct RuleContext<'a> {
     /// All commands.
     pub table: &'a Table,
     /// `acl-pubsub-default`: new selectors allow all channels.
@@ -71,16 +71,16 @@ pub struct Selector {
 
 impl Selector {
     /// A selector that allows nothing, but channels if the configuration says so.
-    pub fn new(ground: Ground<'_>) -> Selector {
+    pub fn new(context: RuleContext<'_>) -> Selector {
         Selector {
             all_keys: false,
-            all_channels: ground.open_channels,
+            all_channels: context.open_channels,
             all_commands: false,
             from_all: false,
             patterns: Vec::new(),
             channels: Vec::new(),
             databases: None,
-            commands: vec![0; ground.table.rows().len().div_ceil(64)],
+            commands: vec![0; context.table.rows().len().div_ceil(64)],
             first_args: BTreeMap::new(),
             rules: Vec::new(),
         }
@@ -91,11 +91,11 @@ impl Selector {
     /// # Errors
     ///
     /// That of the first rule that is wrong.
-    pub fn parse(text: &[u8], ground: Ground<'_>) -> Result<Selector, RuleError> {
+    pub fn parse(text: &[u8], context: RuleContext<'_>) -> Result<Selector, RuleError> {
         let rules = crate::base::quote::split_args(text).unwrap_or_default();
-        let mut selector = Selector::new(ground);
+        let mut selector = Selector::new(context);
         for rule in &rules {
-            selector.apply(rule, ground)?;
+            selector.apply(rule, context)?;
         }
         Ok(selector)
     }
@@ -110,7 +110,7 @@ impl Selector {
     /// # Errors
     ///
     /// When the rule is wrong; then nothing has changed.
-    pub fn apply(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+    pub fn apply(&mut self, rule: &[u8], context: RuleContext<'_>) -> Result<(), RuleError> {
         if is(rule, &["allkeys", "~*"]) {
             self.all_keys = true;
             self.patterns.clear();
@@ -132,13 +132,13 @@ impl Selector {
         } else if is(rule, &["resetdbs"]) {
             self.databases = Some(BTreeSet::new());
         } else {
-            return self.apply_named(rule, ground);
+            return self.apply_named(rule, context);
         }
         Ok(())
     }
 
     /// A rule that names something.
-    fn apply_named(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+    fn apply_named(&mut self, rule: &[u8], context: RuleContext<'_>) -> Result<(), RuleError> {
         match rule {
             [b'~' | b'%', ..] if self.all_keys => Err(RuleError::PatternAfterAll),
             [b'~', glob @ ..] => self.allow_keys(glob, access::ALL),
@@ -147,22 +147,22 @@ impl Selector {
                 self.allow_keys(glob, access)
             }
             [b'&', glob @ ..] => self.allow_channels(glob),
-            _ => self.apply_word(up_to_nul(rule), ground),
+            _ => self.apply_word(up_to_nul(rule), context),
         }
     }
 
     /// A rule that names databases, a command or a category.
-    fn apply_word(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+    fn apply_word(&mut self, rule: &[u8], context: RuleContext<'_>) -> Result<(), RuleError> {
         match rule {
             [sign @ (b'+' | b'-'), b'@', name @ ..] => {
-                self.set_category(name, *sign == b'+', ground.table)?;
+                self.set_category(name, *sign == b'+', context.table)?;
                 self.note_rule(&rule[1..], *sign == b'+');
                 Ok(())
             }
-            [b'+', name @ ..] => self.allow_command(name, ground.table),
+            [b'+', name @ ..] => self.allow_command(name, context.table),
             [b'-', name @ ..] => {
-                let row = ground.table.find_original(name).ok_or(RuleError::Unknown)?;
-                self.set_command(ground.table, row, false);
+                let row = context.table.find_original(name).ok_or(RuleError::Unknown)?;
+                self.set_command(context.table, row, false);
                 self.note_rule(name, false);
                 Ok(())
             }
@@ -396,7 +396,7 @@ fn needed_access(flags: u32) -> u8 {
     reads | writes
 }
 
-/// The letters between `%` and `~`, each once in any order and case, and the pattern behind.
+/// The letters between `%` and `~`, each once in any order and case, and the pattern after.
 fn key_access(rule: &[u8]) -> Result<(u8, &[u8]), RuleError> {
     let mut access = 0;
     let mut rest = rule;
@@ -416,7 +416,7 @@ fn key_access(rule: &[u8]) -> Result<(u8, &[u8]), RuleError> {
     if access == 0 { Err(RuleError::Syntax) } else { Ok((access, rest)) }
 }
 
-/// The numbers behind `db=`.
+/// The numbers after `db=`.
 fn parse_databases(list: &[u8]) -> Result<BTreeSet<u32>, RuleError> {
     let mut numbers = BTreeSet::new();
     for word in list.split(|&byte| byte == b',') {

@@ -4,7 +4,7 @@
 //! allows all of it. Of passwords only the SHA-256 is kept.
 
 use super::rule::{RuleError, is};
-use super::selector::{Ground, Selector};
+use super::selector::{RuleContext, Selector};
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a password.
@@ -29,22 +29,22 @@ pub struct User {
 
 impl User {
     /// A user that may do nothing.
-    pub fn new(name: &[u8], ground: Ground<'_>) -> User {
+    pub fn new(name: &[u8], context: RuleContext<'_>) -> User {
         User {
             name: name.to_vec(),
             enabled: false,
             any_password: false,
             skips_sanitizing: false,
             passwords: Vec::new(),
-            selectors: vec![Selector::new(ground)],
+            selectors: vec![Selector::new(context)],
         }
     }
 
     /// The user that every client is at first: it may do everything, without a password.
-    pub fn default_user(ground: Ground<'_>) -> User {
-        let mut user = User::new(b"default", ground);
+    pub fn default_user(context: RuleContext<'_>) -> User {
+        let mut user = User::new(b"default", context);
         for rule in ["+@all", "~*", "&*", "on", "nopass"] {
-            user.apply(rule.as_bytes(), ground).expect("these rules are right");
+            user.apply(rule.as_bytes(), context).expect("these rules are right");
         }
         user
     }
@@ -54,7 +54,7 @@ impl User {
     /// # Errors
     ///
     /// When the rule is wrong; then nothing has changed.
-    pub fn apply(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+    pub fn apply(&mut self, rule: &[u8], context: RuleContext<'_>) -> Result<(), RuleError> {
         if rule.is_empty() {
             return Ok(());
         }
@@ -75,21 +75,21 @@ impl User {
         } else if is(rule, &["clearselectors"]) {
             self.selectors.truncate(1);
         } else if is(rule, &["reset"]) {
-            *self = User::new(&std::mem::take(&mut self.name), ground);
+            *self = User::new(&std::mem::take(&mut self.name), context);
         } else {
-            return self.apply_other(rule, ground);
+            return self.apply_other(rule, context);
         }
         Ok(())
     }
 
-    fn apply_other(&mut self, rule: &[u8], ground: Ground<'_>) -> Result<(), RuleError> {
+    fn apply_other(&mut self, rule: &[u8], context: RuleContext<'_>) -> Result<(), RuleError> {
         match rule {
             [b'>', password @ ..] => self.add_password(hash_password(password)),
             [b'#', hex @ ..] => self.add_password(parse_hash(hex)?),
             [b'<', password @ ..] => return self.remove_password(&hash_password(password)),
             [b'!', hex @ ..] => return self.remove_password(&parse_hash(hex)?),
-            [b'(', text @ .., b')'] => self.selectors.push(Selector::parse(text, ground)?),
-            _ => return self.selectors[0].apply(rule, ground),
+            [b'(', text @ .., b')'] => self.selectors.push(Selector::parse(text, context)?),
+            _ => return self.selectors[0].apply(rule, context),
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl User {
         flags
     }
 
-    /// All rules in one line, behind the word `user` and the name: what ACL LIST shows and files hold.
+    /// All rules in one line, after the word `user` and the name: what ACL LIST shows and files hold.
     pub fn line(&self) -> Vec<u8> {
         let mut parts: Vec<Vec<u8>> = vec![b"user".to_vec(), self.name.clone()];
         parts.extend(self.flags().into_iter().map(|flag| flag.as_bytes().to_vec()));

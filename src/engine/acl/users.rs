@@ -1,6 +1,6 @@
 //! All users by name. A client holds an id, so that a request finds its user without a look-up by name.
 
-use super::selector::Ground;
+use super::selector::RuleContext;
 use super::user::User;
 use slab::Slab;
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ pub struct Users {
 
 impl Users {
     /// The default user alone, who may do everything.
-    pub fn new(ground: Ground<'_>) -> Users {
+    pub fn new(context: RuleContext<'_>) -> Users {
         let mut users = Users { all: Slab::new(), by_name: BTreeMap::new() };
-        let id = users.put(User::default_user(ground));
+        let id = users.put(User::default_user(context));
         assert_eq!(id, UserId::DEFAULT, "the first slot is free");
         users
     }

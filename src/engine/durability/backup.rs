@@ -1,4 +1,4 @@
-//! A backup: a base and what came behind it, in a folder of their own, from which a copy is made while the server goes on.
+//! A backup: a base and what came after it, in a folder of their own, from which a copy is made while the server goes on.
 //!
 //! ```text
 //! begin     the folder is there, and empty; the log is rewritten, or a rewrite that is under way will do
@@ -46,7 +46,7 @@ pub enum State {
     Snapshotting,
     /// The base gets its name in the folder.
     Pinning,
-    /// Changes are logged behind the base.
+    /// Changes are logged after the base.
     Incrementing,
     /// It is to be sealed, or is being sealed.
     Sealing,
@@ -127,7 +127,7 @@ enum Next {
     Look,
     /// The rewrite.
     Begin,
-    /// Changes are logged behind the base.
+    /// Changes are logged after the base.
     Increments,
     /// The checksums.
     Sums,

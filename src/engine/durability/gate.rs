@@ -1,7 +1,7 @@
 //! Replies that wait for the disk.
 //!
 //! Whatever is committed in one turn is a batch. A reply that tells of changes waits until their batch is durable, and so do
-//! all bytes behind it, for a client is answered in order: in the output of a client a *mark* says from which byte on what
+//! all bytes after it, for a client is answered in order: in the output of a client a *mark* says from which byte on what
 //! waits for which batch.
 //!
 //! * With `appendfsync always` everything waits that tells of data: a write for its own batch, a read for the newest batch that
@@ -204,7 +204,7 @@ impl Engine {
         }
     }
 
-    /// A request has run, and what it was answered lies behind this byte: does that have to wait?
+    /// A request has run, and what it was answered lies after this byte: does that have to wait?
     #[cold]
     pub(in crate::engine) fn gate_reply(
         &mut self,

@@ -181,7 +181,7 @@ impl std::fmt::Display for Refusal {
 
 /// What becomes of a key that is past its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Dead {
+pub(in crate::engine) enum Expired {
     /// It is left out.
     LeaveOut,
     /// It is left out, and replicas are told, which may have it still.
@@ -522,8 +522,8 @@ impl Engine {
                 Step::Item(Item::Key(key)) => {
                     // A primary, or whoever imports, says when a key goes.
                     let keeps = replays.is_some() || self.is_replica() || self.conf.import_mode;
-                    let dead = if keeps { Dead::Keep } else { Dead::Remove };
-                    self.load_key(key, counts, Twice::Refuse, dead)?;
+                    let expired = if keeps { Expired::Keep } else { Expired::Remove };
+                    self.load_key(key, counts, Twice::Refuse, expired)?;
                 }
                 // Those that serve stay until the dataset takes the place of the other.
                 Step::Item(Item::Function(code)) if matches!(load.origin, Origin::Primary(Some(_))) => {
@@ -605,7 +605,7 @@ impl Engine {
         key: Key<'_>,
         counts: &mut Counts,
         twice: Twice,
-        dead: Dead,
+        expired: Expired,
     ) -> Result<(), Refusal> {
         let index = key.db as usize;
         if index >= self.dbs.count() {
@@ -614,9 +614,9 @@ impl Engine {
                 self.dbs.count()
             )));
         }
-        if dead != Dead::Keep && key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
+        if expired != Expired::Keep && key.deadline.is_some_and(|ms| is_past(ms, self.now.unix_ms())) {
             counts.expired += 1;
-            if dead == Dead::Remove {
+            if expired == Expired::Remove {
                 let verb = self.conf.verb_of_expiry();
                 self.propagation.removal(key.db, &[verb, key.key]);
                 self.propagation.close_each();

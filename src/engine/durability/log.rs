@@ -10,7 +10,7 @@
 //! * A file is synced at most a second after the oldest byte of it that is not (`appendfsync everysec`).
 //! * A write that failed is tried again every second, on the file as it was before; meanwhile writes are refused.
 //! * A sync that failed is never tried again, since the system tells of an error once and forgets the bytes: the file is
-//!   *sealed*. Writes are refused, a rewrite makes a base of what is in memory, and the log goes on in an increment behind it.
+//!   *sealed*. Writes are refused, a rewrite makes a base of what is in memory, and the log goes on in an increment after it.
 //! * A rewrite has the log go on in another increment: [`LogJob::Switch`]. If that cannot be made durable, it goes on in the
 //!   old one.
 
@@ -82,7 +82,7 @@ pub struct Log {
     sync: Option<(u64, u64, u64)>,
     /// The file that is being synced, and its bytes when that began.
     syncing: Option<(FileId, u64)>,
-    /// The job that syncs a file which is closed behind it, and what will be durable.
+    /// The job that syncs a file which is closed after it, and what will be durable.
     closing: Option<(u64, u64)>,
     /// The monotonic millisecond since which bytes wait for a sync.
     unsynced_since_ms: Option<u64>,
@@ -194,7 +194,7 @@ impl Log {
         self.synced = self.synced.max(upto.min(self.written));
     }
 
-    /// The file is closed behind the sync of this job: until that is done, what waits for it waits on.
+    /// The file is closed after the sync of this job: until that is done, what waits for it waits on.
     pub(super) fn close(&mut self, sync: u64) {
         let synced = self.synced;
         self.forget();
@@ -303,9 +303,11 @@ impl Engine {
         format!("{}/{}", self.conf.dir, self.conf.appenddirname)
     }
 
-    /// Hands over what was committed. The shell calls it when a turn is committed.
+    /// Commits what was propagated, and hands it over. The shell calls it before replies leave, and then carries out what
+    /// [`Engine::poll_log_job`] says.
     #[inline]
     pub fn hand_over_log(&mut self, host: &mut dyn Host) {
+        self.commit();
         self.ask_for_acks();
         if !self.durability.log.buffer.is_empty() {
             if self.switches.log_delay_us > 0 {
@@ -440,7 +442,7 @@ impl Engine {
         }
     }
 
-    /// The log goes on in the increment behind the base that was made because a sync had failed.
+    /// The log goes on in the increment after the base that was made because a sync had failed.
     pub(super) fn unseal_log(&mut self, name: String) {
         let log = &mut self.durability.log;
         log.is_sealed = false;
@@ -671,7 +673,7 @@ impl Engine {
         if self.conf.aof_use_rdb_preamble { Form::Dump } else { Form::Commands }
     }
 
-    /// Opens an increment that is there, to write behind what it holds.
+    /// Opens an increment that is there, to write after what it holds.
     pub(super) fn open_log(&mut self, name: String) {
         let file = self.next_file();
         let folder = self.log_path();

@@ -5,7 +5,7 @@
 //!
 //! [`log`] writes every change to the append-only log, [`rewrite`] gives it a new base, and [`replay`] runs it at a start, or a part
 //! of it ([`moment`]).
-//! [`backup`] keeps a base and what came behind it beside the log.
+//! [`backup`] keeps a base and what came after it beside the log.
 
 mod backup;
 mod bounds;
@@ -234,7 +234,7 @@ impl Engine {
     }
 
     /// Does what is due for files, within bounds; true when more is due at once.
-    pub fn tend_files(&mut self, host: &mut dyn Host) -> bool {
+    pub fn maintain_files(&mut self, host: &mut dyn Host) -> bool {
         let mut more = false;
         if self.durability.load.is_some() {
             more |= self.load_some(host);

@@ -3,7 +3,7 @@
 use super::super::disk::{FileDone, FileJob, Replace};
 use super::super::host::Request;
 use super::super::{Engine, Host};
-use super::load::{Counts, Dead, Refusal, Twice, log_counts};
+use super::load::{Counts, Expired, Refusal, Twice, log_counts};
 use crate::base::crc::crc64;
 use crate::persist::rdb;
 use crate::persist::rdb::file::write::{FileWriter, HEADER_BYTES, checksum, header};
@@ -129,7 +129,7 @@ impl Engine {
             match reader.next(&self.conf.tuning)? {
                 Next::Need | Next::More => {}
                 Next::End => return Ok(counts),
-                Next::Item(Item::Key(key)) => self.load_key(key, &mut counts, twice, Dead::LeaveOut)?,
+                Next::Item(Item::Key(key)) => self.load_key(key, &mut counts, twice, Expired::LeaveOut)?,
                 Next::Item(Item::Function(code)) => self.load_function(host, code, twice)?,
                 Next::Item(Item::EmptyKey(_)) => counts.empty += 1,
                 Next::Item(_) => {}

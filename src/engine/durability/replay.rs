@@ -1,9 +1,9 @@
 //! Running the append-only log at a start: the base and the increments, one after the other.
 //!
 //! A client of the engine's own runs the commands, beyond all that is asked of others; it sees what is past its deadline and
-//! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut behind the last whole
+//! keeps it, for the log says when it went. Only the end of the last file may be missing: it is cut after the last whole
 //! command, or before a MULTI whose EXEC did not come. A hole counts as its end: a loss of power leaves one where bytes were
-//! not durable that came before others that were. So does a batch that is not as its integrity line says. Where a line behind
+//! not durable that came before others that were. So does a batch that is not as its integrity line says. Where a line after
 //! it says that it was durable the disk has lost it, and the log is refused.
 
 use super::super::disk::{DiskError, FileDone, FileJob, LogJob, Options};
@@ -66,7 +66,7 @@ pub(super) struct Part {
     name: String,
     kind: Kind,
     bytes: u64,
-    /// Nothing comes behind it.
+    /// Nothing comes after it.
     is_last: bool,
 }
 
@@ -216,7 +216,7 @@ impl Engine {
             })?;
             parts.push_back(Part { name, kind: file.kind, bytes: bytes.bytes, is_last: false });
         }
-        // What comes behind the last that holds anything does not count.
+        // What comes after the last that holds anything does not count.
         let mut is_last = true;
         for part in parts.iter_mut().rev() {
             part.is_last = is_last;
@@ -320,7 +320,7 @@ impl Engine {
         part.bytes.saturating_sub(scanner.valid_up_to()) <= self.conf.aof_load_corrupt_tail_bytes_max
     }
 
-    /// Cuts the last file behind what is whole in it.
+    /// Cuts the last file after what is whole in it.
     pub(super) fn cut_part(&mut self, host: &mut dyn Host, mut load: Box<Load>, bad: &BadAof) {
         let Reader::Log(scanner) = &load.reader else { return };
         let upto = scanner.valid_up_to();

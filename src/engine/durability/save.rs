@@ -59,7 +59,7 @@ pub enum Target {
     Replicas {
         /// Those that are still there.
         ids: Vec<ClientId>,
-        /// What stands before and behind it.
+        /// What stands before and after it.
         mark: String,
         /// The version of the format, which has to be said at the start.
         version: Version,

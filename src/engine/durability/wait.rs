@@ -3,7 +3,8 @@
 //! What everybody has written by then stands for what the client itself has: it is durable at the same sync or at the next.
 
 use super::super::Engine;
-use super::super::error::{CmdError, Offset};
+use super::super::blocking::Offset;
+use super::super::error::CmdError;
 use super::{Durability, LogStage};
 
 /// The refusal of WAITAOF where nothing is logged.

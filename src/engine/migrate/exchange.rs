@@ -30,7 +30,7 @@ pub(super) struct Exchange {
     is_refused: bool,
     /// The first key of the order that was not looked at.
     pub next: usize,
-    /// Keys that were sent: the number of each in the order, and behind which byte of all that was said its request ends.
+    /// Keys that were sent: the number of each in the order, and after which byte of all that was said its request ends.
     sent: Vec<(u32, u64)>,
     /// How many of them were answered.
     answered: usize,

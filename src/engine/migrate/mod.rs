@@ -27,9 +27,10 @@ mod exchange;
 mod links;
 
 use super::admission::gate;
+use super::blocking::{Block, BlockOn, Blocked};
 use super::call::Call;
-use super::client::{Blocked, Client, state};
-use super::error::{Block, BlockOn, CmdError, CmdResult, Outcome};
+use super::client::{Client, state};
+use super::error::{CmdError, CmdResult, Outcome};
 use super::keys::{all_keys_of, may_have_keys};
 use super::plain::Unfinished;
 use super::spec::flag;
@@ -218,7 +219,7 @@ impl Engine {
 
     /// Goes on with the migrations of which there is news.
     #[inline]
-    pub(super) fn tend_migrations(&mut self, host: &mut dyn Host) {
+    pub(super) fn maintain_migrations(&mut self, host: &mut dyn Host) {
         if self.has_news_of_migrations() {
             for number in std::mem::take(&mut self.pause.migrations.due) {
                 if self.drive_migration(number) {
@@ -269,7 +270,7 @@ impl Engine {
         }
         exchange.next += 1;
         let db = self.dbs.at(migration.db as usize);
-        let Some((handle, deadline)) = db.find_dated(key, db.hash(key)) else { return true };
+        let Some((handle, deadline)) = db.find_with_deadline(key, db.hash(key)) else { return true };
         let ttl_ms = match deadline {
             None => 0,
             Some(deadline_ms) => match deadline_ms.checked_sub(self.now.unix_ms()) {

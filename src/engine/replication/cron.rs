@@ -25,11 +25,11 @@ impl Engine {
     }
 
     /// A second is over.
-    pub(in crate::engine) fn tend_replication(&mut self, host: &mut dyn Host) {
+    pub(in crate::engine) fn maintain_replication(&mut self, host: &mut dyn Host) {
         self.replication.is_ticking = false;
         self.replication.ticks += 1;
         self.commit();
-        self.tend_link();
+        self.maintain_link();
         if self.is_replica() && !self.replication.own_keys.is_empty() {
             self.expire_own_keys();
         }
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// Looks after the link to the primary.
-    fn tend_link(&mut self) {
+    fn maintain_link(&mut self) {
         let timeout_s = u64::from(self.conf.repl_timeout_s);
         let Some(primary) = &mut self.replication.primary else { return };
         let is_silent = primary.silent_s(self.now.mono_us) > timeout_s;

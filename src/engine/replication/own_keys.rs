@@ -24,8 +24,9 @@ impl Engine {
         let db = self.dbs.at(index as usize);
         for key in keys::keys_of(row, args).unwrap_or_default() {
             let key = args.at(key.index);
-            let is_dated = db.find_dated(key, db.hash(key)).is_some_and(|(_, deadline)| deadline.is_some());
-            if is_dated {
+            let has_ttl =
+                db.find_with_deadline(key, db.hash(key)).is_some_and(|(_, deadline)| deadline.is_some());
+            if has_ttl {
                 self.replication.own_keys.insert((index, Bytes::copy_from_slice(key)));
             }
         }
@@ -38,7 +39,7 @@ impl Engine {
         own.retain(|(index, key)| {
             let db = self.dbs.at_mut(*index as usize);
             let hash = db.hash(key);
-            let Some((_, Some(deadline))) = db.find_dated(key, hash) else { return false };
+            let Some((_, Some(deadline))) = db.find_with_deadline(key, hash) else { return false };
             if !is_past(deadline, now_ms) {
                 return true;
             }

@@ -100,7 +100,7 @@ pub struct Replica {
     pub valkey_version: Option<u32>,
     /// What it wants.
     pub filter: Filter,
-    /// It wants the dump and nothing behind it.
+    /// It wants the dump and nothing after it.
     pub only_dump: bool,
     /// It came by SYNC: it is told neither history nor offset, and says nothing.
     pub is_old: bool,

@@ -5,8 +5,8 @@
 //! same primary can follow this server without a dump.
 
 use super::super::admission::gate;
+use super::super::blocking::BlockOn;
 use super::super::client::{Client, state};
-use super::super::error::BlockOn;
 use super::super::spec::flag;
 use super::super::{Engine, Host};
 use super::Primary;
@@ -54,14 +54,13 @@ impl Engine {
         self.arm_replication_timer();
     }
 
-    /// Lets go of the primary, and keeps what is known of its history.
-    /// Returns since when the link is down, if it ever was up.
+    /// Lets go of the primary, and keeps what is known of its history. Returns since when the link is down, if it ever was up.
     fn leave_primary(&mut self, host: &mut dyn Host) -> Option<u64> {
         if let Some(slot) = self.primary_slot() {
             self.close_soon(slot);
             self.forget_link(slot);
         }
-        self.tend_lost_link(host);
+        self.maintain_lost_link(host);
         let Some(primary) = self.replication.primary.take() else {
             self.replication.cached_db = 0;
             return None;

@@ -214,7 +214,7 @@ impl Engine {
 
     /// In which version a dump goes to sockets, where the header goes first: the lowest that can hold what there is.
     fn version_for(&self, kind: Kind) -> Version {
-        let has_deadlines = self.dbs.iter().any(|db| db.field_dated() > 0);
+        let has_deadlines = self.dbs.iter().any(|db| db.hashes_with_ttl() > 0);
         let has_vectors = self.dbs.iter().any(|db| db.sizes(Type::Vector).iter().next().is_some());
         match self.conf.rdb_version {
             RdbVersion::Auto if kind.idempotence && self.dbs.iter().any(Db::has_idempotence) => {

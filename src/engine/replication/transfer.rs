@@ -215,7 +215,7 @@ impl Engine {
         garbage.map(|garbage| self.free(garbage, None))
     }
 
-    /// The dump is loaded. The feed behind it stands in the database with this number: that of a replica, which passes on what it
+    /// The dump is loaded. The feed after it stands in the database with this number: that of a replica, which passes on what it
     /// gets, does not say so again.
     pub(in crate::engine) fn loaded_from_primary(
         &mut self,

@@ -4,7 +4,7 @@
 //! turn are noted until then. Replicas are asked how far they are (`REPLCONF GETACK *`) once for all who begin to wait in a turn.
 
 use super::super::Engine;
-use super::super::error::{BlockOn, Offset};
+use super::super::blocking::{BlockOn, Offset};
 use super::replicas::{Replica, Stage};
 use crate::base::id::ClientId;
 use std::mem;

@@ -69,7 +69,7 @@ impl Db {
             let at = self.entry(handle).far() as usize;
             self.count_out(handle);
             if self.entry(handle).has_inner_deadlines() {
-                self.count_inner_dated(self.store.values[at].view().type_of(), -1);
+                self.count_inner_with_ttl(self.store.values[at].view().type_of(), -1);
                 entry::set_inner_deadlines(self.store.slab.get_mut(handle), false);
             }
             let value = std::mem::replace(&mut self.store.values[at], Value::TAKEN);
@@ -237,7 +237,7 @@ impl Db {
     fn remove_taken(&mut self, hash: KeyHash, handle: Handle, value: Value) {
         self.dict.remove(hash, |each| each == handle);
         if self.entry(handle).has_inner_deadlines() {
-            self.count_inner_dated(value.view().type_of(), -1);
+            self.count_inner_with_ttl(value.view().type_of(), -1);
         }
         let entry = self.entry(handle);
         if entry.kind() == Kind::Far {

@@ -1,6 +1,6 @@
 //! Deadlines: of keys, and of what is inside values: fields of hashes, ids of producers that streams remember.
 
-use super::{Db, Due, KeyHash, LOOKUPS_AT_ONCE, WHEEL_SLACK, first_dead_ms, is_past};
+use super::{Db, Due, KeyHash, LOOKUPS_AT_ONCE, WHEEL_SLACK, first_expired_ms, is_past};
 use crate::keyspace::entry;
 use crate::keyspace::value::{NewValue, Type, Value};
 use crate::structures::slab::Handle;
@@ -34,12 +34,12 @@ impl Db {
     /// Walks on over about `budget` registrations of the wheel, if it holds many that stand for nothing. True when it
     /// still does.
     pub fn compact_wheel(&mut self, budget: usize) -> bool {
-        let is_full = self.wheel.len() > 2 * (self.dated + self.inner_dated) + WHEEL_SLACK;
+        let is_full = self.wheel.len() > 2 * (self.with_ttl + self.inner_with_ttl) + WHEEL_SLACK;
         if is_full {
             let (dict, store) = (&self.dict, &self.store);
             self.wheel.compact(budget, |hash| {
-                dict.find(hash, |h| store.dated_with_hash(h, hash))
-                    .and_then(|h| store.nearest_deadline(h).map(first_dead_ms))
+                dict.find(hash, |h| store.has_ttl_and_hash(h, hash))
+                    .and_then(|h| store.nearest_deadline(h).map(first_expired_ms))
             });
         }
         is_full
@@ -59,7 +59,7 @@ impl Db {
     pub fn arm_inner(&mut self, key: &[u8], hash: KeyHash) {
         let Some(handle) = self.find(key, hash) else { return };
         if let Some(deadline) = self.store.inner_deadline(handle) {
-            self.wheel.register(first_dead_ms(deadline), hash);
+            self.wheel.register(first_expired_ms(deadline), hash);
         }
     }
 
@@ -69,29 +69,29 @@ impl Db {
             let store = &self.store;
             let is_due = |h: Handle| {
                 store.entry(h).deadline().is_some_and(|ms| is_past(ms, now_ms))
-                    && store.dated_with_hash(h, hash)
+                    && store.has_ttl_and_hash(h, hash)
             };
             let Some(handle) = self.dict.remove(hash, is_due) else { break };
             let deadline = self.entry(handle).deadline().unwrap_or(now_ms);
             due_key(self.store.key(handle), Due::Expired(deadline));
             self.release(hash, handle);
         }
-        let Some(handle) = self.dict.find(hash, |h| self.store.dated_with_hash(h, hash)) else { return };
+        let Some(handle) = self.dict.find(hash, |h| self.store.has_ttl_and_hash(h, hash)) else { return };
         if self.store.inner_deadline(handle).is_some_and(|ms| is_past(ms, now_ms)) {
             due_key(self.store.key(handle), Due::Inner);
             if let Some(deadline) = self.deadline(handle) {
-                self.wheel.register(first_dead_ms(deadline), hash);
+                self.wheel.register(first_expired_ms(deadline), hash);
             }
         } else if let Some(deadline) = self.store.nearest_deadline(handle) {
-            self.wheel.register(first_dead_ms(deadline), hash);
+            self.wheel.register(first_expired_ms(deadline), hash);
         }
     }
 
     /// Notes that a value with deadlines inside comes (1) or goes (-1).
-    pub(super) fn count_inner_dated(&mut self, of: Type, change: isize) {
-        self.inner_dated = self.inner_dated.wrapping_add_signed(change);
+    pub(super) fn count_inner_with_ttl(&mut self, of: Type, change: isize) {
+        self.inner_with_ttl = self.inner_with_ttl.wrapping_add_signed(change);
         if of == Type::Stream {
-            self.inner_dated_streams = self.inner_dated_streams.wrapping_add_signed(change);
+            self.streams_with_ttl = self.streams_with_ttl.wrapping_add_signed(change);
         }
     }
 
@@ -100,7 +100,7 @@ impl Db {
     pub(super) fn note_inner_deadline(&mut self, value: &NewValue<'_>) -> Option<u64> {
         let deadline = value.next_deadline()?;
         if let NewValue::Whole(value) = value {
-            self.count_inner_dated(Value::view(value).type_of(), 1);
+            self.count_inner_with_ttl(Value::view(value).type_of(), 1);
         }
         Some(deadline)
     }
@@ -115,11 +115,11 @@ impl Db {
         before: Option<u64>,
         after: Option<u64>,
     ) {
-        self.count_inner_dated(of, isize::from(after.is_some()) - isize::from(before.is_some()));
+        self.count_inner_with_ttl(of, isize::from(after.is_some()) - isize::from(before.is_some()));
         entry::set_inner_deadlines(self.store.slab.get_mut(handle), after.is_some());
         // A later deadline is found when the earlier registration fires.
         if let Some(ms) = after.filter(|ms| before.is_none_or(|old| *ms < old)) {
-            self.wheel.register(first_dead_ms(ms), hash);
+            self.wheel.register(first_expired_ms(ms), hash);
         }
     }
 }

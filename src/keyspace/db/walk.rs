@@ -99,7 +99,7 @@ impl Db {
         self.walk = Some(Box::new(DbWalk {
             index,
             keys: self.len(),
-            with_deadline: self.dated,
+            with_deadline: self.with_ttl,
             cursor: 0,
             is_through: self.is_empty(),
             held: VecDeque::new(),

@@ -227,13 +227,13 @@ impl ZsetTable {
     fn insert_hashed(&mut self, hash: u64, score: f64, member: &[u8]) {
         let handle = self.members.insert_hashed(hash, &[&score.to_le_bytes(), member]);
         self.order.insert(score, handle, &self.members);
-        self.tend();
+        self.maintain();
     }
 
     fn remove_handle(&mut self, handle: Handle) {
         self.order.remove(self.score(handle), handle, &self.members);
         self.members.remove_at(handle);
-        self.tend();
+        self.maintain();
     }
 
     fn remove_ranks(&mut self, ranks: Range<usize>) {
@@ -249,16 +249,17 @@ impl ZsetTable {
             }
             self.members.remove_batch(&handles[..count]);
             // As often as for single removals, so that the memory comes back as fast.
-            (0..count).for_each(|_| self.tend());
+            (0..count).for_each(|_| self.maintain());
             left = if count == wanted { left - count } else { 0 };
         }
     }
 
     /// Moves a few cells, if chunks of the arena are to be given back.
     #[inline]
-    fn tend(&mut self) {
+    fn maintain(&mut self) {
         let order = &mut self.order;
-        self.members.tend(|members, old, new| order.moved(cell_score(members.get(new)), old, new, members));
+        self.members
+            .maintain(|members, old, new| order.moved(cell_score(members.get(new)), old, new, members));
     }
 
     fn element(&self, handle: Handle) -> Element<'_> {

@@ -24,7 +24,7 @@ const MAXLEN_BYTES: usize = 256;
 pub struct Console {
     /// Lines that were said and not sent.
     lines: Vec<Vec<u8>>,
-    /// What is on its way to the client; all else that it is to be sent comes behind.
+    /// What is on its way to the client; all else that it is to be sent comes after.
     pub out: Output,
     /// Commands of the script are logged.
     pub steps: bool,

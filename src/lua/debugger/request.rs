@@ -18,7 +18,7 @@ pub enum Begin {
     Wrong,
 }
 
-/// The number behind `mark`, and where the next line begins.
+/// The number after `mark`, and where the next line begins.
 fn number(bytes: &[u8], mark: u8, max: usize) -> Result<(usize, usize), Begin> {
     if bytes.first().is_some_and(|byte| *byte != mark) {
         return Err(Begin::Wrong);

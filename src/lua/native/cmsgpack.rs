@@ -52,7 +52,7 @@ fn encode(value: &Value, depth: usize, into: &mut Vec<u8>) -> Result<(), Failure
     Ok(())
 }
 
-/// A length of 16 bits behind `tag`, or one of 32 bits behind the next tag.
+/// A length of 16 bits after `tag`, or one of 32 bits after the next tag.
 fn sized(into: &mut Vec<u8>, n: usize, tag: u8) {
     match u16::try_from(n) {
         Ok(n) => {

@@ -9,7 +9,7 @@
 //! fields may stand. `synced` says how many bytes of the file, from its beginning, were known to be durable when the line was
 //! made; without it nothing is known of that. The sum is the CRC-64 of dump files. It goes on from that of the batch before, over the line up to
 //! `checksum:` and then over the batch, so that a batch which is missing is noticed too. A server that opens a file to write
-//! behind what it holds begins a sum anew; a reader takes either.
+//! after what it holds begins a sum anew; a reader takes either.
 
 use crate::base::crc::{crc64, join};
 use std::io::Write as _;
@@ -40,7 +40,7 @@ pub fn line(before: u64, synced: Option<u64>, pieces: &[impl AsRef<[u8]>]) -> (V
     (line, sum)
 }
 
-/// What a line that begins with `#` says of the batch behind it.
+/// What a line that begins with `#` says of the batch after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// Nothing.
@@ -67,7 +67,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The checksum of a batch behind this line, after batches with the checksum `before`.
+    /// The checksum of a batch after this line, after batches with the checksum `before`.
     pub fn sum(&self, before: u64, line: &[u8], bytes: &[u8]) -> u64 {
         crc64(crc64(before, &line[..self.summed]), bytes)
     }
@@ -166,7 +166,7 @@ mod tests {
         let with = |before: u64, bytes: &[u8]| batch.is_right(before, batch.sum(before, &second, bytes));
         assert!(with(sum, b"*1\r\n$4\r\nPONG\r\n"));
         assert!(!with(sum, b"*1\r\n$4\r\nPANG\r\n") && !with(sum + 1, b"*1\r\n$4\r\nPONG\r\n"));
-        // One that begins anew is right behind anything.
+        // One that begins anew is right after anything.
         let Line::Batch(batch) = parse(&first) else { panic!("{text}") };
         let bytes = b"*1\r\n$4\r\nPING\r\n";
         assert!(batch.is_right(7, batch.sum(7, &first, bytes)));

@@ -7,7 +7,7 @@
 //!
 //! The grammar is that of `redis-check-aof`: every line and every argument ends with CR LF. Redis's server looks at neither
 //! when it loads; a file whose line ends are damaged is refused here. [`Scanner::valid_up_to`] says where to cut what cannot
-//! be read: behind the last whole command, or before the MULTI whose EXEC did not come.
+//! be read: after the last whole command, or before the MULTI whose EXEC did not come.
 
 mod bad;
 mod batches;
@@ -187,12 +187,12 @@ impl Scanner {
         self.dump.as_ref().map_or(self.input.offset(), |dump| dump.offset())
     }
 
-    /// Up to here the file can be kept: behind the last whole command that is in no open transaction, or behind the dump.
+    /// Up to here the file can be kept: after the last whole command that is in no open transaction, or after the dump.
     pub fn valid_up_to(&self) -> u64 {
         self.valid_up_to
     }
 
-    /// As [`Scanner::valid_up_to`], but behind the lines that follow the command and begin with `#` too, as `redis-check-aof`
+    /// As [`Scanner::valid_up_to`], but after the lines that follow the command and begin with `#` too, as `redis-check-aof`
     /// counts.
     pub fn whole_up_to(&self) -> u64 {
         self.whole_up_to
@@ -306,7 +306,7 @@ impl Scanner {
             let input = self.input.rest();
             if let Some(end) = parse_plain(input, 0, &mut self.command.spans)
                 && self.command.spans.iter().all(|span| {
-                    // Requests of clients may end their lines with any byte behind CR.
+                    // Requests of clients may end their lines with any byte after CR.
                     input[span.start as usize - 1] == b'\n' && ends_line(input, span.end as usize)
                 })
             {

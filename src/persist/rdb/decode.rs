@@ -114,7 +114,7 @@ impl Growing {
         Growing { kind: kind::MODULE_2, dialect, left: 0, first_ms: 0, parts }
     }
 
-    /// Reads elements. After [`Stop::Short`] it goes on behind what the reader has kept.
+    /// Reads elements. After [`Stop::Short`] it goes on after what the reader has kept.
     pub(super) fn read_on(&mut self, reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Grown, Stop> {
         if let Parts::New = self.parts {
             if let Some(value) = packed::read(self.kind, self.dialect, reader, tuning)? {

@@ -63,7 +63,7 @@ pub(super) struct Writer<'o> {
     /// Strings are not compressed but noted here, to be compressed by somebody else: where in `out` the length of each begins,
     /// and where its bytes end.
     pub(super) later: Option<&'o mut Vec<(usize, usize)>>,
-    /// The key that stands behind the type of the next value.
+    /// The key that stands after the type of the next value.
     pub(super) key: Option<&'o [u8]>,
 }
 

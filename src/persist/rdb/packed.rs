@@ -94,9 +94,9 @@ pub(super) fn read(
         kind::HASH_LISTPACK_EX => {
             // The nearest deadline stands in front, and is found again among the fields.
             reader.u64()?;
-            dated_hash(reader, tuning)?
+            hash_with_ttl(reader, tuning)?
         }
-        kind::HASH_LISTPACK_EX_PRE_GA if dialect == Dialect::Redis => dated_hash(reader, tuning)?,
+        kind::HASH_LISTPACK_EX_PRE_GA if dialect == Dialect::Redis => hash_with_ttl(reader, tuning)?,
         _ => return Ok(None),
     };
     Ok(Some(unpacked))
@@ -187,7 +187,7 @@ fn hash(texts: &[Vec<u8>], bad: Stop, tuning: &Tuning) -> Result<Unpacked, Stop>
 }
 
 /// Field, value and deadline in turn: the nearest deadline first, fields without one last.
-fn dated_hash(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Unpacked, Stop> {
+fn hash_with_ttl(reader: &mut Reader<'_>, tuning: &Tuning) -> Result<Unpacked, Stop> {
     const BAD: &str = "Hash listpack integrity check failed.";
     let bytes = reader.text()?;
     let pack = listpack(&bytes, 3, BAD)?;

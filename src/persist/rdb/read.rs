@@ -1,7 +1,7 @@
 //! Reading the parts of values from bytes that may be damaged, or not all there yet.
 //!
 //! A reader goes over bytes that lie in one piece. When they end within something it says [`Stop::Short`]; whoever has more
-//! bytes begins again behind what was kept, see [`Reader::keep`]. So what is read between two calls of `keep` comes whole or
+//! bytes begins again after what was kept, see [`Reader::keep`]. So what is read between two calls of `keep` comes whole or
 //! not at all. Texts are found first, as a [`Span`], and made of their bytes only when all of a part is there.
 
 use super::error::Stop;

@@ -13,7 +13,7 @@
 //!
 //! Lengths and parts of ids are lengths of the format. The first form of the type ends its counters with the last id; the
 //! second has all but the time at which a consumer was active, and is written where that is when it was seen. Only the fourth
-//! has what stands behind the groups, and is written where that is not what a new stream has.
+//! has what stands after the groups, and is written where that is not what a new stream has.
 
 use super::encode::{VERSION_OF_LISTPACKS, Writer};
 use super::error::Stop;
@@ -240,7 +240,7 @@ enum Part {
     Idempotence,
     /// So many producers.
     Producers(u64),
-    /// So many ids of [`StreamReader::producer`], and so many producers behind it.
+    /// So many ids of [`StreamReader::producer`], and so many producers after it.
     Ids(u64, u64),
     Nothing,
 }

@@ -41,7 +41,7 @@ pub(super) fn values(rng: &mut Rng) -> Vec<Value> {
     let mut values = vec![Value::String(text(rng).into())];
     for size in [1, 10, 40] {
         let (mut list, mut set, mut ints) = (List::new(), Set::new(), Set::new());
-        let (mut hash, mut dated, mut zset) = (Hash::new(), Hash::new(), Zset::new());
+        let (mut hash, mut with_ttl, mut zset) = (Hash::new(), Hash::new(), Zset::new());
         for i in 0..size {
             let (value, short) = (text(rng), format!("{i}"));
             list.expect(value.len(), 1, &tuning);
@@ -50,7 +50,10 @@ pub(super) fn values(rng: &mut Rng) -> Vec<Value> {
             ints.add(short.as_bytes(), &tuning);
             for (hash, deadline) in [
                 (&mut hash, FieldDeadline::Clear),
-                (&mut dated, if i % 3 == 0 { FieldDeadline::At(1 << 40 | i) } else { FieldDeadline::Clear }),
+                (
+                    &mut with_ttl,
+                    if i % 3 == 0 { FieldDeadline::At(1 << 40 | i) } else { FieldDeadline::Clear },
+                ),
             ] {
                 hash.make_room(1, value.len(), value.len(), &tuning);
                 hash.set(short.as_bytes(), &value, deadline, &tuning);
@@ -61,7 +64,7 @@ pub(super) fn values(rng: &mut Rng) -> Vec<Value> {
         for quant in [Quant::None, Quant::Q8, Quant::Bin] {
             values.push(Value::Vector(vectors(rng, size, quant)));
         }
-        values.extend([list.into(), set.into(), ints.into(), hash.into(), dated.into(), zset.into()]);
+        values.extend([list.into(), set.into(), ints.into(), hash.into(), with_ttl.into(), zset.into()]);
     }
     values
 }
@@ -77,7 +80,7 @@ pub(crate) fn vectors(rng: &mut Rng, size: u64, quant: Quant) -> Box<VectorSet> 
             numbers = projection.apply(&numbers);
         }
         let graph = set.graph();
-        let level = graph.draw_level(rng);
+        let level = graph.random_level(rng);
         let mut placement = Placement::new(graph, graph.encoding().encode(&numbers), 20, level);
         while placement.step(graph, 100) {}
         let attributes = if has_attributes && i % 3 == 0 { text(rng) } else { Vec::new() };
@@ -374,7 +377,7 @@ fn the_sign_of_a_score_of_zero_survives_in_a_table() {
 
 #[test]
 fn a_hash_whose_deadlines_are_out_of_order_or_too_late_is_refused() {
-    let dated = |deadlines: &[i64]| {
+    let with_ttl = |deadlines: &[i64]| {
         let mut list = crate::structures::listpack::Listpack::new();
         for (number, deadline) in deadlines.iter().enumerate() {
             [number as i64, 7, *deadline].iter().for_each(|value| list.push_int(*value));
@@ -384,10 +387,10 @@ fn a_hash_whose_deadlines_are_out_of_order_or_too_late_is_refused() {
     let refusal = |bytes: &[u8]| decode(bytes, Dialect::Redis, &tuning()).err().map(|bad| bad.what);
     const LATEST: i64 = (1 << 48) - 1;
     for sound in [&[5, 5, LATEST][..], &[5, 0, 0], &[0], &[LATEST]] {
-        assert_eq!(refusal(&dated(sound)), None, "{sound:?}");
+        assert_eq!(refusal(&with_ttl(sound)), None, "{sound:?}");
     }
     for damaged in [&[5, 4][..], &[0, 5], &[5, 0, 6], &[LATEST + 1], &[-1]] {
-        assert!(refusal(&dated(damaged)).is_some(), "{damaged:?}");
+        assert!(refusal(&with_ttl(damaged)).is_some(), "{damaged:?}");
     }
     let table = |ms: u64| [&[kind::HASH_METADATA][..], &ms.to_le_bytes(), b"\x01\x01\x01a\x01b"].concat();
     assert_eq!(refusal(&table(LATEST as u64)), None);

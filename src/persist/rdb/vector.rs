@@ -204,7 +204,7 @@ impl VectorReader {
         matches!(self.stage, Stage::Done(_))
     }
 
-    /// Reads the next part, or does some of the work behind the last one.
+    /// Reads the next part, or does some of the work after the last one.
     pub(super) fn part(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Head) {
             Stage::Head => Stage::Elements(self.head(reader)?),

@@ -73,7 +73,7 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), Corrupt> {
     Ok((bytes.get(from..end).ok_or(Corrupt)?.to_vec(), end))
 }
 
-/// An integer and the bytes behind its encoding.
+/// An integer and the bytes after its encoding.
 fn integer(bytes: &[u8], at: usize, first: u8) -> Result<(i64, usize), Corrupt> {
     Ok(match first {
         0xc0 => (i16::from_le_bytes(part(bytes, at + 1)?).into(), 2),

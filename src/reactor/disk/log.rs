@@ -65,7 +65,7 @@ impl Log {
     }
 }
 
-/// Opens a file of a folder to write behind what is there.
+/// Opens a file of a folder to write after what is there.
 fn open(path: &str, name: String) -> OpenFile {
     let folder = file::open_folder(Path::new(path)).map_err(|error| disk_error("open", path, &error));
     OpenFile::open(&folder, name, Open::Append, Options::default())

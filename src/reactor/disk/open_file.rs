@@ -2,7 +2,7 @@
 //! first error.
 //!
 //! A file that failed is never touched again but to be closed: the system forgets the bytes of a sync that failed, and a
-//! write behind one that was cut off would leave a hole in the text.
+//! write after one that was cut off would leave a hole in the text.
 
 use super::disk_error;
 use crate::base::crc::crc64;
@@ -58,7 +58,7 @@ impl OpenFile {
         Some(file::status(self.fd.as_ref().ok()?).ok()?.identity)
     }
 
-    /// Writes a block behind what was written, and syncs when so much was.
+    /// Writes a block after what was written, and syncs when so much was.
     pub fn append(&mut self, block: Block) -> FileResult {
         if self.is_gathered {
             return Ok(self.state.gather(block));
@@ -74,7 +74,7 @@ impl OpenFile {
         Ok(done)
     }
 
-    /// Writes pieces behind what was written.
+    /// Writes pieces after what was written.
     pub fn append_slices(&mut self, pieces: &[&[u8]]) -> FileResult {
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let before = self.state.written;

@@ -290,7 +290,7 @@ impl Graph {
 
     /// The level of a new node: each is rarer than the one below by the factor `m`.
     #[must_use]
-    pub fn draw_level(&self, rng: &mut Rng) -> usize {
+    pub fn random_level(&self, rng: &mut Rng) -> usize {
         let mut level = 0;
         while level < LEVEL_MAX && rng.below(self.m.max(2) as u64) == 0 {
             level += 1;
@@ -351,7 +351,7 @@ impl Graph {
 
     /// Adds a vector, with so much effort, and at once; see [`Placement`] for the same in slices. Returns its node.
     pub fn insert(&mut self, vector: Encoded, ef: usize, rng: &mut Rng) -> u32 {
-        let mut placement = Placement::new(self, vector, ef, self.draw_level(rng));
+        let mut placement = Placement::new(self, vector, ef, self.random_level(rng));
         while placement.step(self, usize::MAX) {}
         self.place(placement)
     }

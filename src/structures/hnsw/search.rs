@@ -302,7 +302,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Looks for a place with so much effort, for a node whose highest level is drawn by [`Graph::draw_level`].
+    /// Looks for a place with so much effort, for a node whose highest level is drawn by [`Graph::random_level`].
     #[must_use]
     pub fn new(graph: &Graph, vector: Encoded, ef: usize, level: usize) -> Placement {
         Placement {

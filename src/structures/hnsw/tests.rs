@@ -117,7 +117,7 @@ fn the_same_calls_make_the_same_graph_in_slices_or_not() {
     let (mut other, mut again, same) = filled(Quant::None, 16, 6, 499, 11);
     // The last one, in slices.
     let vector = other.encoding().encode(&draw(&mut again, &same));
-    let mut placement = Placement::new(&other, vector, 100, other.draw_level(&mut again));
+    let mut placement = Placement::new(&other, vector, 100, other.random_level(&mut again));
     let mut slices = 0;
     while placement.step(&other, 10) {
         slices += 1;

@@ -227,7 +227,7 @@ impl Quicklist {
         let entry = &mut Arc::make_mut(&mut segment.entries)[at.slot];
         self.node_bytes -= entry.node.heap_bytes();
         let node = Arc::make_mut(&mut entry.node);
-        node.unsqueeze();
+        node.decompress();
         let result = f(node);
         let (old, new) = (entry.len as usize, node.len());
         self.node_bytes += node.heap_bytes();
@@ -264,11 +264,11 @@ impl Quicklist {
         let (mut front, mut back) = (self.first_node(), self.last_node());
         for _ in 0..depth {
             if let Some(here) = front {
-                self.set_squeezed(here, false);
+                self.set_compressed(here, false);
                 front = self.node_after(here);
             }
             if let Some(here) = back {
-                self.set_squeezed(here, false);
+                self.set_compressed(here, false);
                 back = self.node_before(here);
             }
         }
@@ -281,7 +281,7 @@ impl Quicklist {
             [at.and_then(|at| self.node_before(at)), at, at.and_then(|at| self.node_after(at)), front, back];
         for here in around.into_iter().flatten() {
             if self.is_deep(here, depth as usize) {
-                self.set_squeezed(here, true);
+                self.set_compressed(here, true);
             }
         }
     }
@@ -305,17 +305,17 @@ impl Quicklist {
         before >= depth && behind >= depth
     }
 
-    fn set_squeezed(&mut self, at: NodeAt, squeezed: bool) {
-        if self.entry(at).node.is_squeezed() == squeezed {
+    fn set_compressed(&mut self, at: NodeAt, compressed: bool) {
+        if self.entry(at).node.is_compressed() == compressed {
             return;
         }
         let entry = &mut Arc::make_mut(&mut self.segments[at.segment].entries)[at.slot];
         self.node_bytes -= entry.node.heap_bytes();
         let node = Arc::make_mut(&mut entry.node);
-        if squeezed {
-            node.squeeze();
+        if compressed {
+            node.compress();
         } else {
-            node.unsqueeze();
+            node.decompress();
         }
         self.node_bytes += node.heap_bytes();
     }

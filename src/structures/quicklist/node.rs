@@ -18,18 +18,18 @@ pub(super) enum Node {
     Packed(Listpack),
     /// One element; replies may share it.
     Plain(Bytes),
-    Squeezed(Squeezed),
+    Compressed(Compressed),
 }
 
 /// A compressed node.
 #[derive(Clone, Debug)]
-pub(super) struct Squeezed {
+pub(super) struct Compressed {
     stream: Box<[u8]>,
     raw_bytes: u32,
     is_plain: bool,
 }
 
-impl Squeezed {
+impl Compressed {
     fn raw(&self) -> Vec<u8> {
         lzf::decompress(&self.stream, self.raw_bytes as usize).expect("we compressed it ourselves")
     }
@@ -51,8 +51,8 @@ impl Node {
             Node::Packed(list) => list.len(),
             Node::Plain(_) => 1,
             // Whoever needs the length of a compressed node has it in the entry.
-            Node::Squeezed(squeezed) if squeezed.is_plain => 1,
-            Node::Squeezed(squeezed) => Listpack::from_bytes(squeezed.raw()).len(),
+            Node::Compressed(compressed) if compressed.is_plain => 1,
+            Node::Compressed(compressed) => Listpack::from_bytes(compressed.raw()).len(),
         }
     }
 
@@ -61,7 +61,7 @@ impl Node {
         match self {
             Node::Packed(list) => list.bytes_len(),
             Node::Plain(text) => text.len(),
-            Node::Squeezed(squeezed) => squeezed.raw_bytes as usize,
+            Node::Compressed(compressed) => compressed.raw_bytes as usize,
         }
     }
 
@@ -70,7 +70,7 @@ impl Node {
         match self {
             Node::Packed(list) => list.heap_bytes(),
             Node::Plain(text) => text.len(),
-            Node::Squeezed(squeezed) => squeezed.stream.len(),
+            Node::Compressed(compressed) => compressed.stream.len(),
         }
     }
 
@@ -78,34 +78,34 @@ impl Node {
         match self {
             Node::Packed(_) => false,
             Node::Plain(_) => true,
-            Node::Squeezed(squeezed) => squeezed.is_plain,
+            Node::Compressed(compressed) => compressed.is_plain,
         }
     }
 
-    pub(super) fn is_squeezed(&self) -> bool {
-        matches!(self, Node::Squeezed(_))
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self, Node::Compressed(_))
     }
 
     /// Compresses the node if that pays.
-    pub(super) fn squeeze(&mut self) {
+    pub(super) fn compress(&mut self) {
         let (raw, is_plain) = match self {
             Node::Packed(list) => (list.bytes(), false),
             Node::Plain(text) => (&text[..], true),
-            Node::Squeezed(_) => return,
+            Node::Compressed(_) => return,
         };
         if raw.len() < COMPRESS_FROM_BYTES || raw.len() > u32::MAX as usize {
             return;
         }
         let raw_bytes = raw.len() as u32;
         if let Some(stream) = lzf::compress(raw, raw.len() - COMPRESS_GAIN_BYTES) {
-            *self = Node::Squeezed(Squeezed { stream: stream.into_boxed_slice(), raw_bytes, is_plain });
+            *self = Node::Compressed(Compressed { stream: stream.into_boxed_slice(), raw_bytes, is_plain });
         }
     }
 
-    pub(super) fn unsqueeze(&mut self) {
-        if let Node::Squeezed(squeezed) = self {
-            let raw = squeezed.raw();
-            *self = if squeezed.is_plain {
+    pub(super) fn decompress(&mut self) {
+        if let Node::Compressed(compressed) = self {
+            let raw = compressed.raw();
+            *self = if compressed.is_plain {
                 Node::Plain(Bytes::from(raw))
             } else {
                 Node::Packed(Listpack::from_bytes(raw))
@@ -119,10 +119,10 @@ impl Node {
         match self {
             Node::Packed(list) => View::Packed(Cow::Borrowed(list.bytes())),
             Node::Plain(text) => View::Plain(Cow::Borrowed(text)),
-            Node::Squeezed(squeezed) if squeezed.is_plain => {
-                View::Plain(Cow::Owned(Bytes::from(squeezed.raw())))
+            Node::Compressed(compressed) if compressed.is_plain => {
+                View::Plain(Cow::Owned(Bytes::from(compressed.raw())))
             }
-            Node::Squeezed(squeezed) => View::Packed(Cow::Owned(squeezed.raw())),
+            Node::Compressed(compressed) => View::Packed(Cow::Owned(compressed.raw())),
         }
     }
 }

@@ -34,9 +34,9 @@ fn check(list: &Quicklist, model: &[Vec<u8>]) {
     assert_eq!(list.end(false, |item| item.to_vec()).as_ref(), model.last());
     if list.limits.depth > 0 {
         let depth = list.limits.depth as usize;
-        let squeezed: Vec<bool> =
-            list.segments.iter().flat_map(Segment::entries).map(|entry| entry.node.is_squeezed()).collect();
-        assert!(squeezed.iter().take(depth).chain(squeezed.iter().rev().take(depth)).all(|is| !is));
+        let compressed: Vec<bool> =
+            list.segments.iter().flat_map(Segment::entries).map(|entry| entry.node.is_compressed()).collect();
+        assert!(compressed.iter().take(depth).chain(compressed.iter().rev().take(depth)).all(|is| !is));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fields of the attributes of an element: a JSON object, of which only the outermost fields are looked at.
 //!
-//! It is read as leniently as Redis reads it. A field counts as soon as it is met: what comes behind it need not be JSON. Names
+//! It is read as leniently as Redis reads it. A field counts as soon as it is met: what comes after it need not be JSON. Names
 //! are compared as they are written. Of values there are numbers, texts, `true` and `false` as 1 and 0, `null`, and arrays of
 //! these; an object is no value.
 
@@ -39,7 +39,7 @@ impl Json<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// The first byte behind spaces.
+    /// The first byte after spaces.
     fn first(&mut self) -> Option<u8> {
         while self.peek().is_some_and(super::is_space) {
             self.at += 1;
@@ -47,7 +47,7 @@ impl Json<'_> {
         self.peek()
     }
 
-    /// Goes on behind this byte.
+    /// Goes on after this byte.
     fn expect(&mut self, byte: u8) -> Option<()> {
         (self.first()? == byte).then(|| self.at += 1)
     }
@@ -178,7 +178,7 @@ impl Json<'_> {
         }
     }
 
-    /// A text in quotes. What stands behind a backslash stands for itself, but for three letters.
+    /// A text in quotes. What stands after a backslash stands for itself, but for three letters.
     fn quoted(&mut self) -> Option<Box<[u8]>> {
         self.at += 1;
         let mut text = Vec::new();

@@ -199,7 +199,7 @@ impl Lexer<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// The first byte behind spaces.
+    /// The first byte after spaces.
     fn first(&mut self) -> Option<u8> {
         while self.peek().is_some_and(is_space) {
             self.at += 1;
@@ -238,7 +238,7 @@ impl Lexer<'_> {
         None
     }
 
-    /// A field behind its dot. A dot alone at the end names none.
+    /// A field after its dot. A dot alone at the end names none.
     fn field(&mut self) -> Box<[u8]> {
         self.at += 1;
         let from = self.at;

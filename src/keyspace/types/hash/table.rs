@@ -16,7 +16,7 @@ use crate::structures::members::{self, Layout, Members};
 use crate::structures::slab::Handle;
 use std::collections::BTreeSet;
 
-const DATED: u8 = 1;
+const HAS_TTL: u8 = 1;
 /// In the place of the length: it is written out behind the head.
 const LONG: usize = 127;
 /// Draws for a sample before all fields are looked at.
@@ -51,7 +51,7 @@ fn field_range(cell: &[u8]) -> (usize, usize) {
 #[inline]
 fn deadline_and_value(cell: &[u8]) -> (Option<u64>, usize) {
     let (_, end) = field_range(cell);
-    if cell[0] & DATED == 0 {
+    if cell[0] & HAS_TTL == 0 {
         return (None, end);
     }
     let deadline = u64::from_le_bytes(cell[end..end + 8].try_into().expect("eight bytes long"));
@@ -60,13 +60,13 @@ fn deadline_and_value(cell: &[u8]) -> (Option<u64>, usize) {
 
 /// The head of a cell and how long it is.
 #[inline]
-fn head(field: &[u8], is_dated: bool) -> ([u8; 5], usize) {
-    let dated = if is_dated { DATED } else { 0 };
+fn head(field: &[u8], has_ttl: bool) -> ([u8; 5], usize) {
+    let flag = if has_ttl { HAS_TTL } else { 0 };
     if field.len() < LONG {
-        return ([(field.len() as u8) << 1 | dated, 0, 0, 0, 0], 1);
+        return ([(field.len() as u8) << 1 | flag, 0, 0, 0, 0], 1);
     }
     let len = (field.len() as u32).to_le_bytes();
-    ([(LONG as u8) << 1 | dated, len[0], len[1], len[2], len[3]], 5)
+    ([(LONG as u8) << 1 | flag, len[0], len[1], len[2], len[3]], 5)
 }
 
 /// Many fields.
@@ -138,9 +138,9 @@ impl HashTable {
             FieldDeadline::At(ms) => Some(ms),
         };
         let (head, head_len) = head(field, new.is_some());
-        let dated = new.unwrap_or_default().to_le_bytes();
-        let dated = if new.is_some() { &dated[..] } else { &[] };
-        let parts = [&head[..head_len], field, dated, value];
+        let ends = new.unwrap_or_default().to_le_bytes();
+        let ends = if new.is_some() { &ends[..] } else { &[] };
+        let parts = [&head[..head_len], field, ends, value];
         let handle = match found {
             Some(handle) => self.members.replace(handle, &parts),
             None => self.members.insert_hashed(hash, &parts),
@@ -158,13 +158,13 @@ impl HashTable {
         if let Some(ms) = new {
             self.deadlines.insert((ms, to));
         }
-        self.tend();
+        self.maintain();
     }
 
     #[inline]
-    fn tend(&mut self) {
+    fn maintain(&mut self) {
         let deadlines = &mut self.deadlines;
-        self.members.tend(|members, from, to| {
+        self.members.maintain(|members, from, to| {
             if let (Some(ms), _) = deadline_and_value(members.get(to)) {
                 deadlines.remove(&(ms, from));
                 deadlines.insert((ms, to));
@@ -180,7 +180,7 @@ impl HashTable {
             self.deadlines.remove(&(ms, handle));
         }
         self.members.remove_at(handle);
-        self.tend();
+        self.maintain();
         true
     }
 
@@ -200,9 +200,9 @@ impl HashTable {
             _ => {
                 let value = cell[at..].to_vec();
                 let (head, head_len) = head(field, deadline.is_some());
-                let dated = deadline.unwrap_or_default().to_le_bytes();
-                let dated = if deadline.is_some() { &dated[..] } else { &[] };
-                self.members.replace(handle, &[&head[..head_len], field, dated, &value])
+                let ends = deadline.unwrap_or_default().to_le_bytes();
+                let ends = if deadline.is_some() { &ends[..] } else { &[] };
+                self.members.replace(handle, &[&head[..head_len], field, ends, &value])
             }
         };
         self.account(Some(handle), old, to, deadline);

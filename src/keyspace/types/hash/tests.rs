@@ -22,7 +22,7 @@ fn check(hash: &Hash, model: &Model) {
 #[test]
 fn a_hash_behaves_like_a_model_in_every_encoding() {
     let mut rng = Rng::from_seed(5);
-    for (entries, spread, dated) in
+    for (entries, spread, with_ttl) in
         [(64, 20, false), (64, 20, true), (8, 40, true), (0, 3000, true), (0, 300, false)]
     {
         let tuning = tuning(entries);
@@ -39,7 +39,7 @@ fn a_hash_behaves_like_a_model_in_every_encoding() {
             match rng.below(7) {
                 0..=2 => {
                     let deadline = match rng.below(3) {
-                        0 if dated => FieldDeadline::At(at),
+                        0 if with_ttl => FieldDeadline::At(at),
                         1 => FieldDeadline::Keep,
                         _ => FieldDeadline::Clear,
                     };
@@ -54,13 +54,13 @@ fn a_hash_behaves_like_a_model_in_every_encoding() {
                     assert_eq!(is_new, model.insert(field, (value, expected)).is_none());
                 }
                 3 => assert_eq!(hash.remove(&field), model.remove(&field).is_some()),
-                4 if dated => {
+                4 if with_ttl => {
                     if let Some((_, deadline)) = model.get_mut(&field) {
                         *deadline = Some(at).filter(|ms| ms % 3 > 0);
                         hash.set_deadline(&field, *deadline);
                     }
                 }
-                5 if dated && round % 16 == 0 => {
+                5 if with_ttl && round % 16 == 0 => {
                     now_ms += rng.below(100);
                     let due = |deadline: &Option<u64>| deadline.is_some_and(|ms| ms < now_ms);
                     let max = rng.below(8) as usize;

@@ -11,7 +11,7 @@ fn shape(dim: usize, quant: Quant) -> Shape {
 fn placement(set: &VectorSet, numbers: &[f32], rng: &mut Rng) -> Placement {
     let graph = set.graph();
     let vector = graph.encoding().encode(numbers);
-    let mut placement = Placement::new(graph, vector, 30, graph.draw_level(rng));
+    let mut placement = Placement::new(graph, vector, 30, graph.random_level(rng));
     while placement.step(graph, usize::MAX) {}
     placement
 }

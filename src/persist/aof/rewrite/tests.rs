@@ -132,8 +132,8 @@ fn collections(dbs: &mut Databases, wanted: &mut Facts, len: usize, tuning: &Tun
     let name = |i: usize| if i.is_multiple_of(3) { i.to_string() } else { format!("m{i}") };
     let names: Vec<String> = (0..len).map(name).collect();
     let (mut set, mut zset, mut list) = (Set::new(), Zset::new(), List::new());
-    let (mut hash, mut dated) = (Hash::new(), Hash::new());
-    dated.allow_deadlines();
+    let (mut hash, mut with_ttl) = (Hash::new(), Hash::new());
+    with_ttl.allow_deadlines();
     let mut facts: [Vec<String>; 5] = Default::default();
     for (i, name) in names.iter().enumerate() {
         set.add(name.as_bytes(), tuning);
@@ -147,14 +147,14 @@ fn collections(dbs: &mut Databases, wanted: &mut Facts, len: usize, tuning: &Tun
         hash.make_room(1, 8, 8, tuning);
         hash.set(name.as_bytes(), b"v", FieldDeadline::Keep, tuning);
         facts[3].push(format!("field {name} v"));
-        dated.make_room(1, 8, 8, tuning);
+        with_ttl.make_room(1, 8, 8, tuning);
         let ends = i.is_multiple_of(2).then_some(1_790_000_000_000 + i as u64);
-        dated.set(name.as_bytes(), b"v", ends.map_or(FieldDeadline::Keep, FieldDeadline::At), tuning);
+        with_ttl.set(name.as_bytes(), b"v", ends.map_or(FieldDeadline::Keep, FieldDeadline::At), tuning);
         facts[4].push(format!("field {name} v"));
         facts[4].extend(ends.map(|ms| format!("ends {name} {ms}")));
     }
     let values =
-        [Value::Set(set), Value::Zset(zset), Value::List(list), Value::Hash(hash), Value::Hash(dated)];
+        [Value::Set(set), Value::Zset(zset), Value::List(list), Value::Hash(hash), Value::Hash(with_ttl)];
     for (i, (value, facts)) in values.into_iter().zip(facts).enumerate() {
         add(dbs, wanted, &format!("c{i}:{len}"), value, facts);
     }

@@ -13,10 +13,10 @@ pub struct BadAof {
     pub cause: Cause,
     /// From there to its end the file holds nothing but zeros: it was made longer and not written, as a loss of power leaves it.
     pub is_zeros: bool,
-    /// It must not be taken for a torn end: a batch behind it says that it was durable, or a whole batch seems to stand behind
+    /// It must not be taken for a torn end: a batch after it says that it was durable, or a whole batch seems to stand after
     /// it whose line does not say what was.
     pub is_followed: bool,
-    /// So many bytes of the file were durable once, more than are whole before it: a line behind it says so.
+    /// So many bytes of the file were durable once, more than are whole before it: a line after it says so.
     pub synced: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ pub enum Cause {
 pub enum Within {
     /// A command, between two of its lines.
     Command,
-    /// A line: the bytes behind its number, zero where there are none.
+    /// A line: the bytes after its number, zero where there are none.
     Line(u8, u8),
     /// An argument.
     Argument {
@@ -69,7 +69,7 @@ pub enum Within {
     },
     /// A transaction, between two of its commands.
     Transaction,
-    /// A batch behind an integrity line.
+    /// A batch after an integrity line.
     Batch {
         /// Its bytes.
         wanted: u64,

@@ -1,24 +1,24 @@
-//! Batches behind an integrity line: none of their commands is given out before the checksum is known to be right.
+//! Batches after an integrity line: none of their commands is given out before the checksum is known to be right.
 //!
 //! The batch is held as a whole, so a reader holds at most the largest batch of its file. What is wrong in a file is told only
 //! when the rest of it was looked at ([`BadAof::is_followed`]):
 //!
-//! * A batch behind the damage whose line says that more was durable than is whole before it says that the disk has lost it. Its
+//! * A batch after the damage whose line says that more was durable than is whole before it says that the disk has lost it. Its
 //!   checksum must be right, going on from that of the batch before it, from what the damaged line may have said, from what
 //!   was computed up to it, or anew. All of these come from one sum over the rest of the file.
 //! * Lines that do not say what was durable, in a file where none has said it so far, are believed without that: one counts if the
-//!   file goes on behind its batch as it should, or ends.
+//!   file goes on after its batch as it should, or ends.
 
 use super::super::integrity::{self, Batch, Line};
 use super::{ANNOTATION_BYTES_MAX, BadAof, Cause, Found, Scanner, Special, Within};
 use crate::base::crc::{crc64, join};
 use std::collections::BTreeMap;
 
-/// So many lines of batches behind a damage are looked at at a time.
+/// So many lines of batches after a damage are looked at at a time.
 const CANDIDATES_MAX: usize = 64;
 /// So many checksums that may have been before are kept at a time.
 const SUMS_MAX: usize = 24;
-/// So many checksums are compared behind a damage; where none of them is right nothing is known.
+/// So many checksums are compared after a damage; where none of them is right nothing is known.
 const TRIALS_MAX: usize = 20_000;
 
 /// A batch whose line was read.
@@ -50,7 +50,7 @@ impl Batches {
     }
 }
 
-/// The search for a batch behind what is wrong.
+/// The search for a batch after what is wrong.
 #[derive(Debug)]
 pub(super) struct Search {
     bad: BadAof,
@@ -75,7 +75,7 @@ pub(super) struct Search {
     trials: usize,
 }
 
-/// A batch behind what is wrong.
+/// A batch after what is wrong.
 #[derive(Debug)]
 struct Candidate {
     batch: Batch,

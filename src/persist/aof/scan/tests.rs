@@ -222,7 +222,7 @@ fn refusals_have_the_lines_of_redis() {
     );
 }
 
-/// Batches behind their integrity lines, and where each of the lines begins; the end of the file last.
+/// Batches after their integrity lines, and where each of the lines begins; the end of the file last.
 fn lined(batches: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
     lined_with(batches, |_| None)
 }

@@ -158,7 +158,7 @@ fn header(magic: [u8; 9], options: ReadOptions) -> Result<(u16, Dialect), std::b
         (_, Some(digits)) => (digits, Dialect::Valkey),
         _ => return Err("Wrong signature trying to load DB from file".into()),
     };
-    // As C reads a number: what stands behind the digits does not count.
+    // As C reads a number: what stands after the digits does not count.
     let digits: Vec<u8> = digits.iter().copied().take_while(u8::is_ascii_digit).collect();
     let version = digits.iter().fold(0, |version: u16, digit| version * 10 + u16::from(digit - b'0'));
     let is_known = match dialect {

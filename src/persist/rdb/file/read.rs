@@ -178,7 +178,7 @@ impl FileReader {
         Place { doing: machine.doing, key, kind: machine.kind }
     }
 
-    /// The bytes behind the end of the file that were fed with it.
+    /// The bytes after the end of the file that were fed with it.
     pub fn behind_end(&self) -> &[u8] {
         self.input.rest()
     }
@@ -216,7 +216,7 @@ impl FileReader {
         self.checksum()
     }
 
-    /// An error so many bytes behind what was read for good.
+    /// An error so many bytes after what was read for good.
     #[cold]
     fn bad(&self, behind: usize, what: Cow<'static, str>) -> BadData {
         BadData { at: self.input.offset() + behind as u64, what }

@@ -307,7 +307,7 @@ fn the_same_number_is_another_type_in_a_file_of_valkey() {
         let (items, end) = read_whole(&Made::new(magic).key(b"k", value).end());
         end.map(|_| items[1].clone()).map_err(|bad| bad.what.into_owned())
     };
-    // Valkey writes the deadline behind the value, in eight bytes; the release candidate wrote it in front.
+    // Valkey writes the deadline after the value, in eight bytes; the release candidate wrote it in front.
     let valkey = [&[22, 1][..], field, &1000_u64.to_le_bytes()].concat();
     let candidate = [&[22, 1, 0x43, 0xe8][..], field].concat();
     let wanted = "0 k None None None listpackex [";

@@ -241,7 +241,7 @@ impl FileWriter {
         self.write_keyed(None, write)
     }
 
-    /// As `write`, of a value whose key stands behind its type.
+    /// As `write`, of a value whose key stands after its type.
     fn write_keyed<R>(&mut self, key: Option<&[u8]>, write: impl FnOnce(&mut Writer<'_>) -> R) -> R {
         let FileWriter { out, options, texts, pinned, .. } = self;
         let result = write(&mut Writer { out, options: *options, version: *pinned, later: Some(texts), key });

@@ -29,7 +29,7 @@ fn replay(world: &mut World, lines: &[&str]) {
     assert!(errors.contains("unexpected_error_replies:0"), "one of {lines:?} answers an error");
 }
 
-/// What is there, as one sees who sees the dead.
+/// What is there, as one sees who sees what has expired.
 #[track_caller]
 fn seen(world: &mut World, line: &str) -> String {
     world.run_as("seer", "CONFIG SET import-mode yes");

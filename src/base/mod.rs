@@ -16,4 +16,4 @@ mod shortest;
 pub mod time;
 
 /// The version of Redis whose behaviour is kept, as reports and scripts see it.
-pub const REDIS_VERSION: &str = "8.0.0";
+pub const REDIS_VERSION: &str = "8.6.3";

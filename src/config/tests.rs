@@ -327,7 +327,7 @@ fn a_dash_reads_standard_input_and_some_words_do_not_run() {
     assert_eq!(start(&["--check-system"]), Start::CheckSystem);
     assert!(matches!(start(&["--test-memory", "1"]), Start::Refuse(_)));
     for word in ["-v", "--version"] {
-        assert!(matches!(start(&[word]), Start::Print(text) if text.contains("v=8.0.0")));
+        assert!(matches!(start(&[word]), Start::Print(text) if text.contains("v=8.6.3")));
     }
 }
 
@@ -367,7 +367,7 @@ fn lines_are_quoted_commented_and_counted_as_in_redis() {
     }
     assert_eq!(
         refused("port 1\nport \"2\n"),
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port \"2'\n\
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port \"2'\n\
          Unbalanced quotes in configuration line\n"
     );
     for unknown in ["foo bar", "rename-command a", "include a b", "lua-replicate-commands", "user"] {

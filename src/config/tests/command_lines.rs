@@ -4,98 +4,98 @@
 pub(super) const BAD: &[(&[&str], &str)] = &[
     (
         &["--invalid"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'invalid'\nBad directive or wrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'invalid'\nBad directive or wrong number of arguments\n",
     ),
     (
         &["--port"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port'\nwrong number of arguments\n",
     ),
     (
         &["--port", "6380", "--loglevel"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 3\n>>> 'loglevel'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 3\n>>> 'loglevel'\nwrong number of arguments\n",
     ),
     (
         &["--port", "6379", "6380"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port \"6379\" \"6380\"'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port \"6379\" \"6380\"'\nwrong number of arguments\n",
     ),
     (
         &["--port", "--loglevel", "verbose"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port \"--loglevel\" \"verbose\"'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port \"--loglevel\" \"verbose\"'\nwrong number of arguments\n",
     ),
     (
         &["--port", "--bla", "--loglevel", "verbose"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port \"--bla\"'\nargument couldn't be parsed into an integer\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port \"--bla\"'\nargument couldn't be parsed into an integer\n",
     ),
     (
         &["--logfile", "--my--log--file", "--loglevel", "--bla"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 3\n>>> 'loglevel \"--bla\"'\nargument(s) must be one of the following: debug, verbose, notice, warning, nothing\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 3\n>>> 'loglevel \"--bla\"'\nargument(s) must be one of the following: debug, verbose, notice, warning, nothing\n",
     ),
     (
         &["--shutdown-on-sigint"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'shutdown-on-sigint'\nargument(s) must be one of the following: default, save, nosave, now, force\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'shutdown-on-sigint'\nargument(s) must be one of the following: default, save, nosave, now, force\n",
     ),
     (
         &["--shutdown-on-sigint", "now force", "--shutdown-on-sigterm"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 3\n>>> 'shutdown-on-sigterm'\nargument(s) must be one of the following: default, save, nosave, now, force\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 3\n>>> 'shutdown-on-sigterm'\nargument(s) must be one of the following: default, save, nosave, now, force\n",
     ),
     (
         &["--replicaof", "127.0.0.1", "abc"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"127.0.0.1\" \"abc\"'\nInvalid master port\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"127.0.0.1\" \"abc\"'\nInvalid master port\n",
     ),
     (
         &["--replicaof", "--127.0.0.1", "abc"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"--127.0.0.1\" \"abc\"'\nInvalid master port\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"--127.0.0.1\" \"abc\"'\nInvalid master port\n",
     ),
     (
         &["--replicaof", "--127.0.0.1", "--abc"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"--127.0.0.1\"'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'replicaof \"--127.0.0.1\"'\nwrong number of arguments\n",
     ),
     (
         &["--maxmemory", "1\"2"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'maxmemory \"1\\\"2\"'\nargument must be a memory value\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'maxmemory \"1\\\"2\"'\nargument must be a memory value\n",
     ),
     (
         &["--maxmemory '1"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'maxmemory '1'\nUnbalanced quotes in configuration line\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'maxmemory '1'\nUnbalanced quotes in configuration line\n",
     ),
     (
         &["--save", "1"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'save \"1\"'\nInvalid save parameters\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'save \"1\"'\nInvalid save parameters\n",
     ),
     (
         &["--save 1 2 3"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'save 1 2 3'\nInvalid save parameters\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'save 1 2 3'\nInvalid save parameters\n",
     ),
     (
         &["--cluster-enabled", "yes", "--replicaof", "a", "1"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nreplicaof directive not allowed in cluster mode\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nreplicaof directive not allowed in cluster mode\n",
     ),
     (
         &["--port 1 2"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'port 1 2'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'port 1 2'\nwrong number of arguments\n",
     ),
     (
         &["--activerehashing", "maybe"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'activerehashing \"maybe\"'\nargument must be 'yes' or 'no'\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'activerehashing \"maybe\"'\nargument must be 'yes' or 'no'\n",
     ),
     (
         &["--daemonize"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'daemonize'\nwrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'daemonize'\nwrong number of arguments\n",
     ),
     (
         &["--user"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'user'\nBad directive or wrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'user'\nBad directive or wrong number of arguments\n",
     ),
     (
         &[
             "--bind", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15",
             "16",
         ],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'bind \"0\" \"1\" \"2\" \"3\" \"4\" \"5\" \"6\" \"7\" \"8\" \"9\" \"10\" \"11\" \"12\" \"13\" \"14\" \"15\" \"16\"'\nToo many bind addresses specified.\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'bind \"0\" \"1\" \"2\" \"3\" \"4\" \"5\" \"6\" \"7\" \"8\" \"9\" \"10\" \"11\" \"12\" \"13\" \"14\" \"15\" \"16\"'\nToo many bind addresses specified.\n",
     ),
     (
         &["--include"],
-        "\n*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 2\n>>> 'include'\nBad directive or wrong number of arguments\n",
+        "\n*** FATAL CONFIG FILE ERROR (Redis 8.6.3) ***\nReading the configuration file, at line 2\n>>> 'include'\nBad directive or wrong number of arguments\n",
     ),
 ];
 

@@ -50,10 +50,12 @@ impl Engine {
     /// Clients that together hold too much go before any key.
     pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
         let limit = self.conf.maxmemory_bytes as usize;
-        if self.memory_to_limit(host) > limit {
+        let mut used = self.memory_to_limit(host);
+        if used > limit {
             self.evict_clients();
+            used = self.memory_to_limit(host);
         }
-        if self.memory_to_limit(host) <= limit {
+        if used <= limit {
             if self.stats.over_maxmemory_since_us != 0 {
                 self.stats.total_eviction_exceeded_us +=
                     self.now.mono_us.saturating_sub(self.stats.over_maxmemory_since_us);

@@ -12,8 +12,8 @@ pub const NOT_LOGGED: CmdError =
     CmdError::coded("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
 impl Durability {
-    /// Whether the log is durable as far as somebody waits for it. A log that has no base yet is not, and one whose rewrite is
-    /// about to end is when that has ended: who waits sees no rewrite under way that it has waited for.
+    /// Whether the log is durable as far as somebody waits for it. A log that has no base yet is not. While the manifest forgets
+    /// what a rewrite has made superfluous nothing is: whoever is answered must see no rewrite under way any more.
     pub fn is_logged(&self, offset: Offset) -> bool {
         !self.forgetting && self.log.stage() == LogStage::On && self.log.synced() >= offset.log
     }

@@ -121,7 +121,7 @@ impl Engine {
             self.ring(host, timer);
         }
         self.look_at_gate();
-        self.maintain_lost_link(host);
+        self.finish_lost_link(host);
         self.maintain_migrations(host);
         if std::mem::take(&mut self.eviction.is_late) {
             self.shrink_to_limit(host);

@@ -304,7 +304,7 @@ impl Engine {
     }
 
     /// Does what follows from a link that was lost.
-    pub(in crate::engine) fn maintain_lost_link(&mut self, host: &mut dyn Host) {
+    pub(in crate::engine) fn finish_lost_link(&mut self, host: &mut dyn Host) {
         match self.replication.lost_link.take() {
             Some(Link::Receiving(receiving)) => self.discard_received(host, *receiving),
             Some(Link::Loading) => self.stop_loading_from_primary(host),

@@ -60,7 +60,7 @@ impl Engine {
             self.close_soon(slot);
             self.forget_link(slot);
         }
-        self.maintain_lost_link(host);
+        self.finish_lost_link(host);
         let Some(primary) = self.replication.primary.take() else {
             self.replication.cached_db = 0;
             return None;
